@@ -1,0 +1,63 @@
+package event
+
+// Status is what a message says of its device, in so many words (an "online" topic, a will), not what is concluded from
+// silence.
+type Status uint8
+
+// The statuses. StatusUnknown is said by most messages: nothing.
+const (
+	StatusUnknown Status = iota
+	StatusOnline
+	StatusOffline
+)
+
+// A Series is one numeric quantity of one device as it comes on one topic. Equal series are the same pointer within one
+// node's life, and so are their numbers.
+type Series struct {
+	// ID is the series' number on this node, from 1.
+	ID uint32
+	// Device is the device id.
+	Device string
+	// Name is the path of the value inside the payload ("BME280.Temperature"), or the topic's last level where the
+	// payload is a bare value.
+	Name string
+	// Unit as a person reads it ("°C"); empty when the device does not say.
+	Unit string
+	// Topic is the topic that the series arrives on.
+	Topic string
+}
+
+// A Metric is one reading: a series and its value. Value is finite.
+type Metric struct {
+	Series *Series
+	Value  float64
+}
+
+// A Text is one textual state: an enumeration, a version, an address.
+type Text struct {
+	Name, Value string
+}
+
+// A Decoded event is an Event with what was understood of it. Batches of them are shared by all rooms and views: nobody
+// writes to one.
+type Decoded struct {
+	Event
+
+	// Device is the id of the device that the event belongs to; empty where neither topic, payload nor client names one.
+	Device string
+	// DeviceKind is the kind of device where the message tells ("thermostat"); mostly empty.
+	DeviceKind string
+	// Format names the decoder that understood the payload ("json", "number", "boolean", "text"); empty if none did.
+	Format string
+	// Problem says why the payload could not be decoded; empty if it could.
+	Problem string
+	// Metrics are the readings, in the payload's order.
+	Metrics []Metric
+	Texts   []Text
+	// DeviceTime is the device's own time stamp in nanoseconds since the Unix epoch, 0 where there is none worth
+	// trusting.
+	DeviceTime int64
+	Status     Status
+	// JSON reports whether Payload is valid JSON in valid UTF-8, so that it can stand in a frame as it is.
+	JSON bool
+}

@@ -1,0 +1,90 @@
+// Package event holds the values that flow through the bridge: an [Event] as the log keeps it, a [Decoded] event as the
+// views and rooms get it, the [Position] of both, and MQTT topics and filters.
+//
+// It is a leaf: it imports the standard library only. Values are immutable once they have been handed on, so any number
+// of goroutines may read them; nothing here starts one.
+package event
+
+import "time"
+
+// Kind says what an Event records.
+type Kind uint8
+
+// The kinds. Their numbers are part of the log's format and never change.
+const (
+	// KindPublish is an application message.
+	KindPublish Kind = 0
+	// KindWill is a will that the broker published because its connection ended without a DISCONNECT.
+	KindWill Kind = 1
+	// KindConnected is the start of an MQTT connection. Topic and Payload are empty, Client names it.
+	KindConnected Kind = 2
+	// KindDisconnected is the end of an MQTT connection. Topic is empty, Client names it; Payload is "clean" after a
+	// DISCONNECT packet, "taken over" when the same client id connected again, "shutdown" when the hub stopped, and
+	// else the reason in words.
+	KindDisconnected Kind = 3
+)
+
+// Payloads of KindDisconnected that have a meaning; any other is a reason in words.
+const (
+	DisconnectedClean     = "clean"
+	DisconnectedTakenOver = "taken over"
+	DisconnectedShutdown  = "shutdown"
+)
+
+// IsMessage reports whether the event carries an application message (a publish or a will).
+func (k Kind) IsMessage() bool { return k <= KindWill }
+
+// Source says through which door an event came.
+type Source uint8
+
+// The sources. Their numbers are part of the log's format and never change.
+const (
+	SourceMQTT    Source = 0
+	SourceGateway Source = 1 // a WebSocket session, and later the other gateways
+	SourceHub     Source = 2 // the hub itself
+)
+
+// An Event is one entry of the log. Before it has been appended, Position is zero and it is called a message.
+type Event struct {
+	// Position is the place just before this event: Position.Offset is the event's own offset. See [Event.Next].
+	Position Position
+	// Time is the arrival at the hub, in nanoseconds since the Unix epoch.
+	Time int64
+	// Topic is a valid topic name, without wildcards; empty for session events.
+	Topic string
+	// Client is the MQTT client id, or the gateway session's name.
+	Client string
+	// Payload is what the device sent, byte for byte. It may be shared: never written to.
+	Payload []byte
+	// Properties are the MQTT 5 properties; nil where there are none.
+	Properties *Properties
+	Kind       Kind
+	Source     Source
+	QoS        uint8
+	// Retain is the publish's RETAIN flag.
+	Retain bool
+}
+
+// Next is the position after this event: what a reader that has seen it resumes from.
+func (e *Event) Next() Position {
+	return Position{Epoch: e.Position.Epoch, Offset: e.Position.Offset + 1}
+}
+
+// Arrival is Time as a [time.Time].
+func (e *Event) Arrival() time.Time { return time.Unix(0, e.Time) }
+
+// Properties are the properties of an MQTT 5 PUBLISH that outlive the packet (MQTT 5, 3.3.2.3).
+type Properties struct {
+	ContentType     string
+	ResponseTopic   string
+	CorrelationData []byte
+	User            []UserProperty
+	// Expiry is the message expiry interval in seconds; HasExpiry tells 0 from none.
+	Expiry    uint32
+	HasExpiry bool
+	// UTF8 is the payload format indicator: the publisher says that the payload is UTF-8 text.
+	UTF8 bool
+}
+
+// A UserProperty is one name-value pair (MQTT 5, 3.3.2.3.7); names may repeat and order counts.
+type UserProperty struct{ Name, Value string }
