@@ -1,0 +1,125 @@
+# `make` alone lists what there is. `make test` is what a change must pass.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 10s
+BENCH ?= .
+COUNT ?= 1
+
+# The version is linked in, so git need not be asked twice.
+export GOFLAGS := -buildvcs=false $(GOFLAGS)
+TOOLS := $(CURDIR)/bin/tools
+export PATH := $(TOOLS):$(PATH)
+TALLY := $(TOOLS)/tally
+RESULTS := bin/results
+WEB := dashboard/web
+NODE_MODULES := $(WEB)/node_modules/.package-lock.json
+
+##@ Build
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: build
+build: ## Build bin/pulso
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/pulso ./cmd/pulso
+
+.PHONY: run
+run: build ## Run the hub on its default ports, with its data in ./data
+	bin/pulso serve
+
+.PHONY: web
+web: $(NODE_MODULES) ## Rebuild dashboard/dist from dashboard/web
+	npm --prefix $(WEB) run --silent build
+
+.PHONY: generate
+generate: tools ## Generate code: Go from proto/, and what //go:generate says
+	buf generate
+	go generate ./...
+
+.PHONY: format
+format: tools $(NODE_MODULES) ## Format everything
+	golangci-lint fmt
+	buf format --write
+	npm --prefix $(WEB) run --silent format
+
+.PHONY: clean
+clean: ## Remove what was built, installed tools included
+	rm -rf bin $(WEB)/node_modules
+
+##@ Test
+
+STEPS := lint-go lint-proto lint-web test-go test-web check-dist check-generated test-e2e
+
+.PHONY: test
+test: tools programs $(TALLY) $(NODE_MODULES) ## Run all of these but bench and fuzz; the last line counts
+	@rm -rf $(RESULTS)
+	@status=0; export TALLY_RESULTS=$(CURDIR)/$(RESULTS); \
+	$(MAKE) --no-print-directory --jobs=1 --keep-going $(STEPS) || status=$$?; \
+	$(TALLY) sum || status=$$?; exit $$status
+
+.PHONY: lint
+lint: lint-go lint-proto lint-web ## Format, lint and types of everything
+
+.PHONY: lint-go
+lint-go: tools $(TALLY)
+	@$(TALLY) check lint-go golangci-lint run ./...
+
+.PHONY: lint-proto
+lint-proto: tools $(TALLY)
+	@$(TALLY) check lint-proto buf lint
+	@$(TALLY) check format-proto buf format --diff --exit-code
+
+.PHONY: lint-web
+lint-web: $(TALLY) $(NODE_MODULES)
+	@$(TALLY) check lint-web npm --prefix $(WEB) run --silent check
+
+.PHONY: test-go
+test-go: $(TALLY) ## Go tests with the race detector
+	@$(TALLY) go test-go go test -json -race $$(go list ./... | grep -v /test/e2e)
+
+.PHONY: test-web
+test-web: $(TALLY) $(NODE_MODULES) ## Unit tests of the dashboard
+	@$(TALLY) vitest test-web npm --prefix $(WEB) run --silent test --
+
+.PHONY: check-dist
+check-dist: $(TALLY) $(NODE_MODULES) ## Compare dashboard/dist with what its source builds
+	@$(TALLY) check check-dist scripts/unchanged.sh dashboard/dist npm --prefix $(WEB) run --silent build
+
+.PHONY: check-generated
+check-generated: tools $(TALLY) ## Compare generated code with what its source generates
+	@$(TALLY) check check-generated scripts/unchanged.sh internal/gen buf generate
+
+.PHONY: test-e2e
+test-e2e: programs $(TALLY) $(NODE_MODULES) ## Tests of the whole binary, with a real browser and other people's clients
+	@$(TALLY) go test-e2e go test -json -count=1 ./test/e2e/...
+
+.PHONY: bench
+bench: ## Run the benchmarks: BENCH=pattern COUNT=n
+	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME each
+	scripts/fuzz.sh $(FUZZTIME)
+
+##@ Set up
+
+.PHONY: tools
+tools: ## Install the Go tools that are missing into bin/tools
+	@scripts/tools.sh $(TOOLS)
+
+.PHONY: programs
+programs: ## Install chromium and mosquitto, with apt and as root
+	@scripts/programs.sh
+
+$(TALLY): $(wildcard internal/tools/tally/*.go)
+	@go build -o $@ ./internal/tools/tally
+
+$(NODE_MODULES): $(WEB)/package-lock.json
+	npm --prefix $(WEB) ci --silent
+	@touch $@

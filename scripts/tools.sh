@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Installs the Go tools at the versions that the project is checked with into the folder $1, those that are not already
+# there or elsewhere in PATH.
+set -euo pipefail
+
+folder=$(mkdir -p "$1" && cd "$1" && pwd)
+PATH=$folder:$PATH
+
+# need NAME VERSION PACKAGE: NAME --version says which version it is.
+need() {
+  if command -v "$1" >/dev/null && "$1" --version 2>&1 | grep -qF -- "$2"; then
+    return
+  fi
+  echo "installing $1 $2"
+  GOBIN=$folder GOFLAGS='' go install "$3@v$2"
+}
+
+need golangci-lint 2.15.0 github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+need buf 1.75.0 github.com/bufbuild/buf/cmd/buf
+need protoc-gen-go 1.36.12 google.golang.org/protobuf/cmd/protoc-gen-go
