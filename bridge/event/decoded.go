@@ -58,6 +58,8 @@ type Decoded struct {
 	// trusting.
 	DeviceTime int64
 	Status     Status
+	// Command reports that the message is addressed to the device, not said by it: it is no sign of life.
+	Command bool
 	// JSON reports whether Payload is valid JSON in valid UTF-8, so that it can stand in a frame as it is.
 	JSON bool
 }

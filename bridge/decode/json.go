@@ -1,0 +1,372 @@
+package decode
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+const jsonName = "json"
+
+// JSON understands a JSON value (RFC 8259), several of them a line each (the last counts), and NaN and Infinity where a
+// number should be, which are no readings.
+type JSON struct{}
+
+// Name implements [Format].
+func (JSON) Name() string { return jsonName }
+
+// Decode implements [Format]. Objects and arrays are claimed by their first byte: if they are broken, the error says
+// where.
+func (JSON) Decode(s *Scope, in *Input, out *Result) (bool, error) {
+	p := &parser{data: in.Payload, scope: s, in: in, out: out}
+	if bytes.HasPrefix(p.data, []byte("\uFEFF")) {
+		p.at, p.loose = len("\uFEFF"), true
+	}
+	p.space()
+	if p.at == len(p.data) {
+		return false, nil
+	}
+	first := p.data[p.at]
+	p.scalar = first != '{' && first != '['
+	if first == '[' && !p.opensArray() {
+		return false, nil
+	}
+	s.name = append(append(s.name[:0], s.subject...), subjectEnd)
+	p.base = len(s.name)
+	if err := p.document(); err != nil {
+		if p.scalar {
+			return false, nil
+		}
+		return false, err
+	}
+	out.JSON = !p.loose
+	return first == '{' || first == '[' || first == '"' || first == 'n', nil
+}
+
+// errJSON is wrapped by what is said of broken JSON.
+var errJSON = errors.New("not valid JSON")
+
+// A parser goes over the payload once: it checks the grammar and the encoding and adds what it finds.
+type parser struct {
+	data  []byte
+	at    int
+	scope *Scope
+	in    *Input
+	out   *Result
+	// base is the length of scope.name before the path.
+	base  int
+	depth int
+	// muted is above 0 inside of something whose name is too long.
+	muted int
+	// scalar: the payload is a bare value, which the plain formats read; only its grammar is checked, but for strings.
+	scalar bool
+	// loose: it is understood but not valid JSON.
+	loose bool
+}
+
+func (p *parser) fail(what string) error {
+	return fmt.Errorf("%w: %s at offset %d", errJSON, what, p.at)
+}
+
+// opensArray reports whether what follows the bracket can be an array's: "[INFO] ready" is text.
+func (p *parser) opensArray() bool {
+	for _, c := range p.data[p.at+1:] {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c == ']' || c == '[' || c == '{' || c == '"' || c == '-' || c >= '0' && c <= '9' || bytes.IndexByte([]byte("tfnN"), c) >= 0
+		}
+	}
+	return true
+}
+
+// document reads one value and, after line ends, further ones, the last of which counts.
+func (p *parser) document() error {
+	for {
+		if err := p.value(); err != nil {
+			return err
+		}
+		end := p.at
+		p.space()
+		if p.at == len(p.data) {
+			return nil
+		}
+		if p.scalar || bytes.IndexByte(p.data[end:p.at], '\n') < 0 || p.data[p.at] != '{' {
+			return p.fail("more after the value")
+		}
+		p.loose = true
+		p.out.Readings, p.out.Texts, p.out.DeviceTime = p.out.Readings[:0], p.out.Texts[:0], 0
+	}
+}
+
+func (p *parser) space() {
+	for p.at < len(p.data) {
+		switch p.data[p.at] {
+		case ' ', '\t', '\r', '\n':
+			p.at++
+		default:
+			return
+		}
+	}
+}
+
+func (p *parser) value() error {
+	if p.at == len(p.data) {
+		return p.fail("a value is missing")
+	}
+	switch c := p.data[p.at]; c {
+	case '{':
+		return p.object()
+	case '[':
+		return p.array()
+	case '"':
+		raw, escaped, err := p.str()
+		if err == nil {
+			p.addString(raw, escaped)
+		}
+		return err
+	case 't':
+		return p.word("true", 1)
+	case 'f':
+		return p.word("false", 0)
+	case 'n':
+		return p.literal("null")
+	case 'N':
+		p.loose = true
+		return p.literal("NaN")
+	case 'I':
+		p.loose = true
+		return p.literal("Infinity")
+	default:
+		if c == '-' || c >= '0' && c <= '9' {
+			return p.number()
+		}
+		return p.fail(fmt.Sprintf("unexpected %q", rune(c)))
+	}
+}
+
+func (p *parser) literal(word string) error {
+	if !bytes.HasPrefix(p.data[p.at:], []byte(word)) {
+		return p.fail("unknown word")
+	}
+	p.at += len(word)
+	return nil
+}
+
+func (p *parser) word(word string, value float64) error {
+	if err := p.literal(word); err != nil {
+		return err
+	}
+	if p.quiet() {
+		return nil
+	}
+	if n := p.scope.lookup(p.scope.name); n.class == keyPlain || n.class == keyWord {
+		p.scope.add(p.out, n, "", value)
+	}
+	return nil
+}
+
+// quiet reports whether what is read now adds nothing.
+func (p *parser) quiet() bool { return p.scalar || p.muted > 0 }
+
+func (p *parser) enter() error {
+	if p.depth++; p.depth > MaxDepth {
+		return p.fail(fmt.Sprintf("nested deeper than %d", MaxDepth))
+	}
+	p.at++
+	p.space()
+	return nil
+}
+
+func (p *parser) object() error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	readings, texts, units := len(p.out.Readings), len(p.out.Texts), false
+	mark := len(p.scope.name)
+	for first := true; ; first = false {
+		if p.at < len(p.data) && p.data[p.at] == '}' && first {
+			break
+		}
+		isUnit, err := p.member(mark)
+		if err != nil {
+			return err
+		}
+		units = units || isUnit
+		p.space()
+		if p.at < len(p.data) && p.data[p.at] == '}' {
+			break
+		}
+		if p.at == len(p.data) || p.data[p.at] != ',' {
+			return p.fail("\",\" or \"}\" is missing")
+		}
+		p.at++
+		p.space()
+	}
+	p.at++
+	p.depth--
+	if units {
+		nameSiblings(p.out, readings, texts)
+	}
+	return nil
+}
+
+// member reads a key and its value. It reports whether the key is that of a unit.
+func (p *parser) member(mark int) (isUnit bool, err error) {
+	if p.at == len(p.data) || p.data[p.at] != '"' {
+		return false, p.fail("a key is missing")
+	}
+	key, escaped, err := p.str()
+	if err != nil {
+		return false, err
+	}
+	if escaped {
+		key = unescape(p.scope.scratch[:0], key)
+		p.scope.scratch = key[:0]
+	}
+	p.space()
+	if p.at == len(p.data) || p.data[p.at] != ':' {
+		return false, p.fail("\":\" is missing")
+	}
+	p.at++
+	p.space()
+	leave := p.extend(key)
+	isUnit = p.at < len(p.data) && p.data[p.at] == '"' && endsLikeUnit(key)
+	err = p.value()
+	p.scope.name = p.scope.name[:mark]
+	if leave {
+		p.muted--
+	}
+	return isUnit, err
+}
+
+// endsLikeUnit is a quick look at whether classify may call key a unit's.
+func endsLikeUnit(key []byte) bool {
+	if len(key) < len("uom") {
+		return false
+	}
+	switch key[len(key)-1] | 0x20 {
+	case 't', 's', 'm':
+		return classify(string(key)) == keyUnit
+	default:
+		return false
+	}
+}
+
+// extend appends an element to the path. If that becomes too long it mutes what is below, and reports so.
+func (p *parser) extend(element []byte) (muted bool) {
+	name := p.scope.name
+	if len(name)-p.base+len(element) >= MaxNameBytes {
+		p.muted++
+		p.scope.left++
+		return true
+	}
+	if len(name) > p.base {
+		name = append(name, '.')
+	}
+	start := len(name)
+	name = append(name, element...)
+	for i := start; i < len(name); i++ {
+		if name[i] == subjectEnd {
+			name[i] = ' '
+		}
+	}
+	p.scope.name = name
+	return false
+}
+
+func (p *parser) array() error {
+	if err := p.enter(); err != nil {
+		return err
+	}
+	mark := len(p.scope.name)
+	var digits [20]byte
+	for i := 0; ; i++ {
+		if i == 0 && p.at < len(p.data) && p.data[p.at] == ']' {
+			break
+		}
+		leave := p.extend(appendIndex(digits[:0], i))
+		err := p.value()
+		p.scope.name = p.scope.name[:mark]
+		if leave {
+			p.muted--
+		}
+		if err != nil {
+			return err
+		}
+		p.space()
+		if p.at < len(p.data) && p.data[p.at] == ']' {
+			break
+		}
+		if p.at == len(p.data) || p.data[p.at] != ',' {
+			return p.fail("\",\" or \"]\" is missing")
+		}
+		p.at++
+		p.space()
+	}
+	p.at++
+	p.depth--
+	return nil
+}
+
+// str reads a string and returns what stands between its quotes.
+func (p *parser) str() (raw []byte, escaped bool, err error) {
+	start := p.at + 1
+	for i := start; i < len(p.data); {
+		switch c := p.data[i]; {
+		case c == '"':
+			p.at = i + 1
+			return p.data[start:i], escaped, nil
+		case c == '\\':
+			escaped = true
+			size := escapeSize(p.data[i:])
+			if size == 0 {
+				p.at = i
+				return nil, false, p.fail("bad escape")
+			}
+			i += size
+		case c < ' ':
+			p.at = i
+			return nil, false, p.fail("control character in a string")
+		case c < utf8.RuneSelf:
+			i++
+		default:
+			r, size := utf8.DecodeRune(p.data[i:])
+			if r == utf8.RuneError && size == 1 {
+				p.at = i
+				return nil, false, p.fail("invalid UTF-8")
+			}
+			i += size
+		}
+	}
+	return nil, false, p.fail("a string has no end")
+}
+
+// addString adds a string's value: a number or word of truth that is written as a string, a time, or a text.
+func (p *parser) addString(raw []byte, escaped bool) {
+	if p.muted > 0 {
+		return
+	}
+	if escaped {
+		raw = unescape(p.scope.scratch[:0], raw)
+		p.scope.scratch = raw[:0]
+	}
+	n := p.scope.lookup(p.scope.name)
+	switch n.class {
+	case keyTime:
+		p.scope.time(p.in, p.out, timeOfText(raw))
+		return
+	case keyPlain:
+		if v, ok := plainNumber(raw); ok {
+			p.scope.number(p.in, p.out, n, "", v)
+			return
+		}
+		if v, ok := truth(raw); ok {
+			p.scope.add(p.out, n, "", v)
+			return
+		}
+	case keyID, keyWord, keyUnit:
+	}
+	p.scope.text(p.out, n, raw)
+}

@@ -1,0 +1,196 @@
+package decode
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"pulso/bridge/event"
+)
+
+// subjectEnd parts the subject from the path inside the payload in the key of a name; neither can contain it, since a
+// topic has no U+0000 and a key's is replaced.
+const subjectEnd = 0
+
+// A Scope is what a format adds through: it names, bounds and de-duplicates. It is valid during one call of
+// [Format.Decode].
+type Scope struct {
+	decoder  *Decoder
+	topic    *topicInfo
+	subject  string
+	units    map[string]string
+	sequence uint64
+	// name is the key of the name being built: subject, subjectEnd, path.
+	name    []byte
+	scratch []byte
+	// left counts the readings and texts that were left out because of a bound.
+	left int
+}
+
+// Subject is what the topic says beyond the device ("relay.0"); empty if nothing.
+func (s *Scope) Subject() string { return s.subject }
+
+// A nameInfo is what is known of a name, worked out once.
+type nameInfo struct {
+	text  string
+	class keyClass
+	unit  string
+	// sequence is the last message that used the name, index where in its Result: a duplicate's last value counts.
+	sequence uint64
+	index    int
+}
+
+// info returns what is known of the name whose path inside the payload is path.
+func (s *Scope) info(path []byte) *nameInfo {
+	s.name = append(s.name[:0], s.subject...)
+	s.name = append(s.name, subjectEnd)
+	s.name = append(s.name, path...)
+	return s.lookup(s.name)
+}
+
+func (s *Scope) lookup(key []byte) *nameInfo {
+	if n, found := s.decoder.names.get(key); found {
+		return n
+	}
+	n := newNameInfo(key)
+	s.decoder.names.put(string(key), n)
+	return n
+}
+
+func newNameInfo(key []byte) *nameInfo {
+	subject, path, _ := strings.Cut(string(key), string(rune(subjectEnd)))
+	path = strings.ToValidUTF8(path, "\uFFFD")
+	text := path
+	if subject != "" {
+		rest, isValue := cutValue(path)
+		switch {
+		case isValue && rest == "", path == "":
+			text = subject
+		case isValue:
+			text = subject + "." + rest
+		default:
+			text = subject + "." + path
+		}
+	}
+	last := lastKey(text)
+	if path != "" {
+		if named, isValue := cutValue(path); !isValue || named != "" {
+			last = lastKey(path)
+		}
+	}
+	n := &nameInfo{text: text, class: classify(last)}
+	if n.class == keyPlain {
+		n.unit = unitOfKey(last)
+	}
+	return n
+}
+
+// cutValue takes the key that only says "this is the value" off a path.
+func cutValue(path string) (rest string, isValue bool) {
+	first, rest, _ := strings.Cut(path, ".")
+	switch first {
+	case "value", "val", "Value":
+		return rest, true
+	default:
+		return path, false
+	}
+}
+
+// lastKey returns the last element of a path that is not an array index.
+func lastKey(path string) string {
+	for {
+		i := strings.LastIndexByte(path, '.')
+		if i < 0 || !isDigits(path[i+1:]) {
+			return path[i+1:]
+		}
+		path = path[:i]
+	}
+}
+
+// Add adds a reading named by its path inside the payload. A value that is not finite is no reading.
+func (s *Scope) Add(out *Result, path []byte, unit string, value float64) {
+	s.add(out, s.info(path), unit, value)
+}
+
+func (s *Scope) add(out *Result, n *nameInfo, unit string, value float64) {
+	if math.IsNaN(value) || math.IsInf(value, 0) {
+		return
+	}
+	if unit == "" {
+		unit = n.unit
+	}
+	if unit == "" && s.units != nil {
+		unit = s.units[n.text]
+	}
+	if n.sequence == s.sequence && n.index < len(out.Readings) && out.Readings[n.index].Name == n.text {
+		out.Readings[n.index].Value = value
+		return
+	}
+	if len(out.Readings) >= MaxReadings {
+		s.left++
+		return
+	}
+	n.sequence, n.index = s.sequence, len(out.Readings)
+	out.Readings = append(out.Readings, Reading{Name: n.text, Unit: unit, Value: value})
+}
+
+// Text adds a text named by its path inside the payload. It is cut at MaxTextBytes and made valid UTF-8.
+func (s *Scope) Text(out *Result, path, value []byte) {
+	s.text(out, s.info(path), value)
+}
+
+func (s *Scope) text(out *Result, n *nameInfo, value []byte) {
+	if len(out.Texts) >= MaxTexts {
+		s.left++
+		return
+	}
+	value = cut(value, MaxTextBytes)
+	out.Texts = append(out.Texts, event.Text{Name: n.text, Value: s.intern(value)})
+}
+
+// intern returns value as a string, the same one for short values that come again.
+func (s *Scope) intern(value []byte) string {
+	const short = 32
+	if len(value) > short {
+		return strings.ToValidUTF8(string(value), "\uFFFD")
+	}
+	if v, found := s.decoder.values.get(value); found {
+		return v
+	}
+	v := strings.ToValidUTF8(string(value), "\uFFFD")
+	s.decoder.values.put(string(value), v)
+	return v
+}
+
+// cut shortens b to at most limit bytes without breaking a character.
+func cut(b []byte, limit int) []byte {
+	if len(b) <= limit {
+		return b
+	}
+	for limit > 0 && !utf8.RuneStart(b[limit]) {
+		limit--
+	}
+	return b[:limit]
+}
+
+// number adds a number under the rules for its name's class.
+func (s *Scope) number(in *Input, out *Result, n *nameInfo, unit string, value float64) {
+	switch n.class {
+	case keyTime:
+		s.time(in, out, timeOfNumber(value))
+	case keyID:
+		s.text(out, n, strconv.AppendFloat(s.scratch[:0], value, 'f', -1, 64))
+	default:
+		if !isClock(value, in.Time) {
+			s.add(out, n, unit, value)
+		}
+	}
+}
+
+// time takes t as the device's time if it is believable; the first such counts.
+func (s *Scope) time(in *Input, out *Result, t int64) {
+	if out.DeviceTime == 0 && believable(t, in.Time) {
+		out.DeviceTime = t
+	}
+}

@@ -1,0 +1,59 @@
+package decode
+
+import (
+	"math"
+	"time"
+)
+
+// maxSkew is how far a device's clock may be from the arrival to be trusted.
+const maxSkew = int64(24 * time.Hour)
+
+// believable reports whether t may be when a message was made that arrived at arrival, both in nanoseconds.
+func believable(t, arrival int64) bool {
+	return t > 0 && t >= arrival-maxSkew && t <= arrival+maxSkew
+}
+
+// timeOfNumber reads seconds, milliseconds, microseconds or nanoseconds since the Unix epoch, told apart by their
+// magnitude, as nanoseconds; 0 if it is none of them. Each range begins in 2001 and ends before the next.
+func timeOfNumber(v float64) int64 {
+	switch {
+	case v >= 1e9 && v < 1e11:
+		whole, fraction := math.Modf(v)
+		return int64(whole)*1e9 + int64(math.Round(fraction*1e6))*1e3
+	case v >= 1e12 && v < 1e14:
+		return int64(v * 1e3) * 1e3
+	case v >= 1e15 && v < 1e17:
+		return int64(v) * 1e3
+	case v >= 1e18 && v < 9e18:
+		return int64(v)
+	default:
+		return 0
+	}
+}
+
+// timeOfText reads an RFC 3339 time with a zone ("Z", "+02:00", "+0200"), or a number of digits, as nanoseconds since the
+// Unix epoch; 0 if it is neither.
+func timeOfText(b []byte) int64 {
+	if v, ok := plainNumber(b); ok {
+		return timeOfNumber(v)
+	}
+	const longest = len("2006-01-02T15:04:05.999999999+00:00") + 4
+	if len(b) < len("2006-01-02T15:04:05Z") || len(b) > longest || b[10] != 'T' {
+		return 0
+	}
+	s := string(b)
+	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UnixNano()
+		}
+	}
+	return 0
+}
+
+// isClock reports whether a value is a clock in milliseconds rather than a quantity: within a year before the arrival or
+// a day after it. No quantity passes there but by design.
+func isClock(v float64, arrival int64) bool {
+	const year = 365 * 24 * 3600 * 1e3
+	now := float64(arrival) / 1e6
+	return v >= 1e12 && v > now-year && v < now+24*3600*1e3
+}

@@ -1,0 +1,117 @@
+package decode
+
+import "strings"
+
+// valueUnits are units as they stand behind a bare value, exactly so.
+var valueUnits = map[string]string{
+	"°C": "°C", "°F": "°F", "°": "°", "%": "%", "W": "W", "kW": "kW", "MW": "MW", "VA": "VA", "var": "var",
+	"Wh": "Wh", "kWh": "kWh", "MWh": "MWh", "V": "V", "mV": "mV", "A": "A", "mA": "mA", "Ah": "Ah", "mAh": "mAh",
+	"Hz": "Hz", "kHz": "kHz", "MHz": "MHz", "Pa": "Pa", "hPa": "hPa", "kPa": "kPa", "bar": "bar", "mbar": "mbar",
+	"mm": "mm", "cm": "cm", "m": "m", "km": "km", "m/s": "m/s", "km/h": "km/h", "mph": "mph", "kg": "kg", "g": "g",
+	"l": "l", "L": "L", "m³": "m³", "m3": "m³", "m³/h": "m³/h", "l/min": "l/min", "s": "s", "ms": "ms", "min": "min",
+	"h": "h", "lx": "lx", "lux": "lx", "ppm": "ppm", "ppb": "ppb", "µg/m³": "µg/m³", "dB": "dB", "dBm": "dBm",
+	"rpm": "rpm", "K": "K", "Ω": "Ω", "kΩ": "kΩ",
+}
+
+// suffixUnits are units as the last word of a key, in any case; none of these is anything else in use.
+var suffixUnits = map[string]string{
+	"celsius": "°C", "fahrenheit": "°F", "kelvin": "K", "degc": "°C", "degf": "°F", "pct": "%", "percent": "%",
+	"kw": "kW", "wh": "Wh", "kwh": "kWh", "watt": "W", "watts": "W", "volt": "V", "volts": "V", "ampere": "A",
+	"hz": "Hz", "khz": "kHz", "pa": "Pa", "hpa": "hPa", "kpa": "kPa", "bar": "bar", "mbar": "mbar", "psi": "psi",
+	"mm": "mm", "cm": "cm", "km": "km", "kmh": "km/h", "kph": "km/h", "mph": "mph", "kg": "kg", "lux": "lx", "lx": "lx",
+	"ppm": "ppm", "ppb": "ppb", "db": "dB", "dbm": "dBm", "rpm": "rpm", "mah": "mAh",
+}
+
+// exactUnits are suffixes that mean something only in this very case.
+var exactUnits = map[string]string{
+	"mA": "mA", "mV": "mV", "kV": "kV", "mW": "mW", "MW": "MW", "VA": "VA", "kVA": "kVA", "MHz": "MHz", "Ah": "Ah",
+	"W": "W", "V": "V",
+}
+
+// letterUnits are suffixes of one letter: they count only behind a quantity that is measured so, given as beginnings of
+// words.
+var letterUnits = map[string]struct {
+	unit       string
+	quantities []string
+}{
+	"c": {"°C", []string{"temp", "t", "dew", "water", "air", "room", "outside", "inside", "supply", "return"}},
+	"f": {"°F", []string{"temp", "dew"}},
+	"w": {"W", []string{"power", "pow", "p", "load", "pv", "grid", "solar", "apower"}},
+	"v": {"V", []string{"volt", "u", "bat", "vbat", "vcc", "supply"}},
+	"a": {"A", []string{"curr", "i", "amp"}},
+	"g": {"g", []string{"weight", "mass", "acc"}},
+}
+
+// unitOfKey is the unit that a key's suffix says; empty if none does beyond doubt.
+func unitOfKey(key string) string {
+	i := strings.LastIndexByte(key, '_')
+	if i <= 0 || i == len(key)-1 {
+		return ""
+	}
+	base, suffix := strings.ToLower(key[:i]), key[i+1:]
+	if unit := exactUnits[suffix]; unit != "" {
+		return unit
+	}
+	lower := strings.ToLower(suffix)
+	if letter, isLetter := letterUnits[lower]; isLetter {
+		for _, quantity := range letter.quantities {
+			if base == quantity || len(quantity) > 2 && strings.Contains(base, quantity) {
+				return letter.unit
+			}
+		}
+		return ""
+	}
+	return suffixUnits[lower]
+}
+
+// readUnit writes a unit that a message names the way a person reads it.
+func readUnit(unit string) string {
+	switch unit {
+	case "C", "degC", "celsius", "Celsius", "Cel", "\u2103":
+		return "°C"
+	case "F", "degF", "fahrenheit", "Fahrenheit", "\u2109":
+		return "°F"
+	case "percent", "pct", "%RH":
+		return "%"
+	default:
+		const longest = 24
+		return string(cut([]byte(unit), longest))
+	}
+}
+
+// nameSiblings gives the units that an object's unit keys say to the readings of the same object: "unit" to its "value"
+// or its only reading, "pressure_unit" and "PressureUnit" to "pressure" and "Pressure".
+func nameSiblings(out *Result, readings, texts int) {
+	for _, t := range out.Texts[texts:] {
+		key := lastKey(t.Name)
+		if classify(key) != keyUnit {
+			continue
+		}
+		unit := readUnit(t.Value)
+		prefix := t.Name[:len(t.Name)-len(key)]
+		if has(unitKeys, key) {
+			nameOnly(out.Readings[readings:], prefix, unit)
+			continue
+		}
+		of := prefix + strings.TrimSuffix(strings.TrimSuffix(key, "Unit"), "_unit")
+		for i := range out.Readings[readings:] {
+			if r := &out.Readings[readings+i]; r.Unit == "" && strings.EqualFold(r.Name, of) {
+				r.Unit = unit
+			}
+		}
+	}
+}
+
+// nameOnly gives unit to the one reading that it can only belong to.
+func nameOnly(readings []Reading, prefix, unit string) {
+	if len(readings) == 1 {
+		readings[0].Unit = unit
+		return
+	}
+	for i := range readings {
+		name := strings.TrimPrefix(readings[i].Name, prefix)
+		if name == "value" || name == "val" || name == strings.TrimSuffix(prefix, ".") {
+			readings[i].Unit = unit
+		}
+	}
+}

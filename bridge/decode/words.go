@@ -1,0 +1,118 @@
+package decode
+
+import "strings"
+
+func words(s string) map[string]struct{} {
+	m := make(map[string]struct{})
+	for w := range strings.FieldsSeq(s) {
+		m[w] = struct{}{}
+	}
+	return m
+}
+
+// The words by which topics are read, all in lower case.
+var (
+	// markerWords stand before a device's id.
+	markerWords = words("device devices thing things gateway gateways")
+	// containerWords hold devices, one level below or deeper.
+	containerWords = words(`home house haus heim casa sensors sensor devices device nodes rooms building site tele
+		telemetry stat data mqtt iot readings v1 v2 v3 zigbee2mqtt shellies esphome json`)
+	// partWords are kinds of parts of a device: what follows belongs to the metric.
+	partWords = words(`sensor binary_sensor text_sensor light switch climate fan cover number button lock select relay
+		input input_event emeter events event status detect valve media_player update`)
+	// tailWords say what kind of message it is, or what is to be done with it.
+	tailWords = words(`state status telemetry data tele stat attributes availability lwt online connected connection conn
+		info announce config set get cmd cmnd command commands event events result values value raw json up down
+		rpc sensor sensors report reports readings measurement measurements metrics snapshot debug batch logging
+		message messages log update action request response rejected accepted state_json`)
+	// prefixWords at the beginning of what lies behind the device say nothing of the metric.
+	prefixWords = words("sensor binary_sensor text_sensor status tele stat telemetry data event events light attributes")
+	// metricWords are quantities.
+	metricWords = words(`temperature temp humidity hum pressure co2 voc tvoc pm1 pm25 pm2_5 pm10 illuminance lux light_level
+		brightness battery voltage current power energy frequency rssi snr signal linkquality uptime moisture soil motion
+		occupancy presence contact door window flow level volume speed rpm weight distance noise rain wind
+		wind_speed latitude longitude location position total count counter`)
+	// pluralWords number their devices: the level before them stays in the id.
+	pluralWords = words("loadpoints vehicles cars rx tx inverters meters circuits batteries zones units slots")
+
+	// commandWords as the last level, and commandRoots as the first, address a device.
+	commandWords = words("set get cmd cmnd command commands rejected accepted request")
+	commandRoots = words("cmnd w")
+
+	announceWords = words("info")
+
+	// statusKeys are keys that speak of presence in the payload of a topic about it.
+	statusKeys = words("state status availability connection")
+
+	statusLevels = map[string]statusWord{
+		"state": maybeStatus, "status": maybeStatus, "$state": maybeStatus, "conn": maybeStatus, "connection": maybeStatus,
+		"availability": surelyStatus, "lwt": surelyStatus, "online": surelyStatus, "connected": surelyStatus,
+		"alive": surelyStatus,
+	}
+
+	// families are roots of topics whose devices are named by this many levels after them.
+	families = map[string]int{
+		"tele": 1, "stat": 1, "cmnd": 1, "shellies": 1, "homie": 1, "valetudo": 1, "frigate": 1, "zwave": 1, "wled": 1,
+		"emon": 1, "go-echarger": 1, "owntracks": 2, "zigbee2mqtt": wholeTail,
+	}
+
+	randomPrefixes = []string{
+		"mosq-", "mosq/", "mosqpub", "mosqsub", "mqttx_", "mqttjs_", "mqtt-explorer", "paho", "auto-", "python-mqtt",
+		"gmqtt", "rumqtt",
+	}
+)
+
+// A keyClass says what may become of a value by its key.
+type keyClass uint8
+
+const (
+	keyPlain keyClass = iota
+	// keyTime is a clock: never a reading, perhaps the message's time.
+	keyTime
+	// keyID identifies something: a text, whatever it looks like.
+	keyID
+	// keyWord is an enumeration: its words are texts even if they look boolean.
+	keyWord
+	// keyUnit is the unit of its siblings.
+	keyUnit
+)
+
+var (
+	timeKeys = words(`ts time timestamp date datetime epoch tst at gwts since sent_at received_at created_at updated_at
+		timestamp_ms time_ms utc localtime _timestamp _time $_time unixtime unix_time senton`)
+	idKeys = words(`id uid uuid guid serial serialno serialnumber serial_number sn mac address ip ipaddr ip_address bssid
+		ssid version ver fw fw_ver sw hw firmware seq sequence sequencenumber seqno protocol endpoint port f_port fport
+		network_address msgid messageid majorversion minorversion built build hash hashversion idx imei imsi iccid
+		phone deveui devaddr`)
+	wordKeys = words("mode behavior behaviour action event type model kind class preset scene effect cmd command method")
+	unitKeys = words("unit units unit_of_measurement uom")
+)
+
+// classify says by a key's name what its value may become.
+func classify(key string) keyClass {
+	lower := strings.ToLower(key)
+	switch {
+	case has(timeKeys, lower), hasSuffix(lower, "_ts", "_time", "_timestamp", "_at", "timestamp", "_date"),
+		strings.HasPrefix(lower, "last_") && hasSuffix(lower, "seen", "active", "update", "updated"),
+		lower == "lastseen", lower == "lastactive", lower == "lastupdate":
+		return keyTime
+	case has(idKeys, lower), hasSuffix(lower, "_id", "_uuid", "_version", "_mac", "_ip", "_serial", "version"),
+		strings.HasSuffix(key, "Id") && len(key) > 2, strings.HasSuffix(key, "ID") && len(key) > 2:
+		return keyID
+	case has(unitKeys, lower), strings.HasSuffix(lower, "_unit"), strings.HasSuffix(key, "Unit"):
+		return keyUnit
+	case has(wordKeys, lower), hasSuffix(lower, "_mode", "_behavior", "_action", "_event", "_type", "mode"):
+		return keyWord
+	default:
+		return keyPlain
+	}
+}
+
+func hasSuffix(s string, suffixes ...string) bool {
+	for _, suffix := range suffixes {
+		if strings.HasSuffix(s, suffix) {
+			return true
+		}
+	}
+	return false
+}
