@@ -47,6 +47,8 @@ type Decoded struct {
 	Device string
 	// DeviceKind is the kind of device where the message tells ("thermostat"); mostly empty.
 	DeviceKind string
+	// DeviceName is what the device calls itself, for people, where the message tells; mostly empty.
+	DeviceName string
 	// Format names the decoder that understood the payload ("json", "number", "boolean", "text"); empty if none did.
 	Format string
 	// Problem says why the payload could not be decoded; empty if it could.

@@ -1,0 +1,286 @@
+// Package bridge is the way of a message: it takes messages in, appends them to the log in groups, acknowledges them,
+// decodes what was committed once, and hands the same immutable batch to everyone who follows: local MQTT delivery,
+// rooms, views.
+//
+// Life: [New], then [Bridge.Run]. Ingest may be called from any number of goroutines, before Run as well as during it;
+// after Run's context has ended it refuses, and Run returns when everything that was taken in has been stored,
+// acknowledged and handed on.
+//
+// Two goroutines work in a chain: one appends and acknowledges, the other decodes and hands on, so that a batch is being
+// decoded while the next one waits for the disk.
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/bridge/decode"
+	"pulso/bridge/event"
+	"pulso/bridge/eventlog"
+)
+
+// ErrStopped is returned by Ingest once the bridge is stopping.
+var ErrStopped = errors.New("the bridge is stopping")
+
+// A Follower takes committed batches in the log's order, from one goroutine. It must not block for a client, and must
+// not change the batch, ever.
+type Follower interface {
+	Offer(batch []event.Decoded)
+}
+
+// FollowerFunc is a function that follows.
+type FollowerFunc func(batch []event.Decoded)
+
+// Offer implements [Follower].
+func (f FollowerFunc) Offer(batch []event.Decoded) { f(batch) }
+
+// Config of a Bridge.
+type Config struct {
+	Log     eventlog.Log
+	Decoder *decode.Decoder
+	// MaxQueued is how many messages wait for the log before Ingest blocks; 0 is 8,192.
+	MaxQueued int
+	// MaxQueuedBytes is how many payload bytes wait; 0 is 64 MiB.
+	MaxQueuedBytes int
+	// MaxBatch is how many messages one commit takes; 0 is 1,024.
+	MaxBatch int
+	// Gather is the shortest time between two commits that need not be durable: under load, messages that arrive within
+	// it share a commit. A lone message never waits. 0 is 1 ms.
+	Gather time.Duration
+	// MaxSeries bounds the series; 0 is 1,000,000. Readings beyond it are left out and counted.
+	MaxSeries int
+	// Logger takes what an operator should know; nil is nowhere.
+	Logger *slog.Logger
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
+}
+
+const (
+	defaultMaxQueued      = 8192
+	defaultMaxQueuedBytes = 64 << 20
+	defaultMaxBatch       = 1024
+	defaultGather         = time.Millisecond
+	defaultMaxSeries      = 1_000_000
+	// commitsAhead is how many committed batches wait for the decoding goroutine before the log waits for it.
+	commitsAhead = 16
+)
+
+// DoneFunc hears that a message was stored, with the position after it, or refused.
+type DoneFunc = func(event.Position, error)
+
+// A Bridge is the pipeline. See the package comment.
+type Bridge struct {
+	cfg       Config
+	metrics   *metrics
+	series    *seriesTable
+	followers []Follower
+	committed chan []event.Event
+
+	mu       sync.Mutex
+	events   []event.Event
+	dones    []DoneFunc
+	bytes    int
+	durable  bool
+	space    chan struct{} // closed when the queue has been taken
+	stopping bool
+	ready    chan struct{} // has an element when the queue is not empty
+
+	decoding sync.Mutex // guards result
+	result   decode.Result
+	traffic  traffic
+}
+
+// New makes a Bridge.
+func New(cfg Config) (*Bridge, error) {
+	if cfg.Log == nil || cfg.Decoder == nil {
+		return nil, errors.New("bridge: Log and Decoder are needed")
+	}
+	setDefault(&cfg.MaxQueued, defaultMaxQueued)
+	setDefault(&cfg.MaxQueuedBytes, defaultMaxQueuedBytes)
+	setDefault(&cfg.MaxBatch, defaultMaxBatch)
+	setDefault(&cfg.MaxSeries, defaultMaxSeries)
+	setDefault(&cfg.Gather, defaultGather)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	b := &Bridge{
+		cfg: cfg, series: newSeriesTable(cfg.MaxSeries), committed: make(chan []event.Event, commitsAhead),
+		space: make(chan struct{}), ready: make(chan struct{}, 1),
+	}
+	b.metrics = newMetrics(cfg.Metrics, b)
+	return b, nil
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Follow adds a follower. It must be called before Run.
+func (b *Bridge) Follow(f Follower) { b.followers = append(b.followers, f) }
+
+// Ingest hands over one message for the log. It blocks while the queue is full, until ctx ends. If it returns nil, done
+// (if not nil) is called exactly once, in the log's order, from the goroutine that appends: it must not block. A message
+// with QoS > 0 is durable when done hears of it.
+func (b *Bridge) Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error {
+	for {
+		b.mu.Lock()
+		if b.stopping {
+			b.mu.Unlock()
+			return ErrStopped
+		}
+		if len(b.events) < b.cfg.MaxQueued && (b.bytes == 0 || b.bytes+len(m.Payload) <= b.cfg.MaxQueuedBytes) {
+			break
+		}
+		space := b.space
+		b.mu.Unlock()
+		b.metrics.queueFull.Inc()
+		select {
+		case <-space:
+		case <-ctx.Done():
+			return fmt.Errorf("message on %.80q waited for the log: %w", m.Topic, context.Cause(ctx))
+		}
+	}
+	b.events = append(b.events, m)
+	b.dones = append(b.dones, done)
+	b.bytes += len(m.Payload)
+	b.durable = b.durable || m.QoS > 0
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Queued is how many messages wait for the log.
+func (b *Bridge) Queued() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.events)
+}
+
+// Run works until ctx ends and everything taken in is stored and handed on.
+func (b *Bridge) Run(ctx context.Context) error {
+	var decoding sync.WaitGroup
+	decoding.Go(b.handOn)
+	defer decoding.Wait()
+	defer close(b.committed)
+	var batch batch
+	var last time.Time
+	for {
+		select {
+		case <-b.ready:
+		case <-ctx.Done():
+			b.mu.Lock()
+			b.stopping = true
+			b.mu.Unlock()
+			for b.take(&batch) {
+				b.commit(&batch)
+			}
+			return nil
+		}
+		if wait := b.cfg.Gather - time.Since(last); wait > 0 && b.mayWait() {
+			time.Sleep(wait)
+		}
+		for b.take(&batch) {
+			b.commit(&batch)
+		}
+		last = time.Now()
+	}
+}
+
+// mayWait reports whether nobody waits for what is queued to be durable.
+func (b *Bridge) mayWait() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.durable && len(b.events) < b.cfg.MaxBatch
+}
+
+// A batch is what one commit takes.
+type batch struct {
+	events  []event.Event
+	dones   []DoneFunc
+	durable bool
+}
+
+// take moves the queue, or as much as one commit takes, into to.
+func (b *Bridge) take(to *batch) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.events), b.cfg.MaxBatch)
+	if n == 0 {
+		return false
+	}
+	// The events go on to the decoding goroutine, so each batch has its own.
+	to.events = append(make([]event.Event, 0, n), b.events[:n]...)
+	to.dones = append(to.dones[:0], b.dones[:n]...)
+	to.durable = b.durable
+	rest := copy(b.events, b.events[n:])
+	clear(b.events[rest:])
+	b.events = b.events[:rest]
+	copy(b.dones, b.dones[n:])
+	clear(b.dones[rest:])
+	b.dones = b.dones[:rest]
+	b.bytes, b.durable = 0, false
+	for i := range b.events {
+		b.bytes += len(b.events[i].Payload)
+		b.durable = b.durable || b.events[i].QoS > 0
+	}
+	close(b.space)
+	b.space = make(chan struct{})
+	return true
+}
+
+// commit appends a batch, tells those who wait for it, and hands it on.
+func (b *Bridge) commit(t *batch) {
+	start := time.Now()
+	err := b.cfg.Log.Append(t.events, t.durable)
+	b.metrics.commit.Observe(time.Since(start).Seconds())
+	if errors.Is(err, eventlog.ErrTooLarge) && len(t.events) > 1 {
+		// One event is too large, and the others are not to suffer for it.
+		for i := range t.events {
+			b.commit(&batch{events: t.events[i : i+1 : i+1], dones: t.dones[i : i+1], durable: t.durable})
+		}
+		return
+	}
+	if err != nil {
+		b.metrics.refused.Add(float64(len(t.events)))
+		b.cfg.Logger.Error("messages not stored", "count", len(t.events), "error", err)
+	}
+	for i, done := range t.dones {
+		if done == nil {
+			continue
+		}
+		if err != nil {
+			done(event.Position{}, err)
+		} else {
+			done(t.events[i].Next(), nil)
+		}
+	}
+	if err == nil {
+		b.committed <- t.events
+	}
+}
+
+// handOn decodes committed batches and gives them to the followers.
+func (b *Bridge) handOn() {
+	for events := range b.committed {
+		decoded := b.Decode(events)
+		b.traffic.add(decoded)
+		for _, f := range b.followers {
+			f.Offer(decoded)
+		}
+		now := time.Now().UnixNano()
+		b.metrics.observe(decoded, now)
+		b.traffic.latency(now - decoded[len(decoded)-1].Time)
+	}
+}

@@ -1,0 +1,58 @@
+package bridge
+
+import (
+	"pulso/bridge/decode"
+	"pulso/bridge/event"
+)
+
+// Decode understands events. Views and rooms that read the log again use it, too; it may be called from any goroutine.
+func (b *Bridge) Decode(events []event.Event) []event.Decoded {
+	out := make([]event.Decoded, len(events))
+	// All metrics of a batch share one array. It may move while it grows, so the pieces are cut at the end.
+	var metrics []event.Metric
+	var ends []int
+	b.decoding.Lock()
+	for i := range events {
+		d := &out[i]
+		d.Event = events[i]
+		if d.Kind.IsMessage() {
+			metrics = b.understand(d, metrics)
+		}
+		ends = append(ends, len(metrics))
+	}
+	b.decoding.Unlock()
+	start := 0
+	for i, end := range ends {
+		out[i].Metrics = metrics[start:end:end]
+		start = end
+	}
+	return out
+}
+
+// understand decodes one message and appends its readings to metrics.
+func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Metric {
+	r := &b.result
+	b.cfg.Decoder.Decode(decode.Input{Topic: d.Topic, Client: d.Client, Payload: d.Payload, Retain: d.Retain, Time: d.Time}, r)
+	d.Device, d.DeviceKind, d.DeviceName = r.Device, r.Kind, r.Name
+	d.Format, d.Problem, d.JSON, d.Command = r.Format, r.Problem, r.JSON, r.Command
+	d.DeviceTime, d.Status = r.DeviceTime, r.Status
+	if len(r.Texts) > 0 {
+		d.Texts = append([]event.Text(nil), r.Texts...)
+	}
+	for _, reading := range r.Readings {
+		s := b.series.intern(d.Device, reading.Name, reading.Unit, d.Topic)
+		if s == nil {
+			b.metrics.seriesRefused.Inc()
+			continue
+		}
+		metrics = append(metrics, event.Metric{Series: s, Value: reading.Value})
+	}
+	return metrics
+}
+
+// Intern returns the series of these names, numbering it if it is new, or nil if there are as many as there may be.
+func (b *Bridge) Intern(device, name, unit, topic string) *event.Series {
+	b.decoding.Lock()
+	defer b.decoding.Unlock()
+	return b.series.intern(device, name, unit, topic)
+}

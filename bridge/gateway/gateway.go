@@ -1,0 +1,170 @@
+// Package gateway holds the sessions of everyone who watches: it runs their commands and writes them what their rooms
+// have for them, whatever the transport. A transport adapts a connection (ws/ is the WebSocket one).
+//
+// Life: [New]; a transport calls [Gateway.Open] for each connection, [Session.Handle] for each message from its one
+// reading goroutine and [Session.End] when the connection is over. [Gateway.Stop] ends all sessions and waits for them.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/bridge/event"
+	"pulso/bridge/room"
+	"pulso/bridge/wire"
+)
+
+// A Transport writes to one client. Write and Close may be called at once; Write is called by one goroutine.
+type Transport interface {
+	// Write writes whole messages in their order, in as few system calls as it can, together with whatever the
+	// transport itself has to say (it is also called with none). It blocks for a bounded time; ErrSlow says that the
+	// client took nothing in it.
+	Write(messages [][]byte) error
+	// Close ends the connection, telling the client why. It does not wait for the client.
+	Close(code wire.CloseCode)
+}
+
+// Errors of this package.
+var (
+	// ErrSlow is wrapped by a Transport whose client takes nothing.
+	ErrSlow = errors.New("client takes nothing")
+	// ErrDisconnected is wrapped by a Transport whose connection has ended.
+	ErrDisconnected = errors.New("connection has ended")
+	// ErrOverloaded is returned by Open beyond MaxSessions.
+	ErrOverloaded = errors.New("the hub has as many sessions as it may")
+	// ErrStopping is returned by Open once Stop has been called.
+	ErrStopping = errors.New("the hub is stopping")
+)
+
+// Publisher takes messages for the log; the bridge is one.
+type Publisher interface {
+	// Ingest hands over a message; done is called once, when it is stored or refused, and must not block.
+	Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error
+}
+
+// Presence hears who is in the chat.
+type Presence interface {
+	// Join says that a session watches chat channels by filters, under a name. It replaces what it said before.
+	Join(session, name string, filters []string)
+	// Leave says that a session watches none any more.
+	Leave(session string)
+}
+
+// Config of a Gateway.
+type Config struct {
+	Rooms     *room.Registry
+	Publisher Publisher
+	// Presence may be nil.
+	Presence Presence
+	// Node and Version are told in the welcome.
+	Node, Version string
+	// MaxSessions bounds the sessions; 0 is 10,000.
+	MaxSessions int
+	// MaxSubscriptions bounds the rooms of a session; 0 is 64.
+	MaxSubscriptions int
+	// Logger takes what an operator should know; nil is nowhere.
+	Logger *slog.Logger
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
+}
+
+const (
+	defaultMaxSessions      = 10_000
+	defaultMaxSubscriptions = 64
+)
+
+// A Gateway holds the sessions of a node.
+type Gateway struct {
+	cfg     Config
+	metrics *metrics
+	ctx     context.Context //nolint:containedctx // the life of all sessions' publishes
+	cancel  context.CancelFunc
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	lastID   uint64
+	stopping bool
+	wg       sync.WaitGroup
+}
+
+// New makes a Gateway.
+func New(cfg Config) *Gateway {
+	if cfg.MaxSessions == 0 {
+		cfg.MaxSessions = defaultMaxSessions
+	}
+	if cfg.MaxSubscriptions == 0 {
+		cfg.MaxSubscriptions = defaultMaxSubscriptions
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{cfg: cfg, sessions: make(map[*Session]struct{})}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	g.metrics = newMetrics(cfg.Metrics, g)
+	return g
+}
+
+// Open begins a session. kind is the transport's name, remote the client's address.
+func (g *Gateway) Open(t Transport, kind, remote string) (*Session, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.stopping {
+		return nil, ErrStopping
+	}
+	if len(g.sessions) >= g.cfg.MaxSessions {
+		g.metrics.refused.Inc()
+		return nil, ErrOverloaded
+	}
+	g.lastID++
+	s := &Session{
+		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), remote: remote,
+		subs: make(map[uint64]*room.Sub), wake: make(chan struct{}, 1), done: make(chan struct{}), space: make(chan struct{}, 1),
+	}
+	g.sessions[s] = struct{}{}
+	g.metrics.opened.WithLabelValues(kind).Inc()
+	g.wg.Go(s.write)
+	return s, nil
+}
+
+// Sessions is how many sessions are open.
+func (g *Gateway) Sessions() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.sessions)
+}
+
+// Stop ends all sessions with a code that means "come back", and waits for them until ctx ends.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.mu.Lock()
+	g.stopping = true
+	for s := range g.sessions {
+		go s.Close(wire.CloseShutdown)
+	}
+	g.mu.Unlock()
+	g.cancel()
+	done := make(chan struct{})
+	go func() {
+		g.wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g *Gateway) forget(s *Session) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.sessions, s)
+}
+
+func millisNow() int64 { return time.Now().UnixMilli() }

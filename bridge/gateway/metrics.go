@@ -1,0 +1,34 @@
+package gateway
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	opened          *prometheus.CounterVec
+	closed          *prometheus.CounterVec
+	refused         prometheus.Counter
+	refusedCommands *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
+	m := &metrics{
+		opened: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pulso_gateway_sessions_opened_total", Help: "Sessions that began, by transport.",
+		}, []string{"transport"}),
+		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pulso_gateway_sessions_closed_total", Help: "Sessions that ended, by close code; client: the client left.",
+		}, []string{"code"}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many.",
+		}),
+		refusedCommands: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pulso_gateway_commands_refused_total", Help: "Commands answered with an error, by its code.",
+		}, []string{"code"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.opened, m.closed, m.refused, m.refusedCommands,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulso_gateway_sessions", Help: "Sessions now."}, func() float64 {
+				return float64(g.Sessions())
+			}))
+	}
+	return m
+}

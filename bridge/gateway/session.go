@@ -1,0 +1,263 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pulso/bridge/event"
+	"pulso/bridge/room"
+	"pulso/bridge/wire"
+)
+
+// Bounds of a session.
+const (
+	// maxReplies is how many replies wait for a client that does not read them before its commands wait, too.
+	maxReplies = 256
+	// maxPublishes is how many publishes of a session may be on their way into the log.
+	maxPublishes = 256
+	// maxBadCommands in a row end a session.
+	maxBadCommands = 20
+	// writeBudget is how many bytes of frames one write carries at most, about.
+	writeBudget = 256 << 10
+)
+
+// An item is something that the writing goroutine does for the reading one: write a reply, begin or leave a room.
+type item struct {
+	reply []byte
+	id    uint64
+	begin *room.Sub
+	leave *room.Sub
+}
+
+// A Session is one client. Handle and End belong to the transport's reading goroutine.
+type Session struct {
+	gateway   *Gateway
+	transport Transport
+	id        string
+	remote    string
+
+	// Of the reading goroutine.
+	subs  map[uint64]*room.Sub
+	chats map[uint64][]string
+	name  string
+	bad   int
+
+	mu    sync.Mutex
+	items []item
+
+	wake    chan struct{}
+	space   chan struct{}
+	done    chan struct{}
+	once    sync.Once
+	pending atomic.Int32 // publishes on their way
+}
+
+// ID is the session's name, unique on this node.
+func (s *Session) ID() string { return s.id }
+
+// Wake makes the writing goroutine look for what is due. It never blocks.
+func (s *Session) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the session with a code. It may be called from anywhere, more than once; the first code counts.
+func (s *Session) Close(code wire.CloseCode) {
+	s.once.Do(func() {
+		s.gateway.metrics.closed.WithLabelValues(code.Info().Name).Inc()
+		close(s.done)
+		s.transport.Close(code)
+	})
+}
+
+// End ends the session after its connection has ended, and takes it out of its rooms.
+func (s *Session) End() {
+	s.once.Do(func() {
+		s.gateway.metrics.closed.WithLabelValues("client").Inc()
+		close(s.done)
+	})
+	for _, sub := range s.subs {
+		s.gateway.cfg.Rooms.Leave(sub)
+	}
+	clear(s.subs)
+	if s.gateway.cfg.Presence != nil && len(s.chats) > 0 {
+		s.gateway.cfg.Presence.Leave(s.id)
+	}
+	s.gateway.forget(s)
+}
+
+// Handle runs one command. It blocks while the client does not take the replies to earlier ones.
+func (s *Session) Handle(message []byte) {
+	c, err := wire.ParseCommand(message)
+	if err == nil {
+		err = s.run(&c)
+	}
+	if err != nil {
+		s.Refuse(c.ID, err)
+		return
+	}
+	s.bad = 0
+}
+
+// Refuse replies with an error, and ends a session that gets too many of them.
+func (s *Session) Refuse(id uint64, err *wire.Error) {
+	s.gateway.metrics.refusedCommands.WithLabelValues(err.Code).Inc()
+	s.reply(wire.AppendError(nil, id, err))
+	if err.Retry {
+		return
+	}
+	if s.bad++; s.bad >= maxBadCommands {
+		s.Close(wire.CloseBadCommands)
+	}
+}
+
+func (s *Session) run(c *wire.Command) *wire.Error {
+	switch {
+	case c.Hello != nil:
+		if c.Hello.Name != s.name {
+			s.name = c.Hello.Name
+			s.tellPresence()
+		}
+		s.reply(wire.Welcome(nil, c.ID, s.id, s.gateway.cfg.Node, s.gateway.cfg.Version, millisNow()))
+		return nil
+	case c.Subscribe != nil:
+		return s.subscribe(c.ID, c.Subscribe)
+	case c.Unsubscribe != nil:
+		return s.unsubscribe(c.ID, c.Unsubscribe.Room)
+	case c.Publish != nil:
+		return s.publish(c.ID, c.Publish)
+	default:
+		s.reply(wire.Pong(nil, c.ID, millisNow()))
+		return nil
+	}
+}
+
+func (s *Session) subscribe(id uint64, c *wire.Subscribe) *wire.Error {
+	if len(s.subs) >= s.gateway.cfg.MaxSubscriptions {
+		return wire.Errorf(wire.CodeTooMany, "this session has %d subscriptions: that is the most one may have", len(s.subs))
+	}
+	spec := room.Spec{Filters: c.Filters, Devices: c.Devices, Form: c.Form, Delivery: c.Delivery, Rate: c.Rate}
+	sub, err := s.gateway.cfg.Rooms.Join(spec, room.Options{From: c.From, FromStart: c.FromStart, History: c.History}, s)
+	if err != nil {
+		e := wire.Errorf(wire.CodeTooMany, "%v", err)
+		if errors.Is(err, room.ErrNoSource) {
+			return wire.Errorf(wire.CodeBadCommand, "subscribe.form %s: %v", c.Form, err)
+		}
+		e.Retry = true
+		return e
+	}
+	if old := s.subs[sub.Room()]; old != nil {
+		// The same room again: the new subscription takes the old one's place.
+		s.gateway.cfg.Rooms.Leave(old)
+		s.push(item{leave: old})
+	}
+	s.subs[sub.Room()] = sub
+	if c.Form == wire.FormChat {
+		if s.chats == nil {
+			s.chats = make(map[uint64][]string)
+		}
+		s.chats[sub.Room()] = c.Filters
+		s.tellPresence()
+	}
+	s.push(item{begin: sub, id: id})
+	return nil
+}
+
+func (s *Session) unsubscribe(id, number uint64) *wire.Error {
+	sub := s.subs[number]
+	if sub == nil {
+		return wire.Errorf(wire.CodeNotSubscribed, "this session is not subscribed to room %d", number)
+	}
+	delete(s.subs, number)
+	s.gateway.cfg.Rooms.Leave(sub)
+	if _, ok := s.chats[number]; ok {
+		delete(s.chats, number)
+		s.tellPresence()
+	}
+	s.push(item{leave: sub, reply: wire.Unsubscribed(nil, id, number)})
+	return nil
+}
+
+// tellPresence says which channels the session watches, and under which name.
+func (s *Session) tellPresence() {
+	if s.gateway.cfg.Presence == nil || s.chats == nil {
+		return
+	}
+	var filters []string
+	for _, f := range s.chats {
+		filters = append(filters, f...)
+	}
+	if len(filters) == 0 {
+		s.gateway.cfg.Presence.Leave(s.id)
+		return
+	}
+	s.gateway.cfg.Presence.Join(s.id, s.name, filters)
+}
+
+func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
+	if s.pending.Load() >= maxPublishes {
+		e := wire.Errorf(wire.CodeTooMany, "%d publishes of this session are on their way: wait for a reply", maxPublishes)
+		e.Retry = true
+		return e
+	}
+	s.pending.Add(1)
+	m := event.Event{
+		Time: time.Now().UnixNano(), Topic: c.Topic, Client: s.id, Payload: c.Body, Source: event.SourceGateway,
+		QoS: uint8(c.QoS), Retain: c.Retain, //nolint:gosec // 0 or 1
+	}
+	err := s.gateway.cfg.Publisher.Ingest(s.gateway.ctx, m, func(pos event.Position, err error) {
+		s.pending.Add(-1)
+		if err != nil {
+			s.add(item{reply: wire.AppendError(nil, id, unavailable(err))})
+			return
+		}
+		s.add(item{reply: wire.Published(nil, id, pos)})
+	})
+	if err != nil {
+		s.pending.Add(-1)
+		return unavailable(err)
+	}
+	return nil
+}
+
+func unavailable(err error) *wire.Error {
+	return &wire.Error{Code: wire.CodeUnavailable, Message: fmt.Sprintf("the message was not stored: %v", err), Retry: true}
+}
+
+func (s *Session) reply(b []byte) { s.push(item{reply: b}) }
+
+// push hands an item to the writing goroutine and waits while there are too many.
+func (s *Session) push(i item) {
+	for s.add(i) > maxReplies {
+		select {
+		case <-s.space:
+			if s.waiting() < maxReplies {
+				return
+			}
+			continue
+		case <-s.done:
+			return
+		}
+	}
+}
+
+func (s *Session) waiting() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.items)
+}
+
+// add hands an item to the writing goroutine and returns how many wait.
+func (s *Session) add(i item) int {
+	s.mu.Lock()
+	s.items = append(s.items, i)
+	n := len(s.items)
+	s.mu.Unlock()
+	s.Wake()
+	return n
+}

@@ -1,0 +1,181 @@
+// Package ws is the WebSocket transport of gateway sessions (RFC 6455), subprotocol pulso.v1.json.
+//
+// gorilla/websocket does the handshake and the reading. Writing is ours: one vectored write carries all messages that
+// are due, straight from the frames that sessions share. Both sides write whole WebSocket frames with single calls to
+// the connection, so that they never cut into each other.
+package ws
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"pulso/bridge/gateway"
+	"pulso/bridge/wire"
+)
+
+// Config of a Handler.
+type Config struct {
+	Gateway *gateway.Gateway
+	// CheckOrigin says whether a browser page of this origin may connect; nil allows pages of the same host only.
+	CheckOrigin func(r *http.Request) bool
+	// WriteTimeout is how long a client may take nothing; 0 is 10 s.
+	WriteTimeout time.Duration
+	// PingInterval is the time between two pings; 0 is 25 s. A client silent for 2.4 of them is closed.
+	PingInterval time.Duration
+	// Logger takes what an operator should know; nil is nowhere.
+	Logger *slog.Logger
+}
+
+const (
+	defaultWriteTimeout = 10 * time.Second
+	defaultPingInterval = 25 * time.Second
+	// maxRead ends a connection whose message is far beyond what a command may be.
+	maxRead        = 16 * wire.MaxMessage
+	readBufferSize = 512
+)
+
+// A Handler upgrades requests and serves them. It is an [http.Handler].
+type Handler struct {
+	cfg      Config
+	upgrader websocket.Upgrader
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+	wg    sync.WaitGroup
+}
+
+// New makes a Handler.
+func New(cfg Config) *Handler {
+	if cfg.WriteTimeout == 0 {
+		cfg.WriteTimeout = defaultWriteTimeout
+	}
+	if cfg.PingInterval == 0 {
+		cfg.PingInterval = defaultPingInterval
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Handler{
+		cfg: cfg, conns: make(map[*conn]struct{}),
+		upgrader: websocket.Upgrader{
+			ReadBufferSize: readBufferSize, WriteBufferSize: readBufferSize, WriteBufferPool: new(sync.Pool),
+			Subprotocols: []string{wire.Subprotocol}, CheckOrigin: cfg.CheckOrigin,
+		},
+	}
+}
+
+// Run pings the clients until ctx ends, then waits for the connections that the gateway has stopped.
+func (h *Handler) Run(ctx context.Context) error {
+	tick := time.NewTicker(h.cfg.PingInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			h.wg.Wait()
+			return nil
+		case <-tick.C:
+		}
+		h.mu.Lock()
+		for c := range h.conns {
+			c.ping()
+		}
+		h.mu.Unlock()
+	}
+}
+
+// ServeHTTP upgrades the connection and begins a session on it.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if offered := websocket.Subprotocols(r); len(offered) > 0 && !contains(offered, wire.Subprotocol) {
+		http.Error(w, "none of the subprotocols offered is served here: this is "+wire.Subprotocol, http.StatusBadRequest)
+		return
+	}
+	raw, err := h.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		h.cfg.Logger.Debug("WebSocket handshake refused", "remote", r.RemoteAddr, "error", err)
+		return // the upgrader has answered
+	}
+	c := &conn{ws: raw, net: raw.NetConn(), timeout: h.cfg.WriteTimeout}
+	s, err := h.cfg.Gateway.Open(c, "ws", r.RemoteAddr)
+	if err != nil {
+		code := wire.CloseOverloaded
+		if errors.Is(err, gateway.ErrStopping) {
+			code = wire.CloseShutdown
+		}
+		c.Close(code)
+		c.end()
+		return
+	}
+	c.session = s
+	h.mu.Lock()
+	h.conns[c] = struct{}{}
+	h.mu.Unlock()
+	// The request's goroutine, with its buffers, ends here; a smaller one reads on.
+	h.wg.Go(func() {
+		h.read(c)
+		h.mu.Lock()
+		delete(h.conns, c)
+		h.mu.Unlock()
+		s.End()
+		c.end()
+	})
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// read hands the client's messages to its session until the connection ends.
+func (h *Handler) read(c *conn) {
+	silence := h.cfg.PingInterval * 12 / 5
+	alive := func() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
+	alive()
+	c.ws.SetReadLimit(maxRead)
+	c.ws.SetPongHandler(func(string) error { alive(); return nil })
+	c.ws.SetPingHandler(func(data string) error { alive(); c.pong(data); return nil })
+	c.ws.SetCloseHandler(func(code int, _ string) error { c.answerClose(code); return nil })
+	for {
+		kind, reader, err := c.ws.NextReader()
+		if err != nil {
+			h.readFailed(c, err)
+			return
+		}
+		alive()
+		if kind != websocket.TextMessage {
+			c.session.Close(wire.CloseWrongForm)
+			return
+		}
+		message, err := io.ReadAll(io.LimitReader(reader, wire.MaxMessage+1))
+		if err != nil {
+			h.readFailed(c, err)
+			return
+		}
+		if len(message) > wire.MaxMessage {
+			c.session.Refuse(0, wire.Errorf(wire.CodeTooLarge, "the command is larger than %d bytes", wire.MaxMessage))
+			continue
+		}
+		c.session.Handle(message)
+	}
+}
+
+func (h *Handler) readFailed(c *conn, err error) {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, websocket.ErrReadLimit):
+		c.session.Close(wire.CloseTooLarge)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		c.session.Close(wire.CloseSilent)
+	}
+}

@@ -1,0 +1,294 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/bridge/event"
+	"pulso/bridge/wire"
+)
+
+// Source is a view that rooms of one form show. It may be called from any goroutine.
+type Source interface {
+	// Version grows with each visible change.
+	Version() uint64
+	// AppendSince appends, as members of a frame without braces, what changed after version since of what filters
+	// select; since 0 is a whole snapshot. It returns the version that this brings a reader up to.
+	AppendSince(dst []byte, filters []string, since uint64) ([]byte, uint64)
+}
+
+// Past is the log as members that missed something see it: decoded. It may be called from any goroutine.
+type Past interface {
+	// Read returns up to limit events from a position on. Errors as of eventlog.Log.
+	Read(from event.Position, limit int) ([]event.Decoded, error)
+	// Last returns up to limit of a topic's newest events before a position, oldest first.
+	Last(topic string, before event.Position, limit int) ([]event.Decoded, error)
+	// Bounds returns the oldest position held and the position after the newest event.
+	Bounds() (first, next event.Position)
+	// Topics returns up to limit topics that match a filter and belong to one of devices (none: all), and whether
+	// there are more.
+	Topics(filters, devices []string, limit int) (topics []string, more bool)
+}
+
+// Config of a Registry.
+type Config struct {
+	// Past is needed.
+	Past Past
+	// Sources are the views by form; a form without one cannot be subscribed to.
+	Sources map[wire.Form]Source
+	// RingBytes bounds the frames a room keeps; 0 is 4 MiB.
+	RingBytes int
+	// MaxRooms bounds the rooms; 0 is 100,000.
+	MaxRooms int
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
+}
+
+// Bounds inside the package.
+const (
+	defaultRingBytes = 4 << 20
+	defaultMaxRooms  = 100_000
+	// flushBytes is what a room gathers before it makes a frame although its time has not come.
+	flushBytes = 256 << 10
+	// maxCachedTopics bounds the topic cache; beyond it starts anew.
+	maxCachedTopics = 200_000
+	// positionInterval is how often a room in which nothing happens tells its members where the log is.
+	positionInterval = 10 * time.Second
+)
+
+// Errors of Join.
+var (
+	ErrTooManyRooms = errors.New("the hub has as many rooms as it may")
+	ErrNoSource     = errors.New("this hub does not serve this form")
+)
+
+// A Registry holds all rooms of a node.
+type Registry struct {
+	cfg     Config
+	metrics metrics
+
+	mu      sync.Mutex
+	rooms   map[string]*Room
+	nextID  uint64
+	pos     event.Position // after the last event that was offered
+	trie    node
+	devices map[string][]*Room // rooms that name devices
+	cache   map[string][]*Room // topic -> rooms that name no devices
+	touched []*Room
+	dirty   []*Room
+	views   []*Room
+	current values
+
+	kick   chan struct{}
+	frames atomic.Uint64
+	gaps   atomic.Uint64
+}
+
+// New makes a Registry that begins at a position: the end of the log at start.
+func New(cfg Config, begin event.Position) *Registry {
+	if cfg.RingBytes == 0 {
+		cfg.RingBytes = defaultRingBytes
+	}
+	if cfg.MaxRooms == 0 {
+		cfg.MaxRooms = defaultMaxRooms
+	}
+	r := &Registry{
+		cfg: cfg, rooms: make(map[string]*Room), pos: begin, devices: make(map[string][]*Room),
+		cache: make(map[string][]*Room), kick: make(chan struct{}, 1),
+	}
+	r.metrics = newMetrics(cfg.Metrics, r)
+	return r
+}
+
+// Seed sets the current value of a series before the first Offer: what views knew from before the start.
+func (r *Registry) Seed(s *event.Series, time int64, v float64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.current.set(s, time, v)
+}
+
+// Stats counts rooms, frames handed to members, and gaps told to them, since the start.
+func (r *Registry) Stats() (rooms int, frames, gaps uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.rooms), r.frames.Load(), r.gaps.Load()
+}
+
+// Offer takes a committed batch. The batch must not change afterwards.
+func (r *Registry) Offer(batch []event.Decoded) {
+	if len(batch) == 0 {
+		return
+	}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.touched = r.touched[:0]
+	for i := range batch {
+		d := &batch[i]
+		if !d.Kind.IsMessage() {
+			continue
+		}
+		for _, m := range d.Metrics {
+			r.current.set(m.Series, d.Time, m.Value)
+		}
+		for _, room := range r.roomsOf(d.Topic) {
+			r.give(room, d, now)
+		}
+		if len(r.devices) == 0 || d.Device == "" {
+			continue
+		}
+		for _, room := range r.devices[d.Device] {
+			if event.MatchAny(room.spec.Filters, d.Topic) {
+				r.give(room, d, now)
+			}
+		}
+	}
+	r.pos = batch[len(batch)-1].Next()
+	scheduled := false
+	for _, room := range r.touched {
+		room.touched = false
+		if room.dirty {
+			continue
+		}
+		if !now.Before(room.due) {
+			room.flush(r.pos, now)
+			continue
+		}
+		if !room.enc.empty() {
+			room.dirty = true
+			r.dirty = append(r.dirty, room)
+			scheduled = true
+		}
+	}
+	if scheduled {
+		r.wakeRun()
+	}
+}
+
+func (r *Registry) give(room *Room, d *event.Decoded, now time.Time) {
+	room.enc.add(d)
+	if !room.touched {
+		room.touched = true
+		r.touched = append(r.touched, room)
+	}
+	if len(room.enc.rows) > flushBytes {
+		room.flush(d.Next(), now)
+	}
+}
+
+func (r *Registry) roomsOf(topic string) []*Room {
+	if rooms, ok := r.cache[topic]; ok {
+		return rooms
+	}
+	if len(r.cache) >= maxCachedTopics {
+		clear(r.cache)
+	}
+	rooms := r.trie.match(topic)
+	r.cache[topic] = rooms
+	return rooms
+}
+
+func (r *Registry) wakeRun() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run flushes rooms when they are due, until ctx ends.
+func (r *Registry) Run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	quiet := time.NewTicker(positionInterval)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.kick:
+		case <-timer.C:
+		case <-quiet.C:
+			r.tellPositions()
+		}
+		next := min(r.flushDirty(), r.flushViews())
+		timer.Reset(max(next, time.Millisecond))
+	}
+}
+
+// flushDirty flushes the rooms whose time has come and returns how long until the next one's.
+func (r *Registry) flushDirty() time.Duration {
+	now := time.Now()
+	next := time.Hour
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	keep := r.dirty[:0]
+	for _, room := range r.dirty {
+		wait := room.due.Sub(now)
+		if wait > 0 {
+			keep = append(keep, room)
+			next = min(next, wait)
+			continue
+		}
+		room.dirty = false
+		room.flush(r.pos, now)
+	}
+	clear(r.dirty[len(keep):])
+	r.dirty = keep
+	return next
+}
+
+// flushViews makes frames for the view rooms whose time has come. Views are asked without the registry's lock.
+func (r *Registry) flushViews() time.Duration {
+	now := time.Now()
+	next := time.Hour
+	var due []*Room
+	r.mu.Lock()
+	for _, room := range r.views {
+		if wait := room.due.Sub(now); wait > 0 {
+			next = min(next, wait)
+			continue
+		}
+		room.due = now.Add(room.interval)
+		next = min(next, room.interval)
+		if room.source.Version() != room.version {
+			due = append(due, room)
+		}
+	}
+	r.mu.Unlock()
+	for _, room := range due {
+		r.flushView(room)
+	}
+	return next
+}
+
+func (r *Registry) flushView(room *Room) {
+	members, version := room.source.AppendSince(nil, room.spec.Filters, room.version)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	room.version = version
+	if len(members) == 0 || len(room.members) == 0 {
+		return
+	}
+	data := wire.AppendHead(make([]byte, 0, len(members)+64), room.id, r.pos)
+	data = append(data, ',')
+	data = append(data, members...)
+	room.put(&frame{to: r.pos, version: version, data: append(data, '}')})
+}
+
+// tellPositions tells the members of rooms in which nothing happens where the log is, so that they resume without
+// reading what was not for them.
+func (r *Registry) tellPositions() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, room := range r.rooms {
+		if room.source == nil && room.pos != r.pos && room.enc.empty() {
+			data := wire.AppendHead(nil, room.id, r.pos)
+			room.put(&frame{to: r.pos, data: append(data, '}')})
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"pulso/bridge/event"
+)
+
+// Bounds of commands.
+const (
+	// MaxMessage is the size of a command in bytes.
+	MaxMessage = 1 << 20
+	// MaxFilters is how many filters one subscription may have, and how many device ids.
+	MaxFilters = 256
+	// MaxHistory is how many past events of each topic one may ask for.
+	MaxHistory = 1000
+	// MaxRate is the highest rate in frames a second.
+	MaxRate = 1000
+	// MaxName is the length of a client's names in bytes.
+	MaxName = 128
+)
+
+// A Command is one request of a client; exactly one of the pointers is set.
+type Command struct {
+	ID          uint64       `json:"id"`
+	Hello       *Hello       `json:"hello"`
+	Subscribe   *Subscribe   `json:"subscribe"`
+	Unsubscribe *Unsubscribe `json:"unsubscribe"`
+	Publish     *Publish     `json:"publish"`
+	Ping        *Ping        `json:"ping"`
+}
+
+// Hello introduces the client.
+type Hello struct {
+	Token  string `json:"token"`
+	Client string `json:"client"`
+	Name   string `json:"name"`
+}
+
+// Subscribe asks for a room. After ParseCommand its derived fields are set and valid.
+type Subscribe struct {
+	Filters      []string `json:"filters"`
+	FormName     string   `json:"form"`
+	DeliveryName string   `json:"delivery"`
+	Rate         float64  `json:"rate"`
+	FromText     string   `json:"from"`
+	History      int      `json:"history"`
+	Devices      []string `json:"devices"`
+
+	Form     Form     `json:"-"`
+	Delivery Delivery `json:"-"`
+	// From is the position to resume from; zero for none.
+	From event.Position `json:"-"`
+	// FromStart asks for everything still held.
+	FromStart bool `json:"-"`
+}
+
+// Unsubscribe leaves a room.
+type Unsubscribe struct {
+	Room uint64 `json:"room"`
+}
+
+// Publish is a message for the log. After ParseCommand Body holds its payload.
+type Publish struct {
+	Topic   string          `json:"topic"`
+	Payload json.RawMessage `json:"payload"`
+	Text    *string         `json:"payload_text"`
+	Base64  *string         `json:"payload_base64"`
+	QoS     int             `json:"qos"`
+	Retain  bool            `json:"retain"`
+
+	Body []byte `json:"-"`
+}
+
+// Ping asks for a pong.
+type Ping struct{}
+
+// ParseCommand reads one command and checks it. Where it fails, the error tells the client why, and the command's ID is
+// set if it could be read.
+func ParseCommand(msg []byte) (Command, *Error) {
+	var c Command
+	if !utf8.Valid(msg) {
+		return c, Errorf(CodeBadJSON, "the command is not valid UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(msg))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&c); err != nil {
+		return Command{ID: idOf(msg)}, jsonError(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return c, Errorf(CodeBadJSON, "something stands after the command's object: send one object a message")
+	}
+	return c, c.check()
+}
+
+// idOf reads the id of a command that is otherwise malformed.
+func idOf(msg []byte) uint64 {
+	var c struct {
+		ID uint64 `json:"id"`
+	}
+	if json.Unmarshal(msg, &c) != nil {
+		return 0
+	}
+	return c.ID
+}
+
+func jsonError(err error) *Error {
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return Errorf(CodeBadJSON, "not JSON at byte %d: %v", syntax.Offset, err)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return Errorf(CodeBadJSON, "the JSON ends too early")
+	case errors.As(err, &typ):
+		return Errorf(CodeBadCommand, "%s must be a %s, not a %s", cmpOr(typ.Field, "the command"), kindWord(typ.Type.String()), typ.Value)
+	default:
+		return Errorf(CodeBadCommand, "%s", strings.TrimPrefix(err.Error(), "json: "))
+	}
+}
+
+func cmpOr(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// kindWord says what JSON value a Go type wants.
+func kindWord(typ string) string {
+	switch {
+	case strings.HasPrefix(typ, "[]"):
+		return "list"
+	case strings.Contains(typ, "string"):
+		return "string"
+	case strings.Contains(typ, "bool"):
+		return "boolean"
+	case strings.Contains(typ, "int"):
+		return "whole number"
+	case strings.Contains(typ, "float"):
+		return "number"
+	default:
+		return "object"
+	}
+}
+
+func (c *Command) check() *Error {
+	n := 0
+	for _, set := range []bool{c.Hello != nil, c.Subscribe != nil, c.Unsubscribe != nil, c.Publish != nil, c.Ping != nil} {
+		if set {
+			n++
+		}
+	}
+	switch {
+	case n == 0:
+		return Errorf(CodeBadCommand, "no command: one of hello, subscribe, unsubscribe, publish, ping is needed")
+	case n > 1:
+		return Errorf(CodeBadCommand, "%d commands in one object: send one", n)
+	case c.Hello != nil:
+		return c.Hello.check()
+	case c.Subscribe != nil:
+		return c.Subscribe.check()
+	case c.Publish != nil:
+		return c.Publish.check()
+	default:
+		return nil
+	}
+}
+
+func (h *Hello) check() *Error {
+	if len(h.Name) > MaxName || len(h.Client) > MaxName {
+		return Errorf(CodeBadCommand, "hello.name and hello.client have at most %d bytes", MaxName)
+	}
+	return nil
+}
+
+func (s *Subscribe) check() *Error {
+	var ok bool
+	if s.Form, ok = ParseForm(s.FormName); !ok {
+		return Errorf(CodeBadCommand, "subscribe.form %.40q is unknown: it is one of %s", s.FormName, strings.Join(formNames[1:], ", "))
+	}
+	switch s.DeliveryName {
+	case "every":
+		s.Delivery = DeliveryEvery
+	case "latest":
+		s.Delivery = DeliveryLatest
+	case "":
+		s.Delivery = DeliveryEvery
+	default:
+		return Errorf(CodeBadCommand, "subscribe.delivery %.40q is unknown: it is every or latest", s.DeliveryName)
+	}
+	if s.Form.IsView() {
+		s.Delivery = DeliveryLatest
+	}
+	if s.Rate < 0 || s.Rate > MaxRate || math.IsNaN(s.Rate) {
+		return Errorf(CodeBadCommand, "subscribe.rate is %v: it must be from 0 to %d frames a second", s.Rate, MaxRate)
+	}
+	if s.History < 0 || s.History > MaxHistory {
+		return Errorf(CodeBadCommand, "subscribe.history is %d: it must be from 0 to %d", s.History, MaxHistory)
+	}
+	if err := s.checkFilters(); err != nil {
+		return err
+	}
+	return s.checkFrom()
+}
+
+func (s *Subscribe) checkFilters() *Error {
+	if len(s.Filters) == 0 {
+		if s.Form != FormHub && len(s.Devices) == 0 {
+			return Errorf(CodeBadCommand, "subscribe.filters is empty")
+		}
+		s.Filters = []string{"#"}
+	}
+	if len(s.Filters) > MaxFilters || len(s.Devices) > MaxFilters {
+		return Errorf(CodeTooMany, "subscribe has %d filters and %d devices: at most %d each", len(s.Filters), len(s.Devices), MaxFilters)
+	}
+	for _, f := range s.Filters {
+		if err := event.CheckFilter(f); err != nil {
+			return Errorf(CodeInvalidFilter, "%v", err)
+		}
+		if s.Form == FormChat && !strings.HasPrefix(f, "chat/") {
+			return Errorf(CodeInvalidFilter, "filter %.80q: the form chat takes filters that begin with \"chat/\"", f)
+		}
+	}
+	// The order of filters and doublets mean nothing: without them, more sessions share a room.
+	slices.Sort(s.Filters)
+	s.Filters = slices.Compact(s.Filters)
+	slices.Sort(s.Devices)
+	s.Devices = slices.Compact(s.Devices)
+	return nil
+}
+
+func (s *Subscribe) checkFrom() *Error {
+	switch s.FromText {
+	case "":
+		return nil
+	case "start":
+		s.FromStart = true
+		return nil
+	}
+	var err error
+	if s.From, err = event.ParsePosition(s.FromText); err != nil {
+		return Errorf(CodeInvalidPosition, "subscribe.from: %v", err)
+	}
+	return nil
+}
+
+func (p *Publish) check() *Error {
+	if err := event.CheckTopic(p.Topic); err != nil {
+		return Errorf(CodeInvalidTopic, "%v", err)
+	}
+	if p.Topic[0] == '$' {
+		return Errorf(CodeForbidden, "topic %.80q: topics that begin with \"$\" are the hub's own", p.Topic)
+	}
+	if p.QoS != 0 && p.QoS != 1 {
+		return Errorf(CodeBadCommand, "publish.qos is %d: it must be 0 or 1", p.QoS)
+	}
+	n := 0
+	if p.Payload != nil {
+		n++
+		p.Body = p.Payload
+	}
+	if p.Text != nil {
+		n++
+		p.Body = []byte(*p.Text)
+	}
+	if p.Base64 != nil {
+		n++
+		var err error
+		if p.Body, err = base64.StdEncoding.DecodeString(*p.Base64); err != nil {
+			return Errorf(CodeBadCommand, "publish.payload_base64: %v", err)
+		}
+	}
+	if n != 1 {
+		return Errorf(CodeBadCommand, "%s", fmt.Sprintf("publish has %d payloads: exactly one of payload, payload_text, payload_base64 is needed", n))
+	}
+	return nil
+}
