@@ -8,7 +8,7 @@ PATH=$folder:$PATH
 
 # need NAME VERSION PACKAGE: NAME --version says which version it is.
 need() {
-  if command -v "$1" >/dev/null && "$1" --version 2>&1 | grep -qF -- "$2"; then
+  if command -v "$1" >/dev/null && [[ $("$1" --version) == *"$2"* ]]; then
     return
   fi
   echo "installing $1 $2"
