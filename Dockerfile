@@ -16,6 +16,7 @@ COPY --from=build --chown=65532:65532 /out/data /data
 USER 65532:65532
 VOLUME /data
 EXPOSE 1883 8080
+ENV PULSO_DATA=/data PULSO_MQTT=0.0.0.0:1883 PULSO_HTTP=0.0.0.0:8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD ["/pulso", "check", "--health", "http://127.0.0.1:8080/readyz"]
 ENTRYPOINT ["/pulso"]
-CMD ["serve", "--data=/data", "--mqtt=:1883", "--http=:8080"]
+CMD ["serve"]

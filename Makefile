@@ -30,7 +30,7 @@ build: ## Build bin/pulso
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/pulso ./cmd/pulso
 
 .PHONY: run
-run: build ## Run the hub on its default ports, with its data in ./data
+run: build ## Run the hub on its default ports, with its data in ./pulso-data
 	bin/pulso serve
 
 .PHONY: web
