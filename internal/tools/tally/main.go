@@ -63,8 +63,12 @@ func run(ctx context.Context, args []string, out io.Writer) (count, error) {
 	kind, name, command := args[0], args[1], args[2:]
 	fmt.Fprintf(out, "\n=== %s\n", name)
 	c, err := step(ctx, kind, command, out)
-	if err != nil {
-		return count{}, fmt.Errorf("%s: %w", name, err)
+	switch {
+	case errors.Is(err, errUsage):
+		return count{}, err
+	case err != nil: // What could not be run has not passed.
+		fmt.Fprintln(out, "failed:", err)
+		c = count{Failed: 1}
 	}
 	return c, record(folder, name, c)
 }

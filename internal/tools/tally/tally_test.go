@@ -96,13 +96,15 @@ func TestStepsAddUp(t *testing.T) {
 		{"check", "b", "false"},
 		{"skip", "c", "there is no browser"},
 		{"vitest", "d", "true"}, // writes no report: a failure
+		{"check", "e", "no such command"},
+		{"go", "f", "no such command"},
 	} {
 		if _, err := run(t.Context(), args, t.Output()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c, err := run(t.Context(), []string{"sum"}, t.Output())
-	if want := (count{1, 2, 1}); err != nil || c != want {
+	if want := (count{1, 4, 1}); err != nil || c != want {
 		t.Errorf("the sum is %v, %v, want %v", c, err, want)
 	}
 }
@@ -120,7 +122,7 @@ func TestMistakesAreErrors(t *testing.T) {
 	folder := t.TempDir()
 	t.Setenv("TALLY_RESULTS", folder)
 	for _, args := range [][]string{
-		{}, {"sum"}, {"check", "a"}, {"fly", "a", "true"}, {"check", "a", "no such command"}, {"go", "a", "no such command"},
+		{}, {"sum"}, {"check", "a"}, {"fly", "a", "true"},
 	} {
 		if c, err := run(t.Context(), args, t.Output()); err == nil {
 			t.Errorf("%q: %v, no error", args, c)
