@@ -1,0 +1,81 @@
+package chat
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The state is one JSON value; channels are the one longest without a message first.
+type (
+	saved struct {
+		Version  int            `json:"version"`
+		Channels []savedChannel `json:"channels"`
+	}
+	savedChannel struct {
+		Name     string    `json:"name"`
+		Messages []Message `json:"messages"`
+	}
+)
+
+const savedVersion = 1
+
+// errState is wrapped by what Restore says of a state that Save did not write.
+var errState = errors.New("unusable state of the chat view")
+
+// Save implements view.View. Presence is not saved.
+func (v *View) Save(w io.Writer) error {
+	state := v.copy()
+	return json.NewEncoder(w).Encode(state)
+}
+
+func (v *View) copy() saved {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	state := saved{Version: savedVersion}
+	for e := v.recent.Back(); e != nil; e = e.Prev() {
+		if c, ok := e.Value.(*channel); ok && len(c.messages) > 0 {
+			state.Channels = append(state.Channels, savedChannel{c.name, append([]Message(nil), c.messages...)})
+		}
+	}
+	return state
+}
+
+// Restore implements view.View. Who is present stays so.
+func (v *View) Restore(r io.Reader) error {
+	var state saved
+	err := json.NewDecoder(r).Decode(&state)
+	if errors.Is(err, io.EOF) {
+		err, state.Version = nil, savedVersion
+	}
+	if err == nil && state.Version != savedVersion {
+		err = fmt.Errorf("version %d", state.Version)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.clear()
+	for _, c := range v.clients {
+		c.spoken = nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errState, err)
+	}
+	for _, s := range state.Channels {
+		if _, ok := channelOf(Prefix + s.Name); !ok {
+			continue
+		}
+		c := v.channel(s.Name, v.version)
+		c.messages = s.Messages[max(0, len(s.Messages)-MaxMessages):]
+		for i := range c.messages {
+			c.messages[i].version = v.version
+		}
+	}
+	for _, s := range v.screens {
+		v.open(s.filters, v.version)
+	}
+	for _, c := range v.clients {
+		v.open(c.filters, v.version)
+	}
+	return nil
+}

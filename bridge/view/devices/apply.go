@@ -1,0 +1,278 @@
+package devices
+
+import (
+	"strings"
+	"time"
+
+	"pulso/bridge/event"
+)
+
+// A client is an MQTT client that publishes for devices.
+type client struct {
+	// since is when its connection began, in nanoseconds; 0 if there is none or that is not known.
+	since   int64
+	devices map[*device]struct{}
+}
+
+// Apply implements view.View.
+func (v *View) Apply(batch []event.Decoded) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	next := v.version + 1
+	for i := range batch {
+		e := &batch[i]
+		switch {
+		case e.Kind == event.KindConnected:
+			v.connected(e, next)
+		case e.Kind == event.KindDisconnected:
+			v.disconnected(e, next)
+		case e.Device == "" || e.Command:
+		default:
+			v.message(e, next)
+		}
+	}
+}
+
+// touch notes a change in version next.
+func (v *View) touch(d *device, next uint64) {
+	v.version = next
+	if d.changed == next {
+		return
+	}
+	d.changed = next
+	v.changes.remove(d)
+	v.changes.append(d)
+}
+
+func (v *View) announce(d *device, next uint64) {
+	d.announced = next
+	v.touch(d, next)
+}
+
+func (v *View) setStatus(d *device, s Status, next uint64) {
+	if d.status == s {
+		return
+	}
+	v.counts[d.status]--
+	v.counts[s]++
+	d.status = s
+	v.touch(d, next)
+}
+
+// device returns the device of an event, a new one if it is not known; nil if there are too many.
+func (v *View) device(e *event.Decoded, next uint64) *device {
+	if d := v.byID[e.Device]; d != nil {
+		return d
+	}
+	if len(v.all) >= v.config.MaxDevices {
+		v.refused.Devices++
+		return nil
+	}
+	d := &device{number: uint32(len(v.all)) + 1, id: strings.Clone(e.Device), first: e.Time}
+	v.add(d)
+	v.announce(d, next)
+	return d
+}
+
+func (v *View) add(d *device) {
+	v.byID[d.id] = d
+	v.all = append(v.all, d)
+	v.counts[d.status]++
+	v.changes.append(d)
+}
+
+func (v *View) message(e *event.Decoded, next uint64) {
+	d := v.device(e, next)
+	if d == nil {
+		return
+	}
+	added, full := d.addTopic(e.Topic, v.config.MaxTopics)
+	if full {
+		v.refused.Topics++
+	}
+	if added {
+		v.announce(d, next)
+	}
+	if e.Kind == event.KindWill {
+		d.left = false
+		v.setStatus(d, Offline, next)
+		return
+	}
+	v.touch(d, next)
+	d.last = max(d.last, e.Time)
+	d.events++
+	d.meter.Add(e.Time / int64(time.Second))
+	if e.Problem != "" {
+		d.undecodable++
+	}
+	v.setClient(d, e.Client, next)
+	v.learn(d, e, next)
+	d.left = false
+	if e.Status == event.StatusOffline {
+		v.setStatus(d, Offline, next)
+		return
+	}
+	if e.Status == event.StatusUnknown {
+		d.meanwhile(e.Time)
+	}
+	v.setStatus(d, Online, next)
+}
+
+// learn takes what the message says.
+func (v *View) learn(d *device, e *event.Decoded, next uint64) {
+	if e.DeviceKind != "" && e.DeviceKind != d.kind {
+		d.kind = strings.Clone(e.DeviceKind)
+		v.announce(d, next)
+	}
+	if e.DeviceName != "" && e.DeviceName != d.name {
+		d.name = strings.Clone(e.DeviceName)
+		v.announce(d, next)
+	}
+	at := -1
+	for _, m := range e.Metrics {
+		if at = d.find(m.Series, at+1); at >= 0 {
+			d.values[at].Time, d.values[at].Value = e.Time, m.Value
+			continue
+		}
+		if len(d.values) >= v.config.MaxMetrics {
+			v.refused.Metrics++
+			continue
+		}
+		at = len(d.values)
+		d.addValue(Value{Series: m.Series, Time: e.Time, Value: m.Value})
+		v.announce(d, next)
+	}
+	for _, t := range e.Texts {
+		v.text(d, t, next)
+	}
+}
+
+func (v *View) text(d *device, t event.Text, next uint64) {
+	for i := range d.texts {
+		if d.texts[i].Name != t.Name {
+			continue
+		}
+		if d.texts[i].Value != t.Value {
+			d.texts[i].Value = t.Value
+			v.announce(d, next)
+		}
+		return
+	}
+	if len(d.texts) >= v.config.MaxTexts {
+		v.refused.Texts++
+		return
+	}
+	d.texts = append(d.texts, t)
+	v.announce(d, next)
+}
+
+// setClient notes who publishes for a device.
+func (v *View) setClient(d *device, name string, next uint64) {
+	if d.client == name {
+		return
+	}
+	v.forget(d)
+	d.client = strings.Clone(name)
+	c := v.clients[d.client]
+	if c == nil {
+		c = &client{}
+		v.clients[d.client] = c
+	}
+	c.add(d)
+	v.announce(d, next)
+}
+
+func (c *client) add(d *device) {
+	if c.devices == nil {
+		c.devices = make(map[*device]struct{})
+	}
+	c.devices[d] = struct{}{}
+}
+
+// forget undoes setClient. A client without a device and without a connection is forgotten too.
+func (v *View) forget(d *device) {
+	c := v.clients[d.client]
+	if c == nil {
+		return
+	}
+	delete(c.devices, d)
+	if len(c.devices) == 0 && c.since == 0 {
+		delete(v.clients, d.client)
+	}
+}
+
+// connected notes when a connection began. Clients that are no device's are noted too, since they may be about to
+// become one's, up to as many as there may be devices.
+func (v *View) connected(e *event.Decoded, next uint64) {
+	c := v.clients[e.Client]
+	if c == nil {
+		if len(v.clients) >= 2*v.config.MaxDevices {
+			return
+		}
+		c = &client{}
+		v.clients[strings.Clone(e.Client)] = c
+	}
+	c.since = e.Time
+	for d := range c.devices {
+		d.alive = e.Time
+		if d.left && d.status == Offline {
+			d.left = false
+			v.setStatus(d, Online, next)
+		}
+	}
+}
+
+// disconnected draws what the end of a connection says; see the package comment.
+func (v *View) disconnected(e *event.Decoded, next uint64) {
+	c := v.clients[e.Client]
+	reason := string(e.Payload)
+	if c == nil || reason == event.DisconnectedTakenOver {
+		return
+	}
+	since := c.since
+	c.since = 0
+	if len(c.devices) == 0 {
+		delete(v.clients, e.Client)
+		return
+	}
+	visit := since == 0 || e.Time-since < int64(v.config.Visit)
+	if reason == event.DisconnectedShutdown || reason == event.DisconnectedClean && visit {
+		return
+	}
+	for d := range c.devices {
+		if d.status != Offline {
+			d.left = true
+			v.setStatus(d, Offline, next)
+		}
+	}
+}
+
+// Tick implements view.Ticker: it finds who has fallen silent and lets rates fall.
+func (v *View) Tick(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	nano, second := now.UnixNano(), now.Unix()
+	if v.heard == 0 {
+		v.heard = nano
+	}
+	next := v.version + 1
+	for _, d := range v.all {
+		if d.rate != 0 || !d.meter.Idle(second) {
+			if rate := d.meter.Rate(second, d.first/int64(time.Second)); rate != d.rate {
+				d.rate = rate
+				v.touch(d, next)
+			}
+		}
+		if d.status == Online && nano-max(d.last, d.alive, v.heard) > v.patience(d) {
+			v.setStatus(d, Stale, next)
+		}
+	}
+}
+
+// patience is how long a device may be silent, in nanoseconds; at least a second, which is what Tick can tell.
+func (v *View) patience(d *device) int64 {
+	if d.interval == 0 {
+		return int64(v.config.DefaultSilence)
+	}
+	return max(int64(Silence*float64(d.interval)), int64(time.Second))
+}

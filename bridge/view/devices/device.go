@@ -1,0 +1,150 @@
+package devices
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"pulso/bridge/event"
+	"pulso/bridge/view"
+)
+
+// gapsKept is how many gaps the interval is the median of.
+const gapsKept = 8
+
+// burst is how long after the first message of a burst another belongs to it.
+const burst = int64(100 * time.Millisecond)
+
+// A device is what is known of one device. The View's mutex guards it.
+type device struct {
+	number         uint32
+	id, kind, name string
+	client         string
+	status         Status
+	// left reports that it is offline because its connection ended: a new one undoes that.
+	left        bool
+	first, last int64
+	// alive is the newest sign of life that was not a message.
+	alive       int64
+	events      uint64
+	undecodable uint64
+	topics      []string
+	topic       int // index of the topic last seen
+	values      []Value
+	index       map[*event.Series]int // of values, once there are many
+	texts       []event.Text
+
+	// burst is when the newest burst began; gaps are the newest gaps between bursts, as a ring.
+	burst    int64
+	gaps     [gapsKept]int64
+	gapCount int
+	interval time.Duration
+	meter    view.Meter
+	rate     float64
+
+	// changed and announced are the versions of the newest change of anything, and of what is announced.
+	changed, announced uint64
+	older, newer       *device
+}
+
+// meanwhile takes a message's arrival into the interval.
+func (d *device) meanwhile(at int64) {
+	if d.burst != 0 && at-d.burst < burst {
+		return
+	}
+	if d.burst != 0 {
+		d.gaps[d.gapCount%gapsKept] = at - d.burst
+		d.gapCount++
+		d.interval = d.median()
+	}
+	d.burst = at
+}
+
+// median of the gaps; 0 while there are less than two.
+func (d *device) median() time.Duration {
+	const enough = 2
+	if d.gapCount < enough {
+		return 0
+	}
+	sorted := d.gaps
+	n := min(d.gapCount, gapsKept)
+	slices.Sort(sorted[:n])
+	return time.Duration(sorted[n/2])
+}
+
+// addTopic reports whether the topic is new and was kept. full: there is no room for it.
+func (d *device) addTopic(topic string, limit int) (added, full bool) {
+	if d.topic < len(d.topics) && d.topics[d.topic] == topic {
+		return false, false
+	}
+	if i := slices.Index(d.topics, topic); i >= 0 {
+		d.topic = i
+		return false, false
+	}
+	if len(d.topics) >= limit {
+		return false, true
+	}
+	d.topic = len(d.topics)
+	d.topics = append(d.topics, strings.Clone(topic))
+	return true, false
+}
+
+// manyValues is the number of values from which on they are found by a map.
+const manyValues = 16
+
+// find returns the index of a series in values; -1 if it is not there. Payloads name their values in the same order each
+// time, so the one after the last is looked at first.
+func (d *device) find(s *event.Series, guess int) int {
+	if guess < len(d.values) && d.values[guess].Series == s {
+		return guess
+	}
+	if d.index != nil {
+		if i, found := d.index[s]; found {
+			return i
+		}
+		return -1
+	}
+	return slices.IndexFunc(d.values, func(v Value) bool { return v.Series == s })
+}
+
+func (d *device) addValue(v Value) {
+	d.values = append(d.values, v)
+	switch {
+	case d.index != nil:
+		d.index[v.Series] = len(d.values) - 1
+	case len(d.values) == manyValues:
+		d.index = make(map[*event.Series]int, 2*manyValues)
+		for i, v := range d.values {
+			d.index[v.Series] = i
+		}
+	}
+}
+
+// changes is the list of devices by the version of their newest change.
+type changes struct {
+	oldest, newest *device
+}
+
+func (c *changes) remove(d *device) {
+	if d.older != nil {
+		d.older.newer = d.newer
+	} else if c.oldest == d {
+		c.oldest = d.newer
+	}
+	if d.newer != nil {
+		d.newer.older = d.older
+	} else if c.newest == d {
+		c.newest = d.older
+	}
+	d.older, d.newer = nil, nil
+}
+
+func (c *changes) append(d *device) {
+	d.older = c.newest
+	if c.newest != nil {
+		c.newest.newer = d
+	} else {
+		c.oldest = d
+	}
+	c.newest = d
+}

@@ -1,0 +1,259 @@
+// Package devices is the registry of devices: who they are, what they last said, and whether they are still there.
+//
+// # Presence
+//
+// A device is online, stale or offline. What says so, the newest word winning:
+//
+//   - A message from the device: online.
+//   - Its own word ("offline" on a topic about presence): that. A will on a topic of the device: offline.
+//   - The end of the MQTT connection of the client that last published for it: offline, unless the session was taken over,
+//     the hub was stopped, or it was a visit: a clean end less than [Config.Visit] after the connection began, as of a
+//     sensor that sleeps between messages or of a command-line tool. Those say nothing.
+//   - A new connection of that client, where the end of the last one had made it offline: online.
+//   - Silence longer than [Silence] times its own interval while it is online: stale. A device whose interval is not
+//     known yet has [Config.DefaultSilence].
+//
+// The interval is the median of the last eight gaps between messages; messages less than 100 ms after the first of a
+// burst belong to that burst. Silence counts while the hub listens: after a restart a device keeps its status until its
+// interval has passed once more. Commands sent to a device are no sign of life.
+//
+// A View starts no goroutine. Its Runner calls Apply, Tick, Save and Restore; the other methods may be called from any
+// goroutine.
+package devices
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/bridge/event"
+)
+
+// Status is a device's presence.
+type Status uint8
+
+// The statuses.
+const (
+	Online Status = iota
+	Stale
+	Offline
+	statuses = iota
+)
+
+var statusNames = [statuses]string{Online: "online", Stale: "stale", Offline: "offline"}
+
+// String is the status on the wire.
+func (s Status) String() string {
+	if s >= statuses {
+		return fmt.Sprintf("status %d", uint8(s))
+	}
+	return statusNames[s]
+}
+
+// Silence is how many of its own intervals a device may be silent before it is stale.
+const Silence = 2.5
+
+// Config configures a View.
+type Config struct {
+	// Intern returns the series of this node's life for these strings. Required: a snapshot holds no pointers.
+	Intern func(device, name, unit, topic string) *event.Series
+	// DefaultSilence is how long a device whose interval is unknown may be silent; 0: 5 min.
+	DefaultSilence time.Duration
+	// Visit is the length below which a connection that ended cleanly says nothing of presence; 0: 10 s.
+	Visit time.Duration
+	// MaxDevices bounds the devices; 0: 100,000. Further ones are refused and counted.
+	MaxDevices int
+	// MaxMetrics, MaxTopics and MaxTexts bound what is kept of one device; 0: 1,000, 256 and 64.
+	MaxMetrics, MaxTopics, MaxTexts int
+	// Metrics registers the view's metrics; nil: they are not registered.
+	Metrics prometheus.Registerer
+}
+
+func (c *Config) setDefaults() {
+	set := func(v *int, otherwise int) {
+		if *v == 0 {
+			*v = otherwise
+		}
+	}
+	set(&c.MaxDevices, 100_000)
+	set(&c.MaxMetrics, 1000)
+	set(&c.MaxTopics, 256)
+	set(&c.MaxTexts, 64)
+	if c.DefaultSilence == 0 {
+		c.DefaultSilence = 5 * time.Minute
+	}
+	if c.Visit == 0 {
+		c.Visit = 10 * time.Second
+	}
+}
+
+// Refused counts what was not kept because of a bound.
+type Refused struct {
+	Devices, Metrics, Topics, Texts uint64
+}
+
+// A View is the registry. See the package comment.
+type View struct {
+	config Config
+
+	mu       sync.Mutex
+	version  uint64
+	byID     map[string]*device
+	all      []*device
+	changes  changes
+	clients  map[string]*client
+	counts   [statuses]int
+	refused  Refused
+	heard    int64 // when the hub began to listen: the first Tick, in nanoseconds
+	selected []*device
+}
+
+// New returns an empty View. Its error says what Config lacks, or that the metrics could not be registered.
+func New(c Config) (*View, error) {
+	if c.Intern == nil {
+		return nil, fmt.Errorf("devices view: Intern is required")
+	}
+	c.setDefaults()
+	v := &View{config: c}
+	v.clear()
+	if err := v.register(c.Metrics); err != nil {
+		return nil, fmt.Errorf("devices view: register metrics: %w", err)
+	}
+	return v, nil
+}
+
+func (v *View) clear() {
+	v.version++
+	v.byID = make(map[string]*device)
+	v.all, v.changes, v.selected = nil, changes{}, nil
+	v.clients = make(map[string]*client)
+	v.counts, v.refused, v.heard = [statuses]int{}, Refused{}, 0
+}
+
+// Name implements view.View.
+func (*View) Name() string { return "devices" }
+
+// Version grows with each visible change.
+func (v *View) Version() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.version
+}
+
+// Counts returns how many devices there are, and how many of each status.
+func (v *View) Counts() (total, online, stale, offline int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.all), v.counts[Online], v.counts[Stale], v.counts[Offline]
+}
+
+// Refused returns what was not kept because of a bound.
+func (v *View) Refused() Refused {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.refused
+}
+
+// A Value is the newest value of a series.
+type Value struct {
+	Series *event.Series
+	// Time is its arrival in nanoseconds since the Unix epoch.
+	Time  int64
+	Value float64
+}
+
+// A Device is a copy of what is known of a device.
+type Device struct {
+	Number         uint32
+	ID, Kind, Name string
+	Client         string
+	Status         Status
+	First, Last    time.Time
+	Rate           float64 // messages a second
+	Events         uint64
+	Undecodable    uint64
+	Interval       time.Duration // 0: unknown
+	Topics         []string
+	Values         []Value
+	Texts          []event.Text
+}
+
+// Device returns the device with an id.
+func (v *View) Device(id string) (Device, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d, found := v.byID[id]
+	if !found {
+		return Device{}, false
+	}
+	return Device{
+		Number: d.number, ID: d.id, Kind: d.kind, Name: d.name, Client: d.client, Status: d.status,
+		First: time.Unix(0, d.first), Last: time.Unix(0, d.last), Rate: d.rate, Events: d.events,
+		Undecodable: d.undecodable, Interval: d.interval,
+		Topics: slices.Clone(d.topics), Values: slices.Clone(d.values), Texts: slices.Clone(d.texts),
+	}, true
+}
+
+// Values returns the current value of each series whose topic one of filters matches and that belongs to one of devices
+// (none: all). It is a copy as of the call.
+func (v *View) Values(filters, devices []string) iter.Seq[Value] {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var found []Value
+	take := func(d *device) {
+		for _, value := range d.values {
+			if event.MatchAny(filters, value.Series.Topic) {
+				found = append(found, value)
+			}
+		}
+	}
+	if len(devices) > 0 {
+		for _, id := range devices {
+			if d := v.byID[id]; d != nil {
+				take(d)
+			}
+		}
+		return slices.Values(found)
+	}
+	for _, d := range v.all {
+		take(d)
+	}
+	return slices.Values(found)
+}
+
+// Topics returns up to limit topics of devices (none: all) that one of filters matches, and whether there are more.
+func (v *View) Topics(filters, devices []string, limit int) (topics []string, more bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	take := func(d *device) bool {
+		for _, t := range d.topics {
+			if !event.MatchAny(filters, t) {
+				continue
+			}
+			if len(topics) >= limit {
+				more = true
+				return false
+			}
+			topics = append(topics, t)
+		}
+		return true
+	}
+	if len(devices) > 0 {
+		for _, id := range devices {
+			if d := v.byID[id]; d != nil && !take(d) {
+				break
+			}
+		}
+		return topics, more
+	}
+	for _, d := range v.all {
+		if !take(d) {
+			break
+		}
+	}
+	return topics, more
+}

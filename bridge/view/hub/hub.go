@@ -1,0 +1,291 @@
+// Package hub is what the hub says of itself: a view that samples its parts once a second and keeps the last five
+// minutes. It satisfies the rooms' Source.
+//
+// Life: [New], [View.Run] until its context ends. The other methods may be called from any goroutine.
+package hub
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"pulso/bridge/event"
+	"pulso/bridge/wire"
+)
+
+// Bounds of what is kept.
+const (
+	historySeconds = 300
+	maxRefusals    = 20
+	maxReasonBytes = 200
+)
+
+// A Sample is what the parts say at one moment. The counts are since the start; the latencies since the last sample.
+type Sample struct {
+	Total, Online, Stale, Offline     int
+	Connections, Screens              int
+	Events, Bytes, Frames             uint64
+	Undecodable, Gaps, RefusedConnect uint64
+	P50, P99                          time.Duration
+	// Drops are counts by reason.
+	Drops []Count
+	Log   Log
+}
+
+// A Count is a number of drops for one reason.
+type Count struct {
+	Reason string
+	Count  uint64
+}
+
+// Log is the event log's extent.
+type Log struct {
+	First, Next event.Position
+	Bytes       uint64
+	// Durable is the setting: "fsync", "os" or "memory".
+	Durable string
+}
+
+// A Refusal is a connection that was turned away.
+type Refusal struct {
+	Time                   time.Time
+	Remote, Client, Reason string
+}
+
+// Config of a View.
+type Config struct {
+	// Sample asks the parts. It is called once a second.
+	Sample func() Sample
+	// Version is the program's, MQTT and HTTP the addresses it listens on.
+	Version, MQTT, HTTP string
+}
+
+// A View is the hub's figures.
+type View struct {
+	cfg     Config
+	started time.Time
+
+	mu      sync.Mutex
+	version uint64
+	at      time.Time
+	now     Sample
+	before  Sample
+	rates   rates
+	history []second // ring once it is full; next is the oldest
+	next    int
+	refused []Refusal
+	turned  uint64 // refusals since the start
+}
+
+type rates struct{ events, bytes, frames float64 }
+
+// A second is one row of the history.
+type second struct {
+	time          int64
+	events        float64
+	p50, p99      float64
+	online, total int
+	errors        uint64
+}
+
+// New makes a View.
+func New(cfg Config) *View { return &View{cfg: cfg, started: time.Now()} }
+
+// Refused notes a refused connection.
+func (v *View) Refused(r Refusal) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(r.Reason) > maxReasonBytes {
+		r.Reason = r.Reason[:maxReasonBytes]
+	}
+	if len(v.refused) == maxRefusals {
+		v.refused = append(v.refused[:0], v.refused[1:]...)
+	}
+	v.refused = append(v.refused, r)
+	v.turned++
+}
+
+// Run samples once a second until ctx ends.
+func (v *View) Run(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	v.sample(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			v.sample(now)
+		}
+	}
+}
+
+func (v *View) sample(now time.Time) {
+	s := v.cfg.Sample()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	s.RefusedConnect = v.turned
+	first := v.at.IsZero()
+	elapsed := now.Sub(v.at).Seconds()
+	v.before, v.now, v.at = v.now, s, now
+	v.version++
+	if first || elapsed <= 0 {
+		return
+	}
+	v.rates = rates{
+		events: float64(s.Events-v.before.Events) / elapsed,
+		bytes:  float64(s.Bytes-v.before.Bytes) / elapsed,
+		frames: float64(s.Frames-v.before.Frames) / elapsed,
+	}
+	row := second{
+		time: now.UnixMilli(), events: v.rates.events, p50: millis(s.P50), p99: millis(s.P99),
+		online: s.Online, total: s.Total, errors: s.errors() - v.before.errors(),
+	}
+	if len(v.history) < historySeconds {
+		v.history = append(v.history, row)
+		return
+	}
+	v.history[v.next] = row
+	v.next = (v.next + 1) % historySeconds
+}
+
+func (s *Sample) errors() uint64 {
+	n := s.Undecodable + s.Gaps + s.RefusedConnect
+	for _, d := range s.Drops {
+		n += d.Count
+	}
+	return n
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Version implements the rooms' Source.
+func (v *View) Version() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.version
+}
+
+// AppendSince implements the rooms' Source: the figures as they are, and their history with since 0. Filters select
+// nothing.
+func (v *View) AppendSince(dst []byte, _ []string, since uint64) ([]byte, uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.version == since || v.version == 0 {
+		return dst, v.version
+	}
+	s := &v.now
+	dst = append(dst, `"hub":{"time":`...)
+	dst = strconv.AppendInt(dst, v.at.UnixMilli(), 10)
+	dst = appendInt(dst, "started", v.started.UnixMilli())
+	dst = appendString(dst, "version", v.cfg.Version)
+	dst = append(dst, `,"devices":{"total":`...)
+	dst = strconv.AppendInt(dst, int64(s.Total), 10)
+	dst = appendInt(dst, "online", s.Online)
+	dst = appendInt(dst, "stale", s.Stale)
+	dst = appendInt(dst, "offline", s.Offline)
+	dst = append(dst, '}')
+	dst = appendInt(dst, "connections", s.Connections)
+	dst = appendInt(dst, "screens", s.Screens)
+	dst = appendFloat(dst, "events_per_s", v.rates.events)
+	dst = appendFloat(dst, "bytes_per_s", v.rates.bytes)
+	dst = appendFloat(dst, "frames_per_s", v.rates.frames)
+	dst = append(dst, `,"latency":{"p50":`...)
+	dst = wire.AppendFloat(dst, millis(s.P50))
+	dst = appendFloat(dst, "p99", millis(s.P99))
+	dst = append(dst, '}')
+	dst = appendInt(dst, "undecodable", s.Undecodable)
+	dst = v.appendDrops(dst)
+	dst = appendInt(dst, "gaps", s.Gaps)
+	dst = append(dst, `,"log":{"events":`...)
+	dst = strconv.AppendUint(dst, s.Log.Next.Offset-s.Log.First.Offset, 10)
+	dst = appendInt(dst, "bytes", s.Log.Bytes)
+	dst = appendString(dst, "first", s.Log.First.String())
+	dst = appendString(dst, "next", s.Log.Next.String())
+	dst = appendString(dst, "durable", s.Log.Durable)
+	dst = append(dst, '}')
+	dst = v.appendRefused(dst)
+	dst = append(dst, `,"addresses":{"mqtt":`...)
+	dst = wire.AppendString(dst, v.cfg.MQTT)
+	dst = appendString(dst, "http", v.cfg.HTTP)
+	dst = append(dst, '}')
+	if since == 0 {
+		dst = v.appendHistory(dst)
+	}
+	return append(dst, '}'), v.version
+}
+
+func (v *View) appendDrops(dst []byte) []byte {
+	dst = append(dst, `,"drops":[`...)
+	for i, d := range v.now.Drops {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '[')
+		dst = wire.AppendString(dst, d.Reason)
+		dst = append(dst, ',')
+		dst = strconv.AppendUint(dst, d.Count, 10)
+		dst = append(dst, ']')
+	}
+	return append(dst, ']')
+}
+
+func (v *View) appendRefused(dst []byte) []byte {
+	dst = append(dst, `,"refused":[`...)
+	for i, r := range v.refused {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"time":`...)
+		dst = strconv.AppendInt(dst, r.Time.UnixMilli(), 10)
+		dst = appendString(dst, "remote", r.Remote)
+		dst = appendString(dst, "client", r.Client)
+		dst = appendString(dst, "reason", r.Reason)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+func (v *View) appendHistory(dst []byte) []byte {
+	dst = append(dst, `,"history":[`...)
+	for i := range v.history {
+		row := &v.history[(v.next+i)%len(v.history)]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '[')
+		dst = strconv.AppendInt(dst, row.time, 10)
+		for _, f := range [...]float64{row.events, row.p50, row.p99} {
+			dst = append(dst, ',')
+			dst = wire.AppendFloat(dst, round(f))
+		}
+		for _, n := range [...]uint64{uint64(row.online), uint64(row.total), row.errors} { //nolint:gosec // counts
+			dst = append(dst, ',')
+			dst = strconv.AppendUint(dst, n, 10)
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, ']')
+}
+
+// round keeps three decimals: more would only be bytes.
+func round(f float64) float64 { return float64(int64(f*1000+0.5)) / 1000 }
+
+func appendKey(dst []byte, key string) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, key...)
+	return append(dst, '"', ':')
+}
+
+func appendInt[T int | int64 | uint64](dst []byte, key string, n T) []byte {
+	return strconv.AppendInt(appendKey(dst, key), int64(n), 10)
+}
+
+func appendFloat(dst []byte, key string, f float64) []byte {
+	return wire.AppendFloat(appendKey(dst, key), round(f))
+}
+
+func appendString(dst []byte, key, s string) []byte {
+	return wire.AppendString(appendKey(dst, key), s)
+}
