@@ -1,0 +1,123 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+
+	"pulso/internal/app"
+)
+
+// hubFlags are the flags of the commands that take a hub's configuration.
+type hubFlags struct {
+	app.Config
+
+	File string `name:"config" env:"PULSO_CONFIG" placeholder:"FILE" help:"YAML file with the keys that the flags have."`
+}
+
+// A configValues holds what the configuration file says, by flag name. It is a [kong.Resolver].
+type configValues struct {
+	path   string
+	values map[string]any
+}
+
+// configFile reads the configuration file that the arguments or the environment name, if any: before the other flags
+// are read, because it fills them.
+func configFile(args []string) (*configValues, error) {
+	path := os.Getenv("PULSO_CONFIG")
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if v, ok := strings.CutPrefix(a, "--config="); ok {
+			path = v
+		} else if a == "--config" && i+1 < len(args) {
+			path = args[i+1]
+		}
+	}
+	c := &configValues{path: path, values: make(map[string]any)}
+	if path == "" {
+		return c, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	defer f.Close()
+	var tree map[string]any
+	if err := yaml.NewDecoder(f).Decode(&tree); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("configuration %s: %w", path, err)
+	}
+	if err := c.flatten("", tree); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// flatten turns nested keys into flag names: `log: {sync: os}` is log-sync.
+func (c *configValues) flatten(prefix string, tree map[string]any) error {
+	for key, value := range tree {
+		name := prefix + strings.ReplaceAll(key, "_", "-")
+		switch v := value.(type) {
+		case map[string]any:
+			if err := c.flatten(name+"-", v); err != nil {
+				return err
+			}
+		case []any:
+			parts := make([]string, len(v))
+			for i := range v {
+				parts[i] = fmt.Sprint(v[i])
+			}
+			c.values[name] = strings.Join(parts, ",")
+		case nil:
+			return fmt.Errorf("configuration %s: %s has no value", c.path, name)
+		default:
+			c.values[name] = fmt.Sprint(v)
+		}
+	}
+	return nil
+}
+
+// Validate implements [kong.Resolver]: keys that nothing reads are errors.
+func (c *configValues) Validate(a *kong.Application) error {
+	known := make(map[string]bool)
+	for _, command := range a.Children {
+		if command.Name != "serve" {
+			continue
+		}
+		for _, f := range command.Flags {
+			known[f.Name] = f.Name != "config" && f.Name != "help"
+		}
+	}
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(c.values)) {
+		if !known[key] {
+			errs = append(errs, fmt.Errorf("configuration %s: unknown key %q", c.path, key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Resolve implements [kong.Resolver]. The environment goes before the file.
+func (c *configValues) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
+	if parent.Command != nil && !slices.Contains([]string{"serve", "demo", "check"}, parent.Command.Name) {
+		return nil, nil //nolint:nilnil // kong's way to say: not from here
+	}
+	for _, env := range flag.Envs {
+		if os.Getenv(env) != "" {
+			return nil, nil //nolint:nilnil // as above
+		}
+	}
+	v, ok := c.values[flag.Name]
+	if !ok {
+		return nil, nil //nolint:nilnil // as above
+	}
+	return v, nil
+}

@@ -1,0 +1,95 @@
+// Command pulso is the hub, its simulators and its tools in one program: see `pulso --help`.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"pulso/simulators"
+)
+
+// version is set by the linker; go run and go install leave it to the module's own.
+var version string
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the hub."`
+	Demo    demoCmd    `cmd:"" help:"Run a hub with a simulated fleet and show where to look."`
+	Sim     simCmd     `cmd:"" help:"Simulate devices against any MQTT broker."`
+	Pub     pubCmd     `cmd:"" help:"Publish a message."`
+	Tail    tailCmd    `cmd:"" help:"Show what arrives, as it arrives."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration, or a running hub."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+type simCmd struct {
+	simulators.Commands
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run() error {
+	fmt.Println("pulso", versionString())
+	return nil
+}
+
+func versionString() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+func main() {
+	// The first signal asks to end, the second does it.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "pulso: "+err.Error())
+	var coded interface{ ExitCode() int }
+	if errors.As(err, &coded) {
+		os.Exit(coded.ExitCode())
+	}
+	os.Exit(1)
+}
+
+// run reads the command line and does what it says, until ctx ends.
+func run(ctx context.Context, args []string) error {
+	var c cli
+	file, err := configFile(args)
+	if err != nil {
+		return err
+	}
+	parser, err := kong.New(&c,
+		kong.Name("pulso"),
+		kong.Description("A hub for MQTT devices: point them at it and see them."),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindToProvider(progressOutput),
+		kong.Resolvers(file),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return fmt.Errorf("%w (pulso --help tells more)", err)
+	}
+	return parsed.Run()
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"pulso/internal/app"
+)
+
+type serveCmd struct{ hubFlags }
+
+// Run runs the hub until ctx ends.
+func (c *serveCmd) Run(ctx context.Context) error {
+	hub, err := app.New(c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
+	if err != nil {
+		return err
+	}
+	return hub.Run(ctx)
+}
+
+// newLogger logs to the standard error.
+func newLogger(level, format string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+type checkCmd struct {
+	hubFlags
+
+	Health string `placeholder:"URL" help:"Ask this address (http://127.0.0.1:8080/readyz) whether the hub is well, instead."`
+}
+
+// Run checks and prints the configuration that would be used.
+func (c *checkCmd) Run(ctx context.Context) error {
+	if c.Health != "" {
+		return app.Ask(ctx, c.Health)
+	}
+	if err := c.Config.Check(); err != nil {
+		return err
+	}
+	text, err := c.Config.YAML()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("# This configuration is good.\n%s", text)
+	return nil
+}

@@ -1,0 +1,191 @@
+// Package app joins the parts to a hub: it checks the configuration, opens the log, builds broker, bridge, views, rooms
+// and gateways on it, and starts and stops them in their order.
+//
+// Life: [New] opens and binds everything, so that what is wrong is said at once; [Hub.Run] works until its context ends
+// and then stops within about five seconds.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"pulso/bridge"
+	"pulso/bridge/decode"
+	"pulso/bridge/eventlog"
+	"pulso/bridge/gateway"
+	"pulso/bridge/gateway/ws"
+	"pulso/bridge/room"
+	"pulso/bridge/view"
+	"pulso/bridge/view/chat"
+	"pulso/bridge/view/devices"
+	"pulso/bridge/view/hub"
+	"pulso/bridge/view/topics"
+	"pulso/bridge/wire"
+	"pulso/broker"
+)
+
+// A Hub is the whole program but its command line.
+type Hub struct {
+	cfg      Config
+	logger   *slog.Logger
+	version  string
+	registry *prometheus.Registry
+
+	log     eventlog.Log
+	logErr  func() error
+	bridge  *bridge.Bridge
+	broker  *broker.Broker
+	devices *devices.View
+	topics  *topics.View
+	chat    *chat.View
+	figures *hub.View
+	runners []*view.Runner
+	rooms   *room.Registry
+	gateway *gateway.Gateway
+	stream  *ws.Handler
+
+	listener net.Listener
+	server   *http.Server
+	ready    chan struct{}
+}
+
+// New opens the data folder, binds the ports and builds the hub. What it opened is closed again if it fails.
+func New(cfg Config, logger *slog.Logger, version string) (*Hub, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	h := &Hub{cfg: cfg, logger: logger, version: version, registry: prometheus.NewRegistry(), ready: make(chan struct{})}
+	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log, viewDir, err := h.openLog()
+	if err != nil {
+		return nil, err
+	}
+	h.log = log
+	if err := h.build(viewDir); err != nil {
+		return nil, errors.Join(err, h.close())
+	}
+	return h, nil
+}
+
+func (h *Hub) build(viewDir string) error {
+	if err := h.buildBridge(viewDir); err != nil {
+		return err
+	}
+	if err := h.buildBroker(); err != nil {
+		return err
+	}
+	if err := h.bind(); err != nil {
+		return err
+	}
+	h.figures = hub.New(hub.Config{Sample: h.sample, Version: h.version, MQTT: h.MQTTAddr(), HTTP: h.HTTPAddr()})
+	past := bridge.Past{Bridge: h.bridge, FindTopics: h.findTopics}
+	_, next := h.log.Bounds()
+	h.rooms = room.New(room.Config{
+		Past: past,
+		Sources: map[wire.Form]room.Source{
+			wire.FormDevices: h.devices, wire.FormTopics: h.topics, wire.FormHub: h.figures, wire.FormChat: h.chat,
+		},
+		Metrics: h.registry,
+	}, next)
+	h.gateway = gateway.New(gateway.Config{
+		Rooms: h.rooms, Publisher: h.bridge, Presence: h.chat, Node: nodeName(next.Epoch), Version: h.version,
+		MaxSessions: h.cfg.MaxSessions, Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
+	})
+	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
+	h.server = &http.Server{
+		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
+	}
+	// Those who hear of a batch, in this order: devices first, then screens, then the views.
+	h.bridge.Follow(bridge.FollowerFunc(h.broker.Deliver))
+	h.bridge.Follow(h.rooms)
+	for _, r := range h.runners {
+		h.bridge.Follow(r)
+	}
+	return nil
+}
+
+func (h *Hub) buildBridge(viewDir string) error {
+	decoder, err := decode.New(decode.Config{Metrics: h.registry})
+	if err != nil {
+		return err
+	}
+	h.bridge, err = bridge.New(bridge.Config{Log: h.log, Decoder: decoder, Logger: h.logger.With("part", "bridge"), Metrics: h.registry})
+	if err != nil {
+		return err
+	}
+	if h.devices, err = devices.New(devices.Config{Intern: h.bridge.Intern, MaxDevices: h.cfg.MaxDevices, Metrics: h.registry}); err != nil {
+		return err
+	}
+	if h.topics, err = topics.New(topics.Config{Metrics: h.registry}); err != nil {
+		return err
+	}
+	if h.chat, err = chat.New(chat.Config{Metrics: h.registry}); err != nil {
+		return err
+	}
+	// One set of metrics serves all runners: the label "view" tells them apart.
+	for _, v := range []view.View{h.devices, h.topics, h.chat} {
+		r, err := view.New(view.Config{
+			View: v, Log: h.log, Decode: h.bridge.Decode, Dir: viewDir, Logger: h.logger.With("part", "view"), Metrics: h.registry,
+		})
+		if err != nil {
+			return err
+		}
+		h.runners = append(h.runners, r)
+	}
+	return nil
+}
+
+func (h *Hub) buildBroker() (err error) {
+	h.broker, err = broker.New(broker.Config{
+		Sink: h.bridge, Address: h.cfg.MQTT, AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
+		OnRefused: func(r broker.Refusal) {
+			reason := r.Reason
+			if r.Detail != "" {
+				reason += ": " + r.Detail
+			}
+			h.figures.Refused(hub.Refusal{Time: r.Time, Remote: r.Remote, Client: r.Client, Reason: reason})
+		},
+		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
+		MaxPacket: int(h.cfg.MaxPacket), MaxConnections: h.cfg.MaxConnections,
+	})
+	return err
+}
+
+// bind opens both ports; connections wait until Run.
+func (h *Hub) bind() error {
+	if err := h.broker.Listen(context.Background()); err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", h.cfg.HTTP)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP on %s: %w", h.cfg.HTTP, err)
+	}
+	h.listener = l
+	return nil
+}
+
+// MQTTAddr is the address that MQTT over TCP is on.
+func (h *Hub) MQTTAddr() string { return h.broker.Addr().String() }
+
+// HTTPAddr is the address that HTTP is on.
+func (h *Hub) HTTPAddr() string { return h.listener.Addr().String() }
+
+// Ready is closed when the views know what the log holds and both ports are served.
+func (h *Hub) Ready() <-chan struct{} { return h.ready }
+
+// findTopics finds the topics of a subscription's history: by device in the registry of devices, else among all topics.
+func (h *Hub) findTopics(filters, ids []string, limit int) ([]string, bool) {
+	if len(ids) > 0 {
+		return h.devices.Topics(filters, ids, limit)
+	}
+	return h.topics.Topics(filters, nil, limit)
+}

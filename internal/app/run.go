@@ -1,0 +1,210 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"pulso/bridge/view/hub"
+)
+
+// Time that each step of stopping may take.
+const (
+	stopBroker  = 2500 * time.Millisecond
+	stopGateway = time.Second
+	stopHTTP    = 500 * time.Millisecond
+)
+
+// A task is a part that runs in its own goroutine.
+type task struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+func start(run func(context.Context) error) *task {
+	ctx, cancel := context.WithCancel(context.Background())
+	t := &task{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		t.err = run(ctx)
+	}()
+	return t
+}
+
+func (t *task) stop() error {
+	t.cancel()
+	<-t.done
+	return t.err
+}
+
+// Run serves until ctx ends, or a part fails, and then stops: no new connections, devices disconnected without wills, the
+// log flushed, sessions told to come back, views saved. It returns nil after a clean stop.
+func (h *Hub) Run(ctx context.Context) error {
+	views := make([]*task, len(h.runners))
+	for i, r := range h.runners {
+		views[i] = start(r.Run)
+	}
+	if err := h.await(ctx, views); err != nil {
+		return errors.Join(err, stopAll(views), h.close())
+	}
+	for v := range h.devices.Values([]string{"#"}, nil) {
+		h.rooms.Seed(v.Series, v.Time, v.Value)
+	}
+	pipeline := start(h.bridge.Run)
+	rooms, figures, stream := start(h.rooms.Run), start(h.figures.Run), start(h.stream.Run)
+	mqtt := start(h.broker.Run)
+	web := start(func(context.Context) error {
+		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	close(h.ready)
+	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "data", h.cfg.Data, "log-sync", h.cfg.Sync)
+	if !h.cfg.AllowAnonymous {
+		h.logger.Info("only this machine can connect: the hub has no users", "key", "allow-anonymous")
+	}
+
+	select {
+	case <-ctx.Done():
+	case <-mqtt.done:
+	case <-web.done:
+	}
+	h.logger.Info("hub is stopping")
+	// From the devices to the screens: what is on its way still gets through.
+	errs := []error{h.stopBroker(mqtt), pipeline.stop()}
+	gatewayCtx, cancel := context.WithTimeout(context.Background(), stopGateway)
+	defer cancel()
+	errs = append(errs, h.gateway.Stop(gatewayCtx), stream.stop(), h.stopHTTP(), web.stop(), rooms.stop(), figures.stop())
+	errs = append(errs, stopAll(views), h.close())
+	err := errors.Join(errs...)
+	if err == nil {
+		h.logger.Info("hub has stopped")
+	}
+	return err
+}
+
+func (h *Hub) stopBroker(t *task) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopBroker)
+	defer cancel()
+	return errors.Join(h.broker.Stop(ctx), t.stop())
+}
+
+func (h *Hub) stopHTTP() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopHTTP)
+	defer cancel()
+	if err := h.server.Shutdown(ctx); err != nil {
+		return h.server.Close() // whoever is still being served is cut off
+	}
+	return nil
+}
+
+// await returns when the views know what the log holds.
+func (h *Hub) await(ctx context.Context, views []*task) error {
+	for i, r := range h.runners {
+		select {
+		case <-r.CaughtUp():
+		case <-views[i].done:
+			return fmt.Errorf("view could not start: %w", views[i].err)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
+func stopAll(tasks []*task) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(tasks))
+	for i, t := range tasks {
+		wg.Go(func() { errs[i] = t.stop() })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// close frees what New opened.
+func (h *Hub) close() error {
+	var errs []error
+	if h.broker != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), stopBroker)
+		defer cancel()
+		errs = append(errs, h.broker.Stop(ctx))
+	}
+	if h.listener != nil {
+		_ = h.listener.Close() // closed already after a clean stop
+	}
+	if h.log != nil {
+		if err := h.log.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the log: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// problems is why the hub is not ready, a line each.
+func (h *Hub) problems() []string {
+	var out []string
+	select {
+	case <-h.ready:
+	default:
+		out = append(out, "views: still reading the log")
+	}
+	if err := h.logErr(); err != nil {
+		out = append(out, "log: "+err.Error())
+	}
+	return out
+}
+
+// sample asks the parts for the hub's figures.
+func (h *Hub) sample() hub.Sample {
+	var s hub.Sample
+	s.Total, s.Online, s.Stale, s.Offline = h.devices.Counts()
+	stats := h.broker.Stats()
+	s.Connections, s.Screens = stats.Connections, h.gateway.Sessions()
+	for _, d := range stats.Drops {
+		s.Drops = append(s.Drops, hub.Count{Reason: d.Reason, Count: d.Count})
+	}
+	t := h.bridge.Traffic()
+	s.Events, s.Bytes, s.Undecodable = t.Events, t.Bytes, t.Undecodable
+	s.P50, s.P99 = time.Duration(t.P50), time.Duration(t.P99)
+	_, s.Frames, s.Gaps = h.rooms.Stats()
+	s.Log.First, s.Log.Next = h.log.Bounds()
+	s.Log.Durable = h.cfg.Sync
+	if h.cfg.Data == InMemory {
+		s.Log.Durable = "memory"
+	}
+	if sized, ok := h.log.(interface{ Size() int64 }); ok {
+		s.Log.Bytes = uint64(max(0, sized.Size()))
+	}
+	return s
+}
+
+func nodeName(epoch uint64) string { return strconv.FormatUint(epoch, 36) }
+
+// Ask asks a hub's health address and returns what it says is wrong.
+func Ask(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("ask the hub: %w", err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the hub: %w", err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the hub is not well (%s): %s", resp.Status, strings.TrimSpace(string(text)))
+	}
+	return nil
+}
