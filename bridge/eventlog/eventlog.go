@@ -65,15 +65,18 @@ type Log interface {
 	// ErrTooLarge (nothing stored, the log goes on), or the engine's own.
 	Append(batch []event.Event, durable bool) error
 	// Read returns up to limit events from a position on, fewer when about 1 MiB of payload has been gathered; none at
-	// the log's end. Errors: ErrEpoch, *TrimmedError, ErrClosed.
+	// the log's end. Errors: ErrEpoch (also for the zero Position), *TrimmedError (also where events between two
+	// others are lost to damage: First is where reading goes on), ErrClosed.
 	Read(from event.Position, limit int) ([]event.Event, error)
 	// Last returns up to limit of the newest events of one topic that are before the position (the zero Position: the
-	// end), oldest first. Events of the topic are found by an index, not by a scan of the log.
+	// end), oldest first; fewer, the newest, when about 1 MiB of payload has been gathered. Events of the topic are
+	// found by an index, not by a scan of the log. None where retention has passed the position by. Errors: ErrEpoch,
+	// ErrClosed.
 	Last(topic string, before event.Position, limit int) ([]event.Event, error)
 	// Bounds returns the oldest position held and the position after the newest event. They are equal in an empty log.
 	Bounds() (first, next event.Position)
 	// Wait returns nil as soon as an event at or after the position can be read, at once if one can already.
-	// Errors: the context's, ErrClosed.
+	// Errors: ErrEpoch where Read would say so, the context's, ErrClosed.
 	Wait(ctx context.Context, from event.Position) error
 	// Trim applies retention now: what it may drop is dropped. Engines also do so by themselves.
 	Trim() error

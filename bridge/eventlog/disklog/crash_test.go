@@ -1,0 +1,2 @@
+package disklog
+func crashChild() bool { return false }

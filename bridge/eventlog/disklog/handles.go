@@ -1,0 +1,227 @@
+package disklog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"sync"
+
+	"pulso/bridge/eventlog"
+)
+
+// maxHandles bounds the sealed segments that are kept open while nobody reads them.
+const maxHandles = 128
+
+// A handle is an open segment: its file and, if it is sealed, its indexes. Whoever has acquired it may read from it,
+// also when retention has removed the files since.
+type handle struct {
+	file    file
+	offsets offsetIndex
+	topics  *topicIndex
+	closers []io.Closer
+
+	refs int
+	used uint64
+	gone bool // not in the table: closed with the last release
+}
+
+// indexBytes is the size of the index files.
+func (h *handle) indexBytes() int64 {
+	return offsetsHeader + int64(len(h.offsets.entries))*offsetsEntry +
+		topicsHeader + int64(h.topics.count)*topicEntry + int64(h.topics.total)*placeBytes
+}
+
+func (h *handle) close() error {
+	errs := make([]error, 0, len(h.closers))
+	for _, c := range h.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// handles is the table of open segments. Its methods may be called at once.
+type handles struct {
+	mu    sync.Mutex
+	table map[*segment]*handle // nil once closed
+	clock uint64
+	load  func(s *segment) (*handle, error)
+}
+
+// acquire opens s, or finds it open. live is its index while that is in memory; if nil, the handle has the indexes.
+func (t *handles) acquire(s *segment) (h *handle, live *liveIndex, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.table == nil {
+		return nil, nil, eventlog.ErrClosed
+	}
+	h = t.table[s]
+	if h == nil {
+		if h, err = t.load(s); err != nil {
+			return nil, nil, err
+		}
+		t.table[s] = h
+		t.evict()
+	}
+	h.refs++
+	t.clock++
+	h.used = t.clock
+	return h, s.live.Load(), nil
+}
+
+// put enters the open file of a segment that is being written and acquires it.
+func (t *handles) put(s *segment, f file) *handle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := &handle{file: f, closers: []io.Closer{f}, refs: 1}
+	t.table[s] = h
+	return h
+}
+
+func (t *handles) release(h *handle) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h.refs--
+	if h.gone && h.refs == 0 {
+		_ = h.close()
+	}
+}
+
+// sealed lets go of the index in memory: from now on acquire gives the one on the disk.
+func (t *handles) sealed(s *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.live.Store(nil)
+	t.drop(s)
+}
+
+// forget closes s when its last reader is done.
+func (t *handles) forget(s *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop(s)
+}
+
+// close forgets every segment and opens none any more.
+func (t *handles) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.table {
+		t.drop(s)
+	}
+	t.table = nil
+}
+
+func (t *handles) drop(s *segment) {
+	h := t.table[s]
+	if h == nil {
+		return
+	}
+	delete(t.table, s)
+	h.gone = true
+	if h.refs == 0 {
+		_ = h.close()
+	}
+}
+
+// evict closes what has not been used for the longest time.
+func (t *handles) evict() {
+	for len(t.table) > maxHandles {
+		var oldest *segment
+		used := uint64(math.MaxUint64)
+		for s, h := range t.table {
+			if h.refs == 0 && h.used < used {
+				oldest, used = s, h.used
+			}
+		}
+		if oldest == nil {
+			return
+		}
+		t.drop(oldest)
+	}
+}
+
+// load opens a sealed segment. Indexes that are missing or damaged are built anew.
+func (l *Log) load(s *segment) (*handle, error) {
+	f, err := l.cfg.open(s.segPath(), os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	h := &handle{file: f, closers: []io.Closer{f}}
+	err = l.loadIndexes(s, h)
+	if errors.Is(err, errDamaged) || errors.Is(err, os.ErrNotExist) {
+		if err = l.rebuild(s, f, err); err == nil {
+			err = l.loadIndexes(s, h)
+		}
+	}
+	if err != nil {
+		_ = h.close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (l *Log) loadIndexes(s *segment, h *handle) error {
+	data, err := os.ReadFile(s.offsetsPath())
+	if err != nil {
+		return fmt.Errorf("offset index: %w", err)
+	}
+	x, err := parseOffsetIndex(data, s.base)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(s.topicsPath())
+	if err != nil {
+		return fmt.Errorf("topic index: %w", err)
+	}
+	topics, err := openTopicIndex(f, s.base, x.size)
+	if err != nil {
+		_ = f.Close()
+		return err
+	}
+	h.offsets, h.topics, h.closers = x, topics, append(h.closers, f)
+	return nil
+}
+
+// rebuild writes the indexes of a sealed segment from its records.
+func (l *Log) rebuild(s *segment, f file, why error) error {
+	t := newSegment(l.cfg.Dir, s.base)
+	x := newLiveIndex()
+	end, size, stop, err := scan(f, s.base, t.indexer(x))
+	if err != nil {
+		return fmt.Errorf("segment %s: %w", s.segPath(), err)
+	}
+	t.end, t.size = end, size
+	l.metrics.rebuilt.Inc()
+	l.log.Warn("building a segment's indexes anew", "file", s.segPath(), "why", why, "next", end, "damage", stop)
+	_, err = writeIndexes(t, x)
+	return err
+}
+
+// indexer returns what scan calls to fill an index.
+func (s *segment) indexer(x *liveIndex) func(record, int64) error {
+	return func(r record, place int64) error {
+		if place > math.MaxUint32 {
+			return fmt.Errorf("%w: segment longer than 4 GiB", errDamaged)
+		}
+		x.addRecord(r, uint32(r.offset()-s.base), uint32(place))
+		s.noteTime(r.time())
+		return nil
+	}
+}
+
+// writeIndexes writes the index files of a segment that no longer grows and returns their size in bytes.
+func writeIndexes(s *segment, x *liveIndex) (int64, error) {
+	x.mu.RLock()
+	offsets := appendOffsetIndex(nil, s, x.entries)
+	topics := appendTopicIndex(nil, s, x.topics)
+	x.mu.RUnlock()
+	if err := writeRebuildable(s.topicsPath(), topics); err != nil {
+		return 0, err
+	}
+	if err := writeRebuildable(s.offsetsPath(), offsets); err != nil {
+		return 0, err
+	}
+	return int64(len(offsets) + len(topics)), nil
+}

@@ -1,0 +1,162 @@
+package disklog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"pulso/bridge/eventlog"
+)
+
+// trimEvery is how often retention by age is looked at.
+const trimEvery = time.Minute
+
+// A sealJob is a segment that has ended and the handle that its appender held.
+type sealJob struct {
+	segment *segment
+	handle  *handle
+}
+
+// maintain runs until Close: it seals segments that have ended, syncs what is not durable and applies retention.
+func (l *Log) maintain() {
+	syncs := time.NewTicker(l.cfg.SyncInterval)
+	defer syncs.Stop()
+	trims := time.NewTicker(trimEvery)
+	defer trims.Stop()
+	for {
+		select {
+		case j := <-l.sealing:
+			l.seal(j)
+			l.trim()
+		case <-syncs.C:
+			l.syncActive()
+		case <-trims.C:
+			l.trim()
+		case <-l.stop:
+			for {
+				select {
+				case j := <-l.sealing:
+					l.seal(j)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// syncActive brings to the disk what was not durable.
+func (l *Log) syncActive() {
+	if !l.dirty.Swap(false) {
+		return
+	}
+	l.mu.RLock()
+	s := l.segments[len(l.segments)-1]
+	l.mu.RUnlock()
+	h, _, err := l.handles.acquire(s)
+	if err != nil {
+		return // closed
+	}
+	defer l.handles.release(h)
+	_ = l.syncFile(h.file) // a failure has been noted for all appends
+}
+
+// seal makes an ended segment durable and moves its indexes from memory to the disk.
+func (l *Log) seal(j sealJob) {
+	defer l.handles.release(j.handle)
+	l.maintainMu.Lock()
+	defer l.maintainMu.Unlock()
+	s := j.segment
+	if !l.holds(s) {
+		return
+	}
+	if l.syncFile(j.handle.file) != nil {
+		return
+	}
+	n, err := writeIndexes(s, s.live.Load())
+	if err != nil {
+		l.log.Warn("writing a segment's indexes: they stay in memory", "file", s.segPath(), "error", err)
+		return
+	}
+	l.mu.Lock()
+	s.indexBytes = n
+	l.bytes += n
+	l.mu.Unlock()
+	l.handles.sealed(s)
+}
+
+// holds reports whether retention has left s.
+func (l *Log) holds(s *segment) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Contains(l.segments, s)
+}
+
+// Trim implements [eventlog.Log].
+func (l *Log) Trim() error {
+	l.mu.RLock()
+	closed := l.closed
+	l.mu.RUnlock()
+	if closed {
+		return eventlog.ErrClosed
+	}
+	return l.trim()
+}
+
+// trim drops the oldest segments as retention asks for, but never the active one. Readers of a dropped segment finish.
+func (l *Log) trim() error {
+	err := l.rollAged()
+	l.maintainMu.Lock()
+	defer l.maintainMu.Unlock()
+	for s := l.expire(); s != nil; s = l.expire() {
+		l.handles.forget(s)
+		l.metrics.trimmedSegments.Inc()
+		l.metrics.trimmedEvents.Add(float64(s.end - s.base))
+		for _, path := range [...]string{s.segPath(), s.offsetsPath(), s.topicsPath()} {
+			if rmErr := os.Remove(path); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
+				err = errors.Join(err, fmt.Errorf("retention: %w", rmErr))
+			}
+		}
+	}
+	return err
+}
+
+// expire takes the oldest segment out of the log if retention asks for it; else it returns nil.
+func (l *Log) expire() *segment {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.segments) < 2 {
+		return nil
+	}
+	s := l.segments[0]
+	tooMuch := l.cfg.RetainBytes > 0 && l.bytes > l.cfg.RetainBytes
+	if !tooMuch && !l.aged(s) {
+		return nil
+	}
+	l.segments = l.segments[1:]
+	l.bytes -= s.bytes()
+	return s
+}
+
+// aged reports whether retention by age may drop s.
+func (l *Log) aged(s *segment) bool {
+	return l.cfg.RetainAge > 0 && s.last < time.Now().Add(-l.cfg.RetainAge).UnixNano()
+}
+
+// rollAged ends the active segment if all its events are too old, so that a log that gets no more events forgets too.
+func (l *Log) rollAged() error {
+	if !l.appendMu.TryLock() {
+		return nil // it is being appended to, or closed
+	}
+	defer l.appendMu.Unlock()
+	if l.Err() != nil || l.active.size == segmentHeader || !l.aged(l.active) {
+		return nil
+	}
+	if err := l.roll(l.next); err != nil {
+		return l.fail(err)
+	}
+	return nil
+}

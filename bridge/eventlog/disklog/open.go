@@ -1,0 +1,261 @@
+package disklog
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Recovery is what an opening found and did.
+type Recovery struct {
+	// File is the segment that was cut; empty if none was.
+	File string
+	// Cut is the number of bytes cut from its end, Next the offset that the log goes on with.
+	Cut  int64
+	Next uint64
+	// Reason says why those bytes were no records.
+	Reason string
+	// HeaderRepaired says that the segment's header was torn or damaged and has been written again.
+	HeaderRepaired bool
+	// NewEpoch says that events which had been handed on may be gone; see the package comment.
+	NewEpoch bool
+	// Gaps is the number of places within the log where events are missing.
+	Gaps int
+
+	damaged bool
+}
+
+// Open opens the log in c.Dir, or begins one there. Errors name the folder and wrap [ErrConfig], [ErrLocked],
+// [ErrNotOurs], [ErrNewerVersion], [ErrNotWritable], [ErrDamaged] or what the system said.
+func Open(c Config) (*Log, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{cfg: c, log: c.Logger, stop: make(chan struct{}), sealing: make(chan sealJob, 1)}
+	l.handles = handles{table: make(map[*segment]*handle), load: l.load}
+	l.readers.New = func() any { return newReader() }
+	l.metrics = newMetrics(l)
+	if err := l.open(); err != nil {
+		return nil, fmt.Errorf("open log in %s: %w", c.Dir, err)
+	}
+	return l, nil
+}
+
+func (l *Log) open() error {
+	if err := os.MkdirAll(l.cfg.Dir, 0o750); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotWritable, err)
+	}
+	if _, _, err := loadIdentity(l.cfg.Dir); err != nil {
+		return err // before the lock leaves a file in a folder that is not ours
+	}
+	lock, err := lockDir(l.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	l.dirLock = lock
+	if err := l.start(); err != nil {
+		l.free()
+		return err
+	}
+	return nil
+}
+
+// start recovers the log and starts its goroutine.
+func (l *Log) start() error {
+	id, fresh, err := loadIdentity(l.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	l.identity = id
+	if err := l.recover(fresh); err != nil {
+		return err
+	}
+	if err := l.metrics.register(l.cfg.Metrics); err != nil {
+		return err
+	}
+	l.wg.Go(l.maintain)
+	return nil
+}
+
+// recover finds the segments, repairs the last of them and decides on the epoch.
+func (l *Log) recover(fresh bool) error {
+	if err := l.list(); err != nil {
+		return err
+	}
+	if err := l.openSealed(); err != nil {
+		return err
+	}
+	if n := len(l.segments); n > 0 {
+		if err := l.openActive(l.segments[n-1]); err != nil {
+			return err
+		}
+	}
+	if err := l.findGaps(); err != nil {
+		return err
+	}
+
+	id := &l.identity
+	boot := bootID()
+	lost := l.next < id.Next
+	l.recovery.NewEpoch = lost || l.recovery.damaged || !id.Clean && (boot == "" || boot != id.Boot)
+	if fresh {
+		l.recovery.NewEpoch = false
+	}
+	next := max(l.next, id.Next)
+	if l.recovery.NewEpoch {
+		id.begin(next)
+	}
+	if l.active == nil || lost {
+		if err := l.roll(next); err != nil {
+			return err
+		}
+	}
+	l.recovery.Next = l.next
+	id.Next, id.Boot, id.Clean = l.next, boot, false
+	if err := id.save(l.cfg.Dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotWritable, err)
+	}
+	l.report(lost)
+	return nil
+}
+
+func (l *Log) report(lost bool) {
+	r := &l.recovery
+	l.metrics.cutBytes.Add(float64(r.Cut))
+	if r.Cut > 0 || r.HeaderRepaired {
+		l.log.Warn("cut the log's end", "file", r.File, "offset", r.Next, "bytes", r.Cut, "reason", r.Reason,
+			"header_repaired", r.HeaderRepaired)
+	}
+	if r.NewEpoch {
+		l.log.Warn("events that were handed on may be gone: the log begins a new epoch",
+			"folder", l.cfg.Dir, "offset", r.Next, "events_missing", lost || r.damaged)
+	}
+	l.log.Info("log is open", "folder", l.cfg.Dir, "first", l.first(), "next", l.next, "segments", len(l.segments))
+}
+
+// list finds the segments in the folder and removes what a crash left of files that were not whole yet.
+func (l *Log) list() error {
+	entries, err := os.ReadDir(l.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("read folder: %w", err)
+	}
+	var leftover []string
+	for _, e := range entries { // in the order of names, which is that of offsets
+		name := e.Name()
+		stem, ext := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
+		base, err := strconv.ParseUint(stem, 10, 64)
+		switch {
+		case ext == tmpSuffix, err == nil && (ext == offsetsExt || ext == topicsExt):
+			leftover = append(leftover, name)
+		case err == nil && ext == segmentExt && fmt.Sprintf(segmentName, base) == stem:
+			l.segments = append(l.segments, newSegment(l.cfg.Dir, base))
+		}
+	}
+	for _, name := range leftover {
+		stem := strings.TrimSuffix(name, filepath.Ext(name))
+		sealed := func(s *segment) bool { return filepath.Base(s.path) == stem }
+		if i := slices.IndexFunc(l.segments, sealed); i >= 0 && i < len(l.segments)-1 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(l.cfg.Dir, name)); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotWritable, err)
+		}
+	}
+	return nil
+}
+
+// openSealed learns from the indexes of all segments but the last what is in them.
+func (l *Log) openSealed() error {
+	for _, s := range l.segments[:max(0, len(l.segments)-1)] {
+		h, _, err := l.handles.acquire(s)
+		if err != nil {
+			return err
+		}
+		s.end, s.size, s.first, s.last = h.offsets.end, h.offsets.size, h.offsets.first, h.offsets.last
+		s.indexBytes = h.indexBytes()
+		l.bytes += s.bytes()
+		header := make([]byte, segmentHeader)
+		_, err = h.file.ReadAt(header, 0)
+		if err == nil {
+			err = checkSegmentHeader(header, s.base)
+		}
+		l.handles.release(h)
+		switch {
+		case errors.Is(err, ErrNewerVersion):
+			return err
+		case err != nil:
+			l.log.Warn("a segment's header is damaged; its records speak for themselves", "file", s.segPath(), "reason", err)
+		}
+	}
+	return nil
+}
+
+// openActive repairs the last segment, so that it can be appended to, and fills its index.
+func (l *Log) openActive(s *segment) error {
+	f, err := l.cfg.open(s.segPath(), os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	s.live.Store(newLiveIndex())
+	l.active, l.end = s, l.handles.put(s, f)
+	if err := l.repairHeader(s, f); err != nil {
+		return err
+	}
+	end, size, why, err := scan(f, s.base, s.indexer(s.live.Load()))
+	if err != nil {
+		return fmt.Errorf("segment %s: %w", s.segPath(), err)
+	}
+	s.end, s.size, l.next = end, size, end
+	l.bytes += size
+	if why != nil {
+		info, err := os.Stat(s.segPath())
+		if err != nil {
+			return fmt.Errorf("cut segment: %w", err)
+		}
+		r := &l.recovery
+		r.File, r.Cut, r.Reason, r.damaged = s.segPath(), info.Size()-size, why.Error(), errors.Is(why, errDamaged)
+		if err := f.Truncate(size); err != nil {
+			return fmt.Errorf("cut segment %s: %w", s.segPath(), err)
+		}
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotWritable, err)
+	}
+	return nil
+}
+
+// repairHeader writes the header again if a crash tore it or its bytes have changed: all of it is known.
+func (l *Log) repairHeader(s *segment, f file) error {
+	header := make([]byte, segmentHeader)
+	n, _ := f.ReadAt(header, 0)
+	err := checkSegmentHeader(header[:n], s.base)
+	if err == nil || errors.Is(err, ErrNewerVersion) {
+		return err
+	}
+	l.recovery.File, l.recovery.HeaderRepaired, l.recovery.Reason = s.segPath(), true, err.Error()
+	if _, err := f.WriteAt(appendSegmentHeader(nil, s.base, l.identity.last().Epoch, 0), 0); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotWritable, err)
+	}
+	return nil
+}
+
+// findGaps counts and says where events are missing between segments. Segments that overlap are an error.
+func (l *Log) findGaps() error {
+	for i := 1; i < len(l.segments); i++ {
+		end, next := l.segments[i-1].end, l.segments[i].base
+		if end == next {
+			continue
+		}
+		if end > next {
+			return fmt.Errorf("%w: %s overlaps the segment after it", ErrDamaged, l.segments[i-1].segPath())
+		}
+		l.recovery.Gaps++
+		l.log.Warn("events are missing", "from", end, "to", next, "file", l.segments[i-1].segPath())
+	}
+	return nil
+}
