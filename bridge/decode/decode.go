@@ -56,7 +56,8 @@ type Reading struct {
 
 // Result is what was understood of a message.
 type Result struct {
-	// Device is the id of the device that the message belongs to; empty where nothing names one.
+	// Device is the id of the device that the message belongs to; empty where nothing names one, and then there are no
+	// readings either.
 	Device string
 	// Kind and Name are what an announcement says of the device; mostly empty.
 	Kind, Name string
@@ -215,7 +216,7 @@ func (d *Decoder) run(s *Scope, in *Input, out *Result) {
 // interpret draws from the topic what the payload alone does not tell.
 func (d *Decoder) interpret(s *Scope, in *Input, out *Result) {
 	switch {
-	case s.topic.command:
+	case s.topic.command, out.Device == "":
 		out.Readings, out.Texts, out.DeviceTime = out.Readings[:0], out.Texts[:0], 0
 	case s.topic.status != notStatus:
 		out.Status = statusOf(s.topic.status, in, out)

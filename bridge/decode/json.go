@@ -29,7 +29,7 @@ func (JSON) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	first := p.data[p.at]
 	p.scalar = first != '{' && first != '['
-	if first == '[' && !p.opensArray() {
+	if first == '[' && !p.opensArray() || p.scalar && !opensScalar(first) {
 		return false, nil
 	}
 	s.name = append(append(s.name[:0], s.subject...), subjectEnd)
@@ -79,6 +79,11 @@ func (p *parser) opensArray() bool {
 		}
 	}
 	return true
+}
+
+// opensScalar reports whether a string, number or word can begin with c.
+func opensScalar(c byte) bool {
+	return c == '"' || c == '-' || c >= '0' && c <= '9' || c == 't' || c == 'f' || c == 'n'
 }
 
 // document reads one value and, after line ends, further ones, the last of which counts.

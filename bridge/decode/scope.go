@@ -24,6 +24,8 @@ type Scope struct {
 	// name is the key of the name being built: subject, subjectEnd, path.
 	name    []byte
 	scratch []byte
+	// asked counts the names looked up.
+	asked int
 	// left counts the readings and texts that were left out because of a bound.
 	left int
 }
@@ -33,6 +35,7 @@ func (s *Scope) Subject() string { return s.subject }
 
 // A nameInfo is what is known of a name, worked out once.
 type nameInfo struct {
+	key   string
 	text  string
 	class keyClass
 	unit  string
@@ -49,17 +52,33 @@ func (s *Scope) info(path []byte) *nameInfo {
 	return s.lookup(s.name)
 }
 
+// lookup finds what is known of a name. The messages of a topic mostly have the same names in the same order, so that the
+// last message's are tried first.
 func (s *Scope) lookup(key []byte) *nameInfo {
-	if n, found := s.decoder.names.get(key); found {
-		return n
+	at, last := s.asked, s.topic.names
+	s.asked++
+	if at < len(last) && last[at].key == string(key) {
+		return last[at]
 	}
-	n := newNameInfo(key)
-	s.decoder.names.put(string(key), n)
+	n, found := s.decoder.names.get(key)
+	if !found {
+		n = newNameInfo(string(key))
+		s.decoder.names.put(n.key, n)
+	}
+	switch {
+	case at < len(last):
+		last[at] = n
+	case at < maxGuesses:
+		s.topic.names = append(last, n)
+	}
 	return n
 }
 
-func newNameInfo(key []byte) *nameInfo {
-	subject, path, _ := strings.Cut(string(key), string(rune(subjectEnd)))
+// maxGuesses bounds the names that are kept with a topic.
+const maxGuesses = 64
+
+func newNameInfo(key string) *nameInfo {
+	subject, path, _ := strings.Cut(key, string(rune(subjectEnd)))
 	path = strings.ToValidUTF8(path, "\uFFFD")
 	text := path
 	if subject != "" {
@@ -79,7 +98,7 @@ func newNameInfo(key []byte) *nameInfo {
 			last = lastKey(path)
 		}
 	}
-	n := &nameInfo{text: text, class: classify(last)}
+	n := &nameInfo{key: key, text: text, class: classify(last)}
 	if n.class == keyPlain {
 		n.unit = unitOfKey(last)
 	}

@@ -21,7 +21,7 @@ func timeOfNumber(v float64) int64 {
 		whole, fraction := math.Modf(v)
 		return int64(whole)*1e9 + int64(math.Round(fraction*1e6))*1e3
 	case v >= 1e12 && v < 1e14:
-		return int64(v * 1e3) * 1e3
+		return int64(v*1e3) * 1e3
 	case v >= 1e15 && v < 1e17:
 		return int64(v) * 1e3
 	case v >= 1e18 && v < 9e18:

@@ -29,14 +29,17 @@ type topicInfo struct {
 	status    statusWord
 	command   bool
 	announces bool
+	// names are those of the last message, in its order.
+	names []*nameInfo
 }
 
 func (d *Decoder) topic(name string) *topicInfo {
 	if t, found := d.topics.getString(name); found {
 		return t
 	}
+	name = strings.Clone(name)
 	t := newTopicInfo(name)
-	d.topics.put(strings.Clone(name), t)
+	d.topics.put(name, t)
 	return t
 }
 

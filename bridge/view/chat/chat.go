@@ -68,6 +68,8 @@ type channel struct {
 	name, topic string
 	// messages are the newest, oldest first.
 	messages []Message
+	// speakers are the connected clients that have spoken here: the other side of client.spoken.
+	speakers map[string]struct{}
 	// created and present are the versions in which it came and in which its members last changed.
 	created, present uint64
 	element          *list.Element
@@ -197,7 +199,9 @@ func (v *View) channel(name string, next uint64) *channel {
 	if len(v.channels) >= v.config.MaxChannels {
 		v.evict()
 	}
-	c := &channel{name: strings.Clone(name), topic: Prefix + name, created: next, present: next}
+	c := &channel{
+		name: strings.Clone(name), topic: Prefix + name, created: next, present: next, speakers: make(map[string]struct{}),
+	}
 	c.element = v.recent.PushFront(c)
 	v.channels[c.name] = c
 	v.version = next
@@ -209,8 +213,8 @@ func (v *View) evict() {
 	oldest := v.recent.Back()
 	if c, ok := oldest.Value.(*channel); ok {
 		delete(v.channels, c.name)
-		for id, who := range v.clients {
-			if _, spoken := who.spoken[c]; spoken {
+		for id := range c.speakers {
+			if who := v.clients[id]; who != nil {
 				delete(who.spoken, c)
 				v.drop(id, who)
 			}

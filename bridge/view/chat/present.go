@@ -127,16 +127,14 @@ func (v *View) spoke(c *channel, id string, next uint64) {
 	if who == nil {
 		return
 	}
-	if _, before := who.spoken[c]; before {
+	if _, before := who.spoken[c]; before || len(who.spoken) >= maxFilters {
 		return
 	}
 	if who.spoken == nil {
 		who.spoken = make(map[*channel]struct{})
 	}
-	if len(who.spoken) >= maxFilters {
-		return
-	}
 	who.spoken[c] = struct{}{}
+	c.speakers[strings.Clone(id)] = struct{}{}
 	c.present = next
 }
 
@@ -147,6 +145,7 @@ func (v *View) disconnected(e *event.Decoded, next uint64) {
 	}
 	for spoken := range c.spoken {
 		spoken.present = next
+		delete(spoken.speakers, e.Client)
 	}
 	v.version = next
 	c.spoken = nil

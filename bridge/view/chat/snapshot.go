@@ -55,8 +55,9 @@ func (v *View) Restore(r io.Reader) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.clear()
-	for _, c := range v.clients {
+	for id, c := range v.clients {
 		c.spoken = nil
+		v.drop(id, c)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errState, err)

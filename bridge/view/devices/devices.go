@@ -59,7 +59,8 @@ const Silence = 2.5
 
 // Config configures a View.
 type Config struct {
-	// Intern returns the series of this node's life for these strings. Required: a snapshot holds no pointers.
+	// Intern returns the series of this node's life for these strings, nil if there are too many. Required: a snapshot
+	// holds no pointers.
 	Intern func(device, name, unit, topic string) *event.Series
 	// DefaultSilence is how long a device whose interval is unknown may be silent; 0: 5 min.
 	DefaultSilence time.Duration

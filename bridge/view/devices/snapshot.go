@@ -136,6 +136,10 @@ func (v *View) restoreDevice(s *savedDevice) {
 	d.interval = d.median()
 	for _, value := range s.Values {
 		series := v.config.Intern(s.ID, value.Name, value.Unit, value.Topic)
+		if series == nil {
+			v.refused.Metrics++
+			continue
+		}
 		d.addValue(Value{Series: series, Time: value.Time, Value: value.Value})
 	}
 	v.add(d)
