@@ -54,7 +54,7 @@ func (c *FleetCommand) Run(ctx context.Context, out io.Writer) error {
 	}
 
 	gauge := meter{broker: fleet.Broker(), qos: c.QoS}
-	fmt.Fprintf(out, "%s devices at %s, seed %d\n", count(int64(c.Devices)), gauge.broker, c.Seed)
+	fmt.Fprintf(out, "%s at %s, seed %d\n", plural(int64(c.Devices), "device"), gauge.broker, c.Seed)
 
 	err = newProgress(out, func() string { return gauge.line(fleet.Stats()) }).during(ctx, fleet.Run)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *ReplayCommand) Run(ctx context.Context, out io.Writer) error {
 	}
 
 	done, _ := replay.Rows()
-	fmt.Fprintf(out, "%s rows played, the file has %s\n", count(done), count(all))
+	fmt.Fprintf(out, "%s played, the file has %s\n", plural(done, "row"), count(all))
 	summarize(out, c.QoS, replay.Stats())
 
 	return nil
@@ -133,7 +133,7 @@ func (c *ReplayCommand) Run(ctx context.Context, out io.Writer) error {
 func (r *Replay) describe(out io.Writer) {
 	const most = 10 // devices, or columns, that are listed
 
-	fmt.Fprintf(out, "%s: %s rows, %s devices\n", r.config.Path, count(r.rows), count(int64(len(r.names))))
+	fmt.Fprintf(out, "%s: %s, %s\n", r.config.Path, plural(r.rows, "row"), plural(int64(len(r.names)), "device"))
 
 	for i, m := range r.metrics {
 		if i == most {
@@ -207,7 +207,7 @@ func (c *StormCommand) Run(ctx context.Context, out io.Writer) error {
 	}
 
 	s := storm.Stats()
-	fmt.Fprintf(out, "%s connections made in %s, %s errors\n", count(s.Connects), tidy(s.Elapsed), count(s.Errors))
+	fmt.Fprintf(out, "%s made in %s, %s\n", plural(s.Connects, "connection"), tidy(s.Elapsed), plural(s.Errors, "error"))
 
 	for _, p := range s.Problems {
 		fmt.Fprintf(out, "  %s: %s\n", count(p.Count), p.Text)

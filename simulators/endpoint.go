@@ -36,10 +36,10 @@ const (
 // DefaultBroker is the broker of a zero Broker.URL.
 const DefaultBroker = "tcp://127.0.0.1:1883"
 
-// A Refusal is a broker's answer to CONNECT that is not acceptance: MQTT 3.1.1, table 3.1.
-type Refusal struct{ Code byte }
+// A RefusedError is a broker's answer to CONNECT that is not acceptance: MQTT 3.1.1, table 3.1.
+type RefusedError struct{ Code byte }
 
-func (r *Refusal) Error() string {
+func (r *RefusedError) Error() string {
 	switch r.Code {
 	case packets.ErrRefusedBadUsernameOrPassword:
 		return "the broker refused the connection: bad user name or password"
@@ -57,7 +57,7 @@ func (r *Refusal) Error() string {
 }
 
 // Temporary reports whether trying again without any change may help.
-func (r *Refusal) Temporary() bool { return r.Code == packets.ErrRefusedServerUnavailable }
+func (r *RefusedError) Temporary() bool { return r.Code == packets.ErrRefusedServerUnavailable }
 
 // errNotMQTT is returned when something answers that is no MQTT broker.
 var errNotMQTT = errors.New("the answer to CONNECT is not a CONNACK: is this an MQTT broker?")
@@ -203,7 +203,7 @@ func (e *endpoint) handshake(conn net.Conn, reader *bufio.Reader, h hello) error
 	}
 
 	if connack.ReturnCode != packets.Accepted {
-		return &Refusal{connack.ReturnCode}
+		return &RefusedError{connack.ReturnCode}
 	}
 
 	return nil
@@ -220,15 +220,14 @@ func ignoreClosed(err error) error {
 
 // reason returns the heart of a network error, without the addresses that differ from device to device.
 func reason(err error) string {
-	var operation *net.OpError
-	if errors.As(err, &operation) && operation.Err != nil {
-		var call *os.SyscallError
-		if errors.As(operation.Err, &call) {
-			return call.Err.Error()
-		}
-
-		return operation.Err.Error()
+	operation, ok := errors.AsType[*net.OpError](err)
+	if !ok || operation.Err == nil {
+		return err.Error()
 	}
 
-	return err.Error()
+	if call, ok := errors.AsType[*os.SyscallError](operation.Err); ok {
+		return call.Err.Error()
+	}
+
+	return operation.Err.Error()
 }

@@ -181,7 +181,7 @@ func (d *device) status(text string) message {
 func (f *Fleet) Stats() Stats { return f.group.counters.snapshot() }
 
 // Run connects the devices and lets them report until ctx ends; then each says that it is offline and disconnects,
-// which takes about two seconds at most. It returns nil then, or at once a [Refusal] if the broker will not have them.
+// which takes about two seconds at most. It returns nil then, or at once a [RefusedError] if the broker will not have them.
 // It may be called once.
 func (f *Fleet) Run(ctx context.Context) error {
 	farewell := func(i int) message { return f.devices[i].status("offline") }

@@ -50,17 +50,12 @@ func (g *group) run(ctx context.Context, farewell func(i int) message, work func
 	err := work(working)
 
 	if farewell != nil {
-		for i, l := range g.links {
-			l.farewell(farewell(i))
-		}
+		g.each(func(i int, l *link) { l.farewell(farewell(i)) })
 	}
 
 	g.settle(lastAcks)
 
-	for _, l := range g.links {
-		l.close()
-	}
-
+	g.each(func(_ int, l *link) { l.close() })
 	g.hungUp(lastClose)
 	kill()
 
@@ -97,6 +92,23 @@ func (g *group) keepAlive(ctx context.Context) {
 	}
 }
 
+// each calls do for all links, for some of them at the same time, because each call may wait for a slow connection.
+func (g *group) each(do func(i int, l *link)) {
+	const workers = 32
+
+	var all sync.WaitGroup
+
+	for first := range workers {
+		all.Go(func() {
+			for i := first; i < len(g.links); i += workers {
+				do(i, g.links[i])
+			}
+		})
+	}
+
+	all.Wait()
+}
+
 // settle waits until every link that is up has all its acknowledgements, at most for the limit.
 func (g *group) settle(limit time.Duration) {
 	poll(limit, func() bool {
@@ -115,10 +127,14 @@ func (g *group) hungUp(limit time.Duration) {
 	poll(limit, func() bool { return g.counters.connected.Load() == 0 })
 }
 
-// poll asks done every few milliseconds until it says yes or the limit has passed.
+// poll asks done every few milliseconds until it says yes or the limit has passed. It has no context: what calls it is
+// what happens after the context has ended.
 func poll(limit time.Duration, done func() bool) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+
 	for deadline := time.Now().Add(limit); !done() && time.Now().Before(deadline); {
-		time.Sleep(5 * time.Millisecond)
+		<-ticker.C
 	}
 }
 

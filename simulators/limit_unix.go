@@ -11,5 +11,5 @@ func descriptorLimit() (uint64, bool) {
 		return 0, false
 	}
 
-	return uint64(limit.Cur), true
+	return uint64(limit.Cur), true //nolint:unconvert // It is signed on some systems.
 }

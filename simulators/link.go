@@ -98,13 +98,7 @@ const (
 // run keeps the link connected until ctx ends or close is called. It returns an error only if the broker refuses for a
 // reason that no further attempt can change, before any link was ever accepted.
 func (l *link) run(ctx context.Context) error {
-	retry := firstRetry
-
-	for {
-		if l.pacer.wait(ctx) != nil {
-			return nil
-		}
-
+	for retry := firstRetry; l.pacer.wait(ctx) == nil; retry = min(2*retry, lastRetry) {
 		reader, err := l.open(ctx)
 		if err == nil {
 			retry = firstRetry
@@ -112,25 +106,25 @@ func (l *link) run(ctx context.Context) error {
 		}
 
 		outage, wanted, closed := l.down()
-		if ctx.Err() != nil || closed {
-			return nil
+		if closed || ctx.Err() != nil {
+			break
 		}
 
 		if !wanted {
 			l.counters.problem(reason(err))
 		}
 
-		var refusal *Refusal
-		if errors.As(err, &refusal) && !refusal.Temporary() && l.counters.connects.Load() == 0 {
+		refusal, refused := errors.AsType[*RefusedError](err)
+		if refused && !refusal.Temporary() && l.counters.connects.Load() == 0 {
 			return fmt.Errorf("%s at %s: %w", l.id, l.endpoint.url.Redacted(), err)
 		}
 
 		if sleep(ctx, max(outage, retry)) != nil {
-			return nil
+			break
 		}
-
-		retry = min(2*retry, lastRetry)
 	}
+
+	return nil //nolint:nilerr // That a link ends as it was told to is no error.
 }
 
 // open connects, announces the device and sends again what was never acknowledged.

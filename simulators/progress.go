@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -126,7 +127,7 @@ func rate(n int64, d time.Duration) int64 {
 
 // count writes n with thousands apart.
 func count(n int64) string {
-	text := fmt.Sprint(n)
+	text := strconv.FormatInt(n, 10)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {
 		text = text[:i] + "," + text[i:]
 	}
@@ -134,10 +135,19 @@ func count(n int64) string {
 	return text
 }
 
+// plural writes n with what it counts.
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+
+	return count(n) + " " + what + "s"
+}
+
 // summarize writes what has come of a simulation that is over.
 func summarize(out io.Writer, qos byte, s Stats) {
-	fmt.Fprintf(out, "%s messages sent in %s, %s a second\n",
-		count(s.Sent), s.Elapsed.Round(10*time.Millisecond), count(rate(s.Sent, s.Elapsed)))
+	fmt.Fprintf(out, "%s sent in %s, %s a second\n",
+		plural(s.Sent, "message"), s.Elapsed.Round(10*time.Millisecond), count(rate(s.Sent, s.Elapsed)))
 
 	if qos > 0 {
 		fmt.Fprintf(out, "%s acknowledged, %s not, %s sent again\n",
@@ -149,11 +159,11 @@ func summarize(out io.Writer, qos byte, s Stats) {
 	}
 
 	if s.Commands > 0 {
-		fmt.Fprintf(out, "%s commands received, %s refused\n", count(s.Commands), count(s.Refused))
+		fmt.Fprintf(out, "%s received, %s refused\n", plural(s.Commands, "command"), count(s.Refused))
 	}
 
-	fmt.Fprintf(out, "%s connections made by %s devices, %s lost, %s errors\n",
-		count(s.Connects), count(s.Devices), count(s.Dropped), count(s.Errors))
+	fmt.Fprintf(out, "%s made by %s, %s lost, %s\n",
+		plural(s.Connects, "connection"), plural(s.Devices, "device"), count(s.Dropped), plural(s.Errors, "error"))
 
 	described := int64(0)
 	for _, p := range s.Problems {

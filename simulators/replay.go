@@ -259,14 +259,18 @@ func (r *Replay) play(ctx context.Context) error {
 		}
 
 		if errors.Is(err, io.EOF) {
-			return r.drain(ctx)
+			r.drain(ctx)
+
+			return nil
 		}
 
 		if err != nil {
 			return err
 		}
 
-		if rhythm.wait(ctx, row.Time) != nil || !r.send(ctx, row) {
+		rhythm.wait(ctx, row.Time)
+
+		if !r.send(ctx, row) {
 			return nil
 		}
 
@@ -276,6 +280,10 @@ func (r *Replay) play(ctx context.Context) error {
 
 // send publishes a row's messages and reports whether it could before ctx ended.
 func (r *Replay) send(ctx context.Context, row *recording.Row) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+
 	for _, m := range row.Messages {
 		l := r.links[m.Device]
 		out := message{
@@ -291,7 +299,7 @@ func (r *Replay) send(ctx context.Context, row *recording.Row) bool {
 		}
 	}
 
-	return ctx.Err() == nil
+	return true
 }
 
 // payload returns the readings as a JSON object, numbers in the digits of the file.
@@ -307,11 +315,7 @@ func (r *Replay) payload(at time.Time, readings []recording.Reading) []byte {
 		}
 
 		payload = append(appendString(payload, reading.Metric), ':')
-		if reading.Number {
-			payload = append(payload, reading.Text...)
-		} else {
-			payload = appendString(payload, reading.Text)
-		}
+		payload = append(payload, reading.JSON...)
 	}
 
 	return append(payload, '}')
@@ -328,16 +332,14 @@ func appendString(b []byte, text string) []byte {
 }
 
 // drain waits until everything is acknowledged or ctx ends.
-func (r *Replay) drain(ctx context.Context) error {
+func (r *Replay) drain(ctx context.Context) {
 	for _, l := range r.group.links {
 		for l.unacknowledged() > 0 {
 			if l.wait(ctx) != nil {
-				return nil
+				return
 			}
 		}
 	}
-
-	return nil
 }
 
 // rhythm says when the next row is due.
@@ -348,17 +350,17 @@ type rhythm struct {
 	last             time.Time // its time in the recording
 }
 
-// wait returns when the row with the time at is due. Where the recording's time goes backwards, as it does when a file
+// wait returns when the row with the time at is due, or when ctx ends. Where the recording's time goes backwards, as it does when a file
 // holds one recording after another, it waits for nothing.
-func (r *rhythm) wait(ctx context.Context, at time.Time) error {
+func (r *rhythm) wait(ctx context.Context, at time.Time) {
 	if r.speed == 0 {
-		return ctx.Err()
+		return
 	}
 
 	if r.due.IsZero() {
 		r.due, r.last = time.Now(), at
 
-		return ctx.Err()
+		return
 	}
 
 	gap := at.Sub(r.last)
@@ -370,7 +372,7 @@ func (r *rhythm) wait(ctx context.Context, at time.Time) error {
 
 	r.due, r.last = r.due.Add(time.Duration(float64(max(gap, 0))/r.speed)), at
 
-	return sleep(ctx, time.Until(r.due))
+	_ = sleep(ctx, time.Until(r.due))
 }
 
 // Broker returns the address of the broker, without a password.

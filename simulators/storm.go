@@ -108,16 +108,17 @@ func (s *Storm) Run(ctx context.Context) error {
 
 	for range s.config.Waves {
 		wave, conns, err := s.rise(ctx)
-		if err == nil && ctx.Err() == nil {
+		if wave.Connected > 0 {
 			_ = sleep(ctx, s.config.Hold)
 		}
 
 		wave.Abrupt = s.fall(conns, rng)
 
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case wave.Connected == 0:
+		if ctx.Err() != nil {
+			break
+		}
+
+		if wave.Connected == 0 {
 			return fmt.Errorf("no client could connect to %s: %w", s.end.url.Redacted(), err)
 		}
 
@@ -126,7 +127,7 @@ func (s *Storm) Run(ctx context.Context) error {
 		}
 	}
 
-	return nil
+	return nil //nolint:nilerr // What a wave met that was cut short by ctx is no error.
 }
 
 // rise connects all clients of a wave. The error is the last that any of them met.

@@ -18,10 +18,14 @@ type appliance struct {
 
 var appliances = []appliance{
 	{watts: 2000, shortest: 2 * time.Minute, longest: 4 * time.Minute, perDay: 5, hours: []float64{7, 13, 17}, width: 2},
-	{watts: 2300, shortest: 25 * time.Minute, longest: 70 * time.Minute, perDay: 0.9, hours: []float64{12.5, 18.5}, width: 1.2,
-		dutyOn: 90 * time.Second, cycle: 4 * time.Minute},
-	{watts: 1900, shortest: 70 * time.Minute, longest: 110 * time.Minute, perDay: 0.6, hours: []float64{10, 19}, width: 3,
-		dutyOn: 6 * time.Minute, cycle: 25 * time.Minute},
+	{
+		watts: 2300, shortest: 25 * time.Minute, longest: 70 * time.Minute, perDay: 0.9, hours: []float64{12.5, 18.5}, width: 1.2,
+		dutyOn: 90 * time.Second, cycle: 4 * time.Minute,
+	},
+	{
+		watts: 1900, shortest: 70 * time.Minute, longest: 110 * time.Minute, perDay: 0.6, hours: []float64{10, 19}, width: 3,
+		dutyOn: 6 * time.Minute, cycle: 25 * time.Minute,
+	},
 	{watts: 120, shortest: time.Hour, longest: 3 * time.Hour, perDay: 1.6, hours: []float64{20, 9}, width: 2},
 	{watts: 1200, shortest: 3 * time.Minute, longest: 9 * time.Minute, perDay: 2.5, hours: []float64{7.5, 12.5, 19}, width: 1.5},
 	{watts: 1600, shortest: 6 * time.Minute, longest: 20 * time.Minute, perDay: 0.7, hours: []float64{10, 16}, width: 3},

@@ -35,7 +35,7 @@ func newVibration(id string, rng *rand.Rand, start time.Time) Model {
 		info: Info{
 			Kind: "vibration", Name: machine + " " + number(id), Model: "VS-100", Firmware: "2.0.7",
 			Units: map[string]string{
-				"rms_mm_s": "mm/s", "peak_mm_s": "mm/s", "bearing_temperature_c": "°C", "speed_rpm": "1/min",
+				"rms_mm_s": "mm/s", "peak_mm_s": "mm/s", "bearing_temperature_c": "°C", "speed_rpm": "rpm",
 			},
 		},
 		wear:    math.Pow(freshWear, between(rng, 0.15, 1)),
@@ -69,7 +69,7 @@ func (v *vibration) step(d time.Duration) {
 			v.wear = freshWear
 			v.life = span(v.rng, 8*time.Hour, 24*time.Hour)
 		}
-	} else if v.wear = v.wear * math.Exp(-math.Log(freshWear)*float64(d)/float64(v.life)); v.wear >= 1 {
+	} else if v.wear *= math.Pow(freshWear, -float64(d)/float64(v.life)); v.wear >= 1 {
 		v.wear = 1
 		v.repair = span(v.rng, 20*time.Minute, 45*time.Minute)
 	}

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -77,7 +78,9 @@ func newPlan(path string, header []string, sample [][]string, o Options) (plan, 
 
 	p.group()
 
-	return p, p.checkFields()
+	err = p.checkFields()
+
+	return p, err
 }
 
 func (p *plan) checkHeader() error {
@@ -187,9 +190,9 @@ func (p *plan) detected(sample [][]string, o Options) error {
 		chosen := f.text || slices.Contains(o.Columns, name)
 		wanted := chosen || len(o.Columns) == 0 && isNumeric(sample, i)
 
-		if split != nil {
+		if split.pattern != nil {
 			var ok bool
-			if f.device, f.metric, ok = split(name); !ok {
+			if f.device, f.metric, ok = split.split(name); !ok {
 				f.device, f.metric = o.Rest, name
 				wanted = wanted && o.Rest != ""
 			}
@@ -207,40 +210,47 @@ func (p *plan) detected(sample [][]string, o Options) error {
 	return nil
 }
 
-// splitter returns the function that takes a column's name apart; nil if names hold no device.
-func (p *plan) splitter(o Options) (func(string) (string, string, bool), error) {
-	pattern, device, metric := prefixed, 1, 2
+// A splitter takes a column's name apart into device and metric.
+type splitter struct {
+	pattern        *regexp.Regexp // nil if names hold no device
+	device, metric int            // groups
+}
+
+func (p *plan) splitter(o Options) (splitter, error) {
+	s := splitter{device: 1, metric: 2}
 
 	switch {
-	case o.Split == noneWord || o.Split == "" && p.key >= 0:
-		return nil, nil
+	case o.Split == noneWord, o.Split == "" && (p.key >= 0 || !p.isPrefixed()):
+		return s, nil
 	case o.Split == "":
-		if !p.isPrefixed() {
-			return nil, nil
-		}
-	default:
-		var err error
-		if pattern, err = regexp.Compile(o.Split); err != nil {
-			return nil, fmt.Errorf("split: %w", err)
-		}
+		s.pattern = prefixed
 
-		if pattern.NumSubexp() != 2 {
-			return nil, fmt.Errorf("split %q: want two groups, the device and the metric", o.Split)
-		}
-
-		if pattern.SubexpIndex("metric") == 1 || pattern.SubexpIndex("device") == 2 {
-			device, metric = 2, 1
-		}
+		return s, nil
 	}
 
-	return func(name string) (string, string, bool) {
-		m := pattern.FindStringSubmatch(name)
-		if m == nil || m[device] == "" || m[metric] == "" {
-			return "", "", false
-		}
+	var err error
+	if s.pattern, err = regexp.Compile(o.Split); err != nil {
+		return s, fmt.Errorf("split: %w", err)
+	}
 
-		return m[device], m[metric], true
-	}, nil
+	if s.pattern.NumSubexp() != 2 {
+		return s, fmt.Errorf("split %q: want two groups, the device and the metric", o.Split)
+	}
+
+	if s.pattern.SubexpIndex("metric") == 1 || s.pattern.SubexpIndex("device") == 2 {
+		s.device, s.metric = 2, 1
+	}
+
+	return s, nil
+}
+
+func (s splitter) split(name string) (device, metric string, ok bool) {
+	m := s.pattern.FindStringSubmatch(name)
+	if m == nil || m[s.device] == "" || m[s.metric] == "" {
+		return "", "", false
+	}
+
+	return m[s.device], m[s.metric], true
 }
 
 // isPrefixed reports whether the names of the columns show at least two devices.
@@ -326,7 +336,7 @@ func (p *plan) devices() []Message {
 		}
 
 		last := &devices[len(devices)-1]
-		last.Readings = append(last.Readings, Reading{Metric: f.metric, Number: !f.text})
+		last.Readings = append(last.Readings, Reading{Metric: f.metric})
 	}
 
 	return devices
@@ -362,25 +372,36 @@ func (p *plan) fill(row *Row, cells []string) error {
 			}
 		}
 
-		cell := strings.TrimSpace(cells[f.column])
-		if isMissing(cell) {
-			continue
-		}
-
-		if !f.text {
-			text, ok := number(cell)
-			if !ok {
-				return fmt.Errorf("column %q: %q is not a number", p.names[f.column], shorten(cell))
-			}
-
-			cell = text
+		reading, err := f.read(strings.TrimSpace(cells[f.column]))
+		if err != nil {
+			return fmt.Errorf("column %q: %w", p.names[f.column], err)
 		}
 
 		last := &row.Messages[len(row.Messages)-1]
-		last.Readings = append(last.Readings, Reading{f.metric, cell, !f.text})
+		last.Readings = append(last.Readings, reading)
 	}
 
-	row.Messages = slices.DeleteFunc(row.Messages, func(m Message) bool { return len(m.Readings) == 0 })
-
 	return nil
+}
+
+// read returns what a cell of the column says.
+func (f *field) read(cell string) (Reading, error) {
+	switch {
+	case isMissing(cell):
+		return Reading{Metric: f.metric, JSON: "null"}, nil
+	case f.text:
+		quoted, err := json.Marshal(cell)
+		if err != nil {
+			return Reading{}, fmt.Errorf("text: %w", err)
+		}
+
+		return Reading{Metric: f.metric, JSON: string(quoted)}, nil
+	}
+
+	text, ok := number(cell)
+	if !ok {
+		return Reading{}, fmt.Errorf("%q is not a number", shorten(cell))
+	}
+
+	return Reading{Metric: f.metric, JSON: text}, nil
 }

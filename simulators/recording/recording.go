@@ -13,10 +13,11 @@
 //
 // A column counts as numeric if its first filled cell within the first rows is a JSON number: leading zeros make an
 // identifier. Columns that are not numeric are left out unless Options.Text names them. An empty cell, or one that says
-// NA, NaN or null, is a missing reading and left out of its row.
+// NA, NaN or null, is a missing reading: null, so that each row stays one message of each of its devices.
 package recording
 
 import (
+	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -55,11 +56,12 @@ const (
 	sampleRows = 50
 )
 
-// A Reading is one value; Text is the cell as it stands in the file, a JSON number if Number.
+// byteOrderMark is what some programs write before the header.
+const byteOrderMark = "\ufeff"
+
+// A Reading is one value. JSON is a number in the digits of the file, a quoted text, or null for a missing reading.
 type Reading struct {
-	Metric string
-	Text   string
-	Number bool
+	Metric, JSON string
 }
 
 // A Message is what one device says in one row.
@@ -138,7 +140,9 @@ func newRecording(path string, file io.ReadSeekCloser, options Options) (*Record
 		return nil, err
 	}
 
-	return r, r.Rewind()
+	err = r.Rewind()
+
+	return r, err
 }
 
 // rewind goes back to the file's beginning and reads the header.
@@ -147,7 +151,12 @@ func (r *Recording) rewind() ([]string, error) {
 		return nil, fmt.Errorf("rewind %s: %w", r.path, err)
 	}
 
-	r.reader = csv.NewReader(r.file)
+	text := bufio.NewReader(r.file)
+	if start, err := text.Peek(len(byteOrderMark)); err == nil && string(start) == byteOrderMark {
+		_, _ = text.Discard(len(byteOrderMark))
+	}
+
+	r.reader = csv.NewReader(text)
 	r.reader.ReuseRecord = true
 
 	header, err := r.reader.Read()
@@ -165,7 +174,7 @@ func (r *Recording) rewind() ([]string, error) {
 
 	header = slices.Clone(header)
 	for i, name := range header {
-		header[i] = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
+		header[i] = strings.TrimSpace(name)
 	}
 
 	return header, nil
