@@ -130,8 +130,10 @@ func (h *hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
 	h.b.metrics.connects.Inc()
 	h.b.settleWill(l)
 	m := event.Event{Kind: event.KindConnected, Time: time.Now().UnixNano(), Client: l.id}
-	if err := h.b.cfg.Sink.Ingest(l.ctx, m, nil); err != nil && l.ctx.Err() == nil {
-		h.b.log.Warn("begin of a session is not in the log", "client", l.id, "error", err)
+	err := h.b.cfg.Sink.Ingest(l.ctx, m, nil)
+	l.announced = err == nil
+	if err != nil && l.ctx.Err() == nil {
+		h.b.log.Warn("begin of a connection is not in the log", "client", l.id, "error", err)
 	}
 	l.session.attach(l.conn)
 	h.b.log.Debug("MQTT client connected", "client", l.id, "remote", l.remote, "version", l.version, "resumed", l.resumed)

@@ -26,11 +26,12 @@ type link struct {
 	ctx    context.Context //nolint:containedctx // mochi's hooks have no context of their own
 	cancel context.CancelFunc
 
-	cl      *mqtt.Client
-	id      string
-	version byte
-	session *session
-	resumed bool // the session was there before
+	cl        *mqtt.Client
+	id        string
+	version   byte
+	session   *session
+	resumed   bool // the session was there before
+	announced bool // the sink knows that the connection began
 
 	will       *event.Event // nil: none
 	willDelay  time.Duration
@@ -120,13 +121,16 @@ func (l *link) goodbye(c *cause) {
 	if l.will != nil && c != causeClean && c != causeShutdown { // [MQTT-3.1.2-8] [MQTT-3.1.2-10]
 		b.publishWill(l)
 	}
+	b.log.Debug("MQTT client disconnected", "client", l.id, "remote", l.remote, "reason", c.text)
+	if !l.announced {
+		return
+	}
 	m := event.Event{
 		Kind: event.KindDisconnected, Time: time.Now().UnixNano(), Client: l.id, Payload: []byte(c.text),
 	}
 	if err := b.cfg.Sink.Ingest(b.ctx, m, nil); err != nil {
-		b.log.Warn("end of a session is not in the log", "client", l.id, "error", err)
+		b.log.Warn("end of a connection is not in the log", "client", l.id, "error", err)
 	}
-	b.log.Debug("MQTT client disconnected", "client", l.id, "remote", l.remote, "reason", c.text)
 }
 
 // refused reports a connection that never got a session. One that came and went without a byte is no refusal: that is

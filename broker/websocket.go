@@ -72,12 +72,15 @@ type webSocketConn struct {
 
 	ws       *websocket.Conn
 	message  io.Reader    // what is left of the message that is being read; nil: nothing
-	deadline atomic.Int64 // of writing, in Unix nanoseconds: gorilla wants to be told before each message
+	deadline atomic.Int64 // of writing, in Unix nanoseconds, 0 for none: gorilla wants to be told before each message
 }
 
 // SetWriteDeadline implements net.Conn: it holds for a write that is under way, too.
 func (c *webSocketConn) SetWriteDeadline(t time.Time) error {
-	c.deadline.Store(t.UnixNano())
+	c.deadline.Store(0)
+	if !t.IsZero() {
+		c.deadline.Store(t.UnixNano())
+	}
 	return c.Conn.SetWriteDeadline(t)
 }
 
@@ -115,7 +118,11 @@ func (c *webSocketConn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn: p becomes one message.
 func (c *webSocketConn) Write(p []byte) (int, error) {
-	if err := c.ws.SetWriteDeadline(time.Unix(0, c.deadline.Load())); err != nil {
+	deadline := time.Time{}
+	if ns := c.deadline.Load(); ns != 0 {
+		deadline = time.Unix(0, ns)
+	}
+	if err := c.ws.SetWriteDeadline(deadline); err != nil {
 		return 0, err
 	}
 	if err := c.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
