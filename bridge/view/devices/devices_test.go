@@ -1,0 +1,583 @@
+package devices_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"pulso/bridge/event"
+	"pulso/bridge/view"
+	"pulso/bridge/view/devices"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	_ view.View   = (*devices.View)(nil)
+	_ view.Ticker = (*devices.View)(nil)
+)
+
+// interner numbers series like the bridge does.
+type interner map[[4]string]*event.Series
+
+func (in interner) intern(device, name, unit, topic string) *event.Series {
+	key := [4]string{device, name, unit, topic}
+	s := in[key]
+	if s == nil {
+		s = &event.Series{ID: uint32(len(in)) + 1, Device: device, Name: name, Unit: unit, Topic: topic}
+		in[key] = s
+	}
+	return s
+}
+
+var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// A world is a view and the clock by which things happen to it.
+type world struct {
+	t      testing.TB
+	v      *devices.View
+	series interner
+	now    time.Time
+	ticked time.Time
+}
+
+func newWorld(t testing.TB, c devices.Config) *world {
+	t.Helper()
+	w := &world{t: t, series: make(interner), now: start, ticked: start}
+	c.Intern = w.series.intern
+	v, err := devices.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.v = v
+	v.Tick(start)
+	return w
+}
+
+// after lets time pass, with its ticks.
+func (w *world) after(d time.Duration) *world {
+	w.now = w.now.Add(d)
+	for w.ticked.Add(time.Second).Before(w.now) {
+		w.ticked = w.ticked.Add(time.Second)
+		w.v.Tick(w.ticked)
+	}
+	return w
+}
+
+func (w *world) apply(e event.Decoded) {
+	e.Time = w.now.UnixNano()
+	w.v.Apply([]event.Decoded{e})
+}
+
+func (w *world) says(value float64) {
+	e := event.Decoded{Device: "d1", Metrics: []event.Metric{{Series: w.series.intern("d1", "x", "", "devices/d1/t"), Value: value}}}
+	e.Topic, e.Client = "devices/d1/t", "c1"
+	w.apply(e)
+}
+
+func (w *world) saysEvery(d time.Duration, n int) {
+	for range n {
+		w.after(d).says(1)
+	}
+}
+
+func (w *world) status(s event.Status) {
+	e := event.Decoded{Device: "d1", Status: s}
+	e.Topic, e.Client = "devices/d1/status", "c1"
+	w.apply(e)
+}
+
+func (w *world) will() {
+	e := event.Decoded{Device: "d1"}
+	e.Topic, e.Client, e.Kind = "devices/d1/status", "c1", event.KindWill
+	w.apply(e)
+}
+
+func (w *world) command() {
+	e := event.Decoded{Device: "d1", Command: true}
+	e.Topic, e.Client = "devices/d1/cmd", "screen"
+	w.apply(e)
+}
+
+func (w *world) connects(client string) {
+	var e event.Decoded
+	e.Kind, e.Client = event.KindConnected, client
+	w.apply(e)
+}
+
+func (w *world) disconnects(client, reason string) {
+	var e event.Decoded
+	e.Kind, e.Client, e.Payload = event.KindDisconnected, client, []byte(reason)
+	w.apply(e)
+}
+
+func (w *world) is(want devices.Status) {
+	w.t.Helper()
+	d, found := w.v.Device("d1")
+	if !found {
+		w.t.Fatal("d1 is not known")
+	}
+	if d.Status != want {
+		w.t.Errorf("d1 is %s, want %s", d.Status, want)
+	}
+	total, online, stale, offline := w.v.Counts()
+	if got := []int{online, stale, offline}; total != 1 || got[want] != 1 || online+stale+offline != 1 {
+		w.t.Errorf("counts %d %v", total, got)
+	}
+}
+
+func TestPresence(t *testing.T) {
+	const broken = "keep alive timeout"
+	tests := map[string]func(w *world){
+		"a message": func(w *world) {
+			w.says(1)
+			w.is(devices.Online)
+		},
+		"silence beyond 2.5 intervals": func(w *world) {
+			w.saysEvery(10*time.Second, 5)
+			w.after(24 * time.Second)
+			w.is(devices.Online)
+			w.after(3 * time.Second)
+			w.is(devices.Stale)
+			w.says(1)
+			w.is(devices.Online)
+		},
+		"one pause does not change the interval": func(w *world) {
+			w.saysEvery(10*time.Second, 8)
+			w.after(time.Hour).says(1)
+			w.after(27 * time.Second)
+			w.is(devices.Stale)
+		},
+		"bursts count once": func(w *world) {
+			for range 6 {
+				w.after(30 * time.Second).says(1)
+				for range 9 {
+					w.after(5 * time.Millisecond).says(1)
+				}
+			}
+			w.after(70 * time.Second)
+			w.is(devices.Online)
+			w.after(8 * time.Second)
+			w.is(devices.Stale)
+		},
+		"unknown interval": func(w *world) {
+			w.saysEvery(time.Second, 2)
+			w.after(4*time.Minute + 50*time.Second)
+			w.is(devices.Online)
+			w.after(20 * time.Second)
+			w.is(devices.Stale)
+		},
+		"own word": func(w *world) {
+			w.says(1)
+			w.status(event.StatusOffline)
+			w.is(devices.Offline)
+			w.after(time.Hour)
+			w.is(devices.Offline)
+			w.status(event.StatusOnline)
+			w.is(devices.Online)
+		},
+		"message after offline": func(w *world) {
+			w.status(event.StatusOffline)
+			w.says(1)
+			w.is(devices.Online)
+		},
+		"will": func(w *world) {
+			w.connects("c1")
+			w.says(1)
+			w.disconnects("c1", broken)
+			w.will()
+			w.is(devices.Offline)
+			w.connects("c1")
+			w.is(devices.Offline)
+			w.says(1)
+			w.is(devices.Online)
+		},
+		"broken connection": func(w *world) {
+			w.connects("c1")
+			w.says(1)
+			w.disconnects("c1", broken)
+			w.is(devices.Offline)
+			w.after(time.Minute).connects("c1")
+			w.is(devices.Online)
+		},
+		"visit": func(w *world) {
+			w.connects("c1")
+			w.says(1)
+			w.after(9 * time.Second).disconnects("c1", event.DisconnectedClean)
+			w.is(devices.Online)
+		},
+		"clean end of a long connection": func(w *world) {
+			w.connects("c1")
+			w.says(1)
+			w.after(11 * time.Second).disconnects("c1", event.DisconnectedClean)
+			w.is(devices.Offline)
+		},
+		"clean end of a connection that began unseen": func(w *world) {
+			w.says(1)
+			w.after(time.Minute).disconnects("c1", event.DisconnectedClean)
+			w.is(devices.Online)
+		},
+		"taken over": func(w *world) {
+			w.connects("c1")
+			w.says(1)
+			w.after(time.Minute).connects("c1")
+			w.disconnects("c1", event.DisconnectedTakenOver)
+			w.is(devices.Online)
+			w.after(time.Minute).disconnects("c1", event.DisconnectedClean)
+			w.is(devices.Offline)
+		},
+		"shutdown": func(w *world) {
+			w.connects("c1")
+			w.says(1)
+			w.after(time.Minute).disconnects("c1", event.DisconnectedShutdown)
+			w.is(devices.Online)
+		},
+		"another client": func(w *world) {
+			w.connects("c1")
+			w.connects("c2")
+			w.says(1)
+			w.after(time.Minute).disconnects("c2", broken)
+			w.is(devices.Online)
+		},
+		"a command is no sign of life": func(w *world) {
+			w.saysEvery(time.Second, 5)
+			w.after(time.Minute)
+			w.is(devices.Stale)
+			w.command()
+			w.is(devices.Stale)
+			w.status(event.StatusOffline)
+			w.command()
+			w.is(devices.Offline)
+		},
+		"a stale device's connection breaks": func(w *world) {
+			w.connects("c1")
+			w.saysEvery(time.Second, 5)
+			w.after(time.Minute)
+			w.is(devices.Stale)
+			w.disconnects("c1", broken)
+			w.is(devices.Offline)
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { test(newWorld(t, devices.Config{})) })
+	}
+}
+
+// TestRestartIsNoSilence restarts the hub after a pause: a device keeps its status until its interval has passed again.
+func TestRestartIsNoSilence(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	w.saysEvery(10*time.Second, 5)
+	again := newWorld(t, devices.Config{})
+	again.now, again.ticked = w.now.Add(time.Hour), w.now.Add(time.Hour)
+	var state bytes.Buffer
+	if err := w.v.Save(&state); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.v.Restore(&state); err != nil {
+		t.Fatal(err)
+	}
+	again.v.Tick(again.now)
+	again.is(devices.Online)
+	again.after(27 * time.Second)
+	again.is(devices.Stale)
+}
+
+func TestRateAndInterval(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	w.saysEvery(time.Second, 30)
+	w.after(1500 * time.Millisecond)
+	d, _ := w.v.Device("d1")
+	if d.Rate != 1 || d.Interval != time.Second || d.Events != 30 {
+		t.Errorf("%+v", d)
+	}
+	version := w.v.Version()
+	w.after(time.Minute)
+	if d, _ = w.v.Device("d1"); d.Rate != 0 || w.v.Version() == version {
+		t.Errorf("rate %v after silence", d.Rate)
+	}
+}
+
+func TestRows(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	e := event.Decoded{
+		Device: "d\"1", DeviceKind: "thermostat", DeviceName: "Küche\xff", Texts: []event.Text{{Name: "mode", Value: "eco"}},
+		Metrics: []event.Metric{{Series: w.series.intern("d\"1", "temperature", "°C", "devices/d1/t"), Value: 21.5}},
+	}
+	e.Topic, e.Client = "devices/d1/t", "c1"
+	w.apply(e)
+	e.Problem, e.Metrics, e.Texts = "broken", nil, nil
+	w.after(1100 * time.Millisecond).apply(e)
+	got, version := w.v.AppendSince(nil, []string{"devices/#"}, 0)
+	want := `"devices":[{"device":1,"id":"d\"1","kind":"thermostat","name":"Küche` + "\ufffd" + `","first":1767225600000,` +
+		`"topics":["devices/d1/t"],"client":"c1","metrics":[[1,"d\"1","temperature","°C","devices/d1/t"]],` +
+		`"texts":[["mode","eco"]]}],"status":[[1,"online",1767225601100,1,2,0,21.5,1]]`
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, _ = w.v.AppendSince(nil, []string{"other/#"}, 0); len(got) > 0 {
+		t.Errorf("another filter gets %s", got)
+	}
+	if got, _ = w.v.AppendSince([]byte("x"), []string{"#"}, version); string(got) != "x" {
+		t.Errorf("nothing new, but %s", got)
+	}
+	w.apply(e)
+	got, _ = w.v.AppendSince(nil, []string{"#"}, version)
+	if !strings.HasPrefix(string(got), `"status":[[1,"online"`) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestBounds(t *testing.T) {
+	w := newWorld(t, devices.Config{MaxDevices: 2, MaxMetrics: 2, MaxTopics: 2, MaxTexts: 1})
+	for i := range 3 {
+		for k := range 3 {
+			id, topic := fmt.Sprintf("d%d", i), fmt.Sprintf("t/%d/%d", i, k)
+			e := event.Decoded{
+				Device: id, Texts: []event.Text{{Name: fmt.Sprint(k), Value: "x"}},
+				Metrics: []event.Metric{{Series: w.series.intern(id, "x", "", topic), Value: 1}},
+			}
+			e.Topic = topic
+			w.apply(e)
+		}
+	}
+	want := devices.Refused{Devices: 3, Metrics: 2, Topics: 2, Texts: 4}
+	if got := w.v.Refused(); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if topics, more := w.v.Topics([]string{"#"}, nil, 3); len(topics) != 3 || !more {
+		t.Errorf("%v %t", topics, more)
+	}
+	if topics, more := w.v.Topics([]string{"t/+/1"}, []string{"d1", "d9"}, 3); !slices.Equal(topics, []string{"t/1/1"}) || more {
+		t.Errorf("%v %t", topics, more)
+	}
+	if values := slices.Collect(w.v.Values([]string{"t/+/1"}, nil)); len(values) != 2 {
+		t.Errorf("%v", values)
+	}
+}
+
+func TestRestoreRefusesDamage(t *testing.T) {
+	for _, state := range []string{"{", `{"version":2}`, `{"version":1}{"id":"a","status":7}`, `{"version":1}{"id":"a"}{"id":"a"}`, `{"version":1}{"id":"a","gaps":[1,2,3,4,5,6,7,8,9],"gap_count":9}`} {
+		w := newWorld(t, devices.Config{})
+		if err := w.v.Restore(strings.NewReader(state)); err == nil {
+			t.Errorf("%s: no error", state)
+		}
+		if total, _, _, _ := w.v.Counts(); total != 0 {
+			t.Errorf("%s: %d devices", state, total)
+		}
+	}
+}
+
+// events draws a history of several devices and clients; times grow.
+func events(t *rapid.T, series interner) []event.Decoded {
+	at := start
+	all := make([]event.Decoded, rapid.IntRange(0, 60).Draw(t, "events"))
+	for i := range all {
+		at = at.Add(time.Duration(rapid.Int64Range(0, 20e9).Draw(t, "gap")))
+		e := &all[i]
+		e.Time = at.UnixNano()
+		e.Position = event.Position{Epoch: 1, Offset: uint64(i)}
+		e.Client = fmt.Sprintf("c%d", rapid.IntRange(1, 3).Draw(t, "client"))
+		switch e.Kind = event.Kind(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, 3}).Draw(t, "kind")); e.Kind {
+		case event.KindDisconnected:
+			e.Payload = []byte(rapid.SampledFrom([]string{"clean", "taken over", "shutdown", "broken"}).Draw(t, "reason"))
+		case event.KindPublish, event.KindWill:
+			e.Device = fmt.Sprintf("d%d", rapid.IntRange(1, 4).Draw(t, "device"))
+			e.Topic = "devices/" + e.Device + "/" + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "topic")
+			e.Status = event.Status(rapid.SampledFrom([]int{0, 0, 0, 1, 2}).Draw(t, "status"))
+			e.Command = rapid.SampledFrom([]bool{false, false, true}).Draw(t, "command")
+			for _, name := range rapid.SliceOfN(rapid.SampledFrom([]string{"x", "y", "z"}), 0, 3).Draw(t, "names") {
+				e.Metrics = append(e.Metrics, event.Metric{Series: series.intern(e.Device, name, "", e.Topic), Value: float64(i)})
+			}
+			if rapid.Bool().Draw(t, "text") {
+				e.Texts = []event.Text{{Name: "mode", Value: rapid.SampledFrom([]string{"eco", "off"}).Draw(t, "mode")}}
+			}
+		case event.KindConnected:
+		}
+	}
+	return all
+}
+
+func fresh(t *rapid.T, series interner) *devices.View {
+	v, err := devices.New(devices.Config{Intern: series.intern})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func state(t *rapid.T, v *devices.View) string {
+	var b bytes.Buffer
+	if err := v.Save(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestSnapshotAndTailEqualReplay restarts a view anywhere in a history.
+func TestSnapshotAndTailEqualReplay(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		series := make(interner)
+		all := events(t, series)
+		cut := rapid.IntRange(0, len(all)).Draw(t, "cut")
+		whole, before, after := fresh(t, series), fresh(t, series), fresh(t, series)
+		whole.Apply(all)
+		before.Apply(all[:cut])
+		if err := after.Restore(strings.NewReader(state(t, before))); err != nil {
+			t.Fatal(err)
+		}
+		after.Apply(all[cut:])
+		if got, want := state(t, after), state(t, whole); got != want {
+			t.Fatalf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// A screen keeps what frames say, like a client does.
+type screen struct {
+	records, status map[string]string
+	version         uint64
+}
+
+func newScreen() *screen {
+	return &screen{records: make(map[string]string), status: make(map[string]string)}
+}
+
+func (s *screen) update(t *rapid.T, v *devices.View, filters []string) {
+	members, version := v.AppendSince(nil, filters, s.version)
+	s.version = version
+	var frame struct {
+		Devices []json.RawMessage   `json:"devices"`
+		Status  [][]json.RawMessage `json:"status"`
+	}
+	if err := json.Unmarshal([]byte("{"+string(members)+"}"), &frame); err != nil {
+		t.Fatalf("%v: %s", err, members)
+	}
+	for _, record := range frame.Devices {
+		var r struct {
+			Device json.Number `json:"device"`
+		}
+		if err := json.Unmarshal(record, &r); err != nil {
+			t.Fatal(err)
+		}
+		s.records[r.Device.String()] = string(record)
+	}
+	for _, row := range frame.Status {
+		number := string(row[0])
+		if s.records[number] == "" {
+			t.Fatalf("status before the record of device %s", number)
+		}
+		s.status[number] = fmt.Sprintf("%s", row)
+	}
+}
+
+// TestChangesAddUpToSnapshot holds a screen that gets changes against one that gets a snapshot at the end.
+func TestChangesAddUpToSnapshot(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		series := make(interner)
+		v := fresh(t, series)
+		filters := rapid.SampledFrom([][]string{{"#"}, {"devices/+/a"}, {"devices/d1/#", "devices/d2/b"}}).Draw(t, "filters")
+		follower := newScreen()
+		all := events(t, series)
+		for len(all) > 0 {
+			n := rapid.IntRange(1, len(all)).Draw(t, "batch")
+			v.Apply(all[:n])
+			if rapid.Bool().Draw(t, "tick") {
+				v.Tick(all[n-1].Arrival().Add(time.Duration(rapid.Int64Range(0, 400e9).Draw(t, "later"))))
+			}
+			all = all[n:]
+			if rapid.Bool().Draw(t, "update") {
+				follower.update(t, v, filters)
+			}
+		}
+		follower.update(t, v, filters)
+		late := newScreen()
+		late.update(t, v, filters)
+		if got, want := fmt.Sprint(follower.records, follower.status), fmt.Sprint(late.records, late.status); got != want {
+			t.Fatalf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+// fleet returns a batch of messages of n devices, the first being number from.
+func fleet(series interner, from, n int) []event.Decoded {
+	batch := make([]event.Decoded, n)
+	for i := range batch {
+		e := &batch[i]
+		e.Device = fmt.Sprintf("device-%05d", from+i)
+		e.Topic, e.Client, e.Time = "devices/"+e.Device+"/telemetry", e.Device, start.UnixNano()
+		for _, name := range []string{"temperature", "humidity", "pressure", "battery", "rssi"} {
+			e.Metrics = append(e.Metrics, event.Metric{Series: series.intern(e.Device, name, "", e.Topic), Value: 21.5})
+		}
+		e.Texts = []event.Text{{Name: "mode", Value: "eco"}}
+	}
+	return batch
+}
+
+func benchmarkView(b *testing.B) (v *devices.View, batches [][]event.Decoded) {
+	b.Helper()
+	const fleetSize, batchSize = 10_000, 1024
+	w := newWorld(b, devices.Config{})
+	for i := 0; i < fleetSize; i += batchSize {
+		batch := fleet(w.series, i, min(batchSize, fleetSize-i))
+		w.v.Apply(batch)
+		if len(batch) == batchSize {
+			batches = append(batches, batch)
+		}
+	}
+	return w.v, batches
+}
+
+func BenchmarkApply(b *testing.B) {
+	v, batches := benchmarkView(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		batch := batches[i%len(batches)]
+		for k := range batch {
+			batch[k].Time += int64(time.Second)
+		}
+		v.Apply(batch)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1024, "ns/event")
+}
+
+func BenchmarkAppendSince(b *testing.B) {
+	v, batches := benchmarkView(b)
+	filters := []string{"#"}
+	var dst []byte
+	b.Run("snapshot of 10000", func(b *testing.B) {
+		for b.Loop() {
+			dst, _ = v.AppendSince(dst[:0], filters, 0)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+	b.Run("1024 changed", func(b *testing.B) {
+		version := v.Version()
+		v.Apply(batches[0])
+		for b.Loop() {
+			dst, _ = v.AppendSince(dst[:0], filters, version)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+	b.Run("nothing changed", func(b *testing.B) {
+		version := v.Version()
+		for b.Loop() {
+			dst, _ = v.AppendSince(dst[:0], filters, version)
+		}
+	})
+}
+
+func BenchmarkTick(b *testing.B) {
+	v, _ := benchmarkView(b)
+	now := start
+	for b.Loop() {
+		now = now.Add(time.Second)
+		v.Tick(now)
+	}
+}
