@@ -1,0 +1,150 @@
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { formatClock, formatValue } from "../core/format";
+
+/** Line is one series to draw, times in ms ascending. Where min and max are given, the band between them is drawn too. */
+export interface Line {
+  name: string;
+  /** color is the name of a custom property, e.g. "--series-1". */
+  color: string;
+  values: ArrayLike<number>;
+  min?: ArrayLike<number>;
+  max?: ArrayLike<number>;
+}
+
+export interface PlotData {
+  times: ArrayLike<number>;
+  lines: Line[];
+  /** from and to are the range shown, ms. */
+  from: number;
+  to: number;
+  /** gapAfter: points further apart than this are not joined, ms. */
+  gapAfter: number;
+}
+
+export interface PlotConfig {
+  height: number;
+  /** sync names the charts that share a cursor. */
+  sync: string;
+  /** selected is called with a range that was dragged, ms. */
+  selected(from: number, to: number): void;
+  /** pointed is called with the index of the point under the pointer, or -1. */
+  pointed(index: number): void;
+}
+
+/** Plot is the only place that knows uPlot. */
+export class Plot {
+  readonly #element: HTMLElement;
+  readonly #config: PlotConfig;
+  #plot: uPlot | undefined;
+  #shape = "";
+  #gapAfter = Number.POSITIVE_INFINITY;
+  #range: [number, number] = [0, 1];
+
+  constructor(element: HTMLElement, config: PlotConfig) {
+    this.#element = element;
+    this.#config = config;
+  }
+
+  draw(data: PlotData): void {
+    this.#gapAfter = data.gapAfter;
+    this.#range = [data.from, data.to];
+    const columns: ArrayLike<number>[] = [data.times];
+    for (const { values, min, max } of data.lines) {
+      columns.push(values);
+      if (min !== undefined && max !== undefined) columns.push(max, min);
+    }
+    const shape = data.lines.map(({ name, color, min }) => [name, color, min !== undefined].join()).join("\n");
+    if (shape !== this.#shape || this.#plot === undefined) {
+      this.destroy();
+      this.#shape = shape;
+      this.#plot = new uPlot(this.#options(data.lines), columns as unknown as uPlot.AlignedData, this.#element);
+    } else this.#plot.setData(columns as unknown as uPlot.AlignedData);
+  }
+
+  resize(): void {
+    this.#plot?.setSize({ width: this.#element.clientWidth, height: this.#config.height });
+  }
+
+  destroy(): void {
+    this.#plot?.destroy();
+    this.#plot = undefined;
+    this.#shape = "";
+  }
+
+  #options(lines: Line[]): uPlot.Options {
+    const style = getComputedStyle(this.#element);
+    const color = (name: string) => style.getPropertyValue(name).trim();
+    const axis = {
+      stroke: color("--muted"),
+      font: "11px system-ui, sans-serif",
+      grid: { stroke: color("--line"), width: 1 },
+      ticks: { show: false },
+    };
+    const series: uPlot.Series[] = [{}];
+    const bands: uPlot.Band[] = [];
+    for (const line of lines) {
+      const stroke = color(line.color);
+      series.push({ label: line.name, stroke, width: 1.5, gaps: this.#gaps, points: { size: 4, fill: stroke } });
+      if (line.min === undefined) continue;
+      const edge = { stroke: `${stroke}66`, width: 1, gaps: this.#gaps, points: { show: false } };
+      series.push({ ...edge, label: "max" }, { ...edge, label: "min" });
+      bands.push({ series: [series.length - 2, series.length - 1], fill: `${stroke}33` });
+    }
+    return {
+      width: this.#element.clientWidth,
+      height: this.#config.height,
+      ms: 1,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      cursor: {
+        sync: { key: this.#config.sync, scales: ["x", null] },
+        drag: { x: true, y: false, setScale: false },
+        y: false,
+        points: { size: 6 },
+      },
+      scales: { x: { time: true, range: () => this.#range }, y: { range: paddedRange } },
+      axes: [
+        { ...axis, size: 26, values: (_, splits) => splits.map(formatClock), space: 80 },
+        { ...axis, size: 56, values: (_, splits) => splits.map(formatValue), space: 28 },
+      ],
+      series,
+      bands,
+      hooks: { setSelect: [(plot) => this.#select(plot)], setCursor: [(plot) => this.#point(plot)] },
+    };
+  }
+
+  /** gaps breaks the line where two points are further apart than the device's own interval allows. */
+  readonly #gaps: uPlot.Series.GapsRefiner = (plot, _series, first, last) => {
+    const times = plot.data[0];
+    const gaps: uPlot.Series.Gaps = [];
+    for (let i = first + 1; i <= last; i++) {
+      if (times[i] - times[i - 1] <= this.#gapAfter) continue;
+      gaps.push([
+        Math.round(plot.valToPos(times[i - 1], "x", true)) + 1,
+        Math.round(plot.valToPos(times[i], "x", true)) - 1,
+      ]);
+    }
+    return gaps;
+  };
+
+  #select(plot: uPlot): void {
+    const { left, width } = plot.select;
+    if (width < 4) return;
+    const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
+    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    this.#config.selected(from, to);
+  }
+
+  #point(plot: uPlot): void {
+    const { idx, left } = plot.cursor;
+    this.#config.pointed(idx === undefined || idx === null || left === undefined || left < 0 ? -1 : idx);
+  }
+}
+
+/** paddedRange leaves a tenth above and below, and gives a flat line the middle. */
+function paddedRange(_: uPlot, min: number | null, max: number | null): [number, number] {
+  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
+  const pad = (max - min) * 0.1 || Math.abs(max) * 0.05 || 1;
+  return [min >= 0 && min - pad < 0 ? 0 : min - pad, max + pad];
+}

@@ -1,0 +1,107 @@
+/** unknown is what stands where a figure is not known. It is never 0. */
+export const unknown = "–";
+
+const locale = typeof navigator === "undefined" ? "en" : navigator.language;
+const formats = new Map<string, Intl.NumberFormat>();
+
+function decimal(digits: number): Intl.NumberFormat {
+  return format(`d${digits}`, { maximumFractionDigits: digits });
+}
+
+function format(key: string, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  let made = formats.get(key);
+  if (made === undefined) {
+    made = new Intl.NumberFormat(locale, options);
+    formats.set(key, made);
+  }
+  return made;
+}
+
+/** formatValue shows a measured value with as many digits as are worth reading. */
+export function formatValue(value: number): string {
+  if (!Number.isFinite(value)) return unknown;
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e9 || size < 1e-3)) {
+    return format("e", { notation: "scientific", maximumFractionDigits: 3 }).format(value);
+  }
+  if (Number.isInteger(value)) return decimal(0).format(value);
+  return decimal(size >= 1000 ? 1 : size >= 1 ? 2 : 4).format(value);
+}
+
+/** formatCount shows a count: whole up to a hundred thousand, then shortened. */
+export function formatCount(count: number): string {
+  if (!Number.isFinite(count)) return unknown;
+  if (count < 100_000) return decimal(0).format(Math.round(count));
+  return format("compact", { notation: "compact", maximumFractionDigits: 1 }).format(count);
+}
+
+/** formatRate shows something a second. */
+export function formatRate(rate: number): string {
+  if (!Number.isFinite(rate)) return unknown;
+  if (rate >= 10_000) return format("compact", { notation: "compact", maximumFractionDigits: 1 }).format(rate);
+  return decimal(rate >= 100 || rate === 0 ? 0 : rate >= 10 ? 1 : 2).format(rate);
+}
+
+/** formatMillis shows a duration of a few milliseconds. */
+export function formatMillis(millis: number): string {
+  if (!Number.isFinite(millis)) return unknown;
+  return decimal(millis >= 100 ? 0 : millis >= 10 ? 1 : 2).format(millis);
+}
+
+const byteUnits = ["B", "kB", "MB", "GB", "TB"];
+
+export function formatBytes(bytes: number): string {
+  if (!Number.isFinite(bytes)) return unknown;
+  let unit = 0;
+  while (bytes >= 1000 && unit < byteUnits.length - 1) {
+    bytes /= 1000;
+    unit++;
+  }
+  return `${decimal(unit === 0 || bytes >= 100 ? 0 : 1).format(bytes)} ${byteUnits[unit]}`;
+}
+
+/** formatAge shows how long ago something was, in its one largest unit. Milliseconds. */
+export function formatAge(age: number): string {
+  if (!Number.isFinite(age)) return unknown;
+  const seconds = Math.max(0, age) / 1000;
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} d`;
+}
+
+/** formatInterval shows the usual time between two messages. Milliseconds; 0 is unknown. */
+export function formatInterval(interval: number): string {
+  if (!(interval > 0)) return unknown;
+  if (interval < 1000) return `${decimal(0).format(interval)} ms`;
+  if (interval < 60_000) return `${decimal(1).format(interval / 1000)} s`;
+  return formatAge(interval);
+}
+
+const clock = new Intl.DateTimeFormat(locale, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
+const dayClock = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+
+/** formatClock shows a time of day, local, to the second. */
+export function formatClock(time: number): string {
+  return Number.isFinite(time) ? clock.format(time) : unknown;
+}
+
+/** formatClockMillis shows a time of day, local, to the millisecond. */
+export function formatClockMillis(time: number): string {
+  if (!Number.isFinite(time)) return unknown;
+  return `${clock.format(time)}.${String(Math.floor(time) % 1000).padStart(3, "0")}`;
+}
+
+export function formatDateTime(time: number): string {
+  return Number.isFinite(time) ? dayClock.format(time) : unknown;
+}
+
+/** formatUTC shows a time as it is on the wire, for tooltips. */
+export function formatUTC(time: number): string {
+  return Number.isFinite(time) && Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : unknown;
+}

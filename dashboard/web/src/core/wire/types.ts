@@ -1,0 +1,180 @@
+// What the stream can say, version 1, as the rest of the dashboard sees it: independent of the form it travelled in.
+// Times are milliseconds since the Unix epoch on the hub's clock. A number that was not told is NaN, never 0.
+
+export type Form = "events" | "values" | "devices" | "topics" | "hub" | "chat";
+
+export interface Subscribe {
+  filters: string[];
+  form: Form;
+  delivery?: "every" | "latest";
+  rate?: number;
+  from?: string;
+  history?: number;
+  devices?: string[];
+}
+
+export interface Publish {
+  topic: string;
+  payload: unknown;
+  qos: 0 | 1;
+}
+
+export interface Series {
+  series: number;
+  device: string;
+  name: string;
+  unit: string;
+  topic: string;
+}
+
+/** Value is [series, time, last, min, max, count]; the last three only where it stands for several. */
+export type Value = readonly number[];
+
+export interface Event {
+  topic: string;
+  device: string;
+  time: number;
+  /** payload as text: the device's own bytes where they are text, else base64. */
+  payload: string;
+  encoding: "json" | "text" | "base64";
+  error: string;
+  /** count of events of the topic that this one stands for. */
+  count: number;
+  will: boolean;
+}
+
+export interface Device {
+  device: number;
+  id: string;
+  kind: string;
+  name: string;
+  first: number;
+  topics: string[];
+  client: string;
+  metrics: Series[];
+  texts: [string, string][];
+}
+
+export type Status = "online" | "stale" | "offline";
+
+export interface DeviceStatus {
+  device: number;
+  status: Status;
+  time: number;
+  rate: number;
+  events: number;
+  interval: number;
+  value: number;
+  undecodable: number;
+}
+
+export interface Topic {
+  topic: number;
+  name: string;
+  device: string;
+}
+
+export interface TopicActivity {
+  topic: number;
+  time: number;
+  events: number;
+  rate: number;
+  bytes: number;
+  preview: string;
+}
+
+/** HubSecond is [time, events_per_s, p50, p99, online, total, errors]. */
+export type HubSecond = readonly number[];
+
+export interface Refusal {
+  time: number;
+  remote: string;
+  client: string;
+  reason: string;
+}
+
+export interface Hub {
+  time: number;
+  started: number;
+  version: string;
+  devices: { total: number; online: number; stale: number; offline: number };
+  connections: number;
+  screens: number;
+  eventsPerSecond: number;
+  bytesPerSecond: number;
+  framesPerSecond: number;
+  latency: { p50: number; p99: number };
+  undecodable: number;
+  drops: [string, number][];
+  gaps: number;
+  log: { events: number; bytes: number; durable: string };
+  refused: Refusal[];
+  addresses: { mqtt: string; http: string };
+  history: HubSecond[];
+}
+
+export interface ChatMessage {
+  position: string;
+  channel: string;
+  from: string;
+  text: string;
+  time: number;
+  source: string;
+}
+
+export interface Member {
+  name: string;
+  kind: string;
+}
+
+export interface Presence {
+  channel: string;
+  members: Member[];
+}
+
+export interface Chat {
+  channels: string[];
+  messages: ChatMessage[];
+  present: Presence[];
+}
+
+export interface Frame {
+  position: string;
+  events: Event[];
+  series: Series[];
+  values: Value[];
+  devices: Device[];
+  status: DeviceStatus[];
+  topics: Topic[];
+  activity: TopicActivity[];
+  hub: Hub | undefined;
+  chat: Chat | undefined;
+  truncated: boolean;
+}
+
+export interface Gap {
+  from: string;
+  to: string;
+  events: number;
+  reason: string;
+}
+
+export interface WireError {
+  code: string;
+  message: string;
+  retry: boolean;
+}
+
+export type Reply =
+  | { type: "welcome"; session: string; node: string; version: string; now: number }
+  | { type: "subscribed"; room: number; position: string; recovered: boolean; reason: string }
+  | { type: "unsubscribed"; room: number }
+  | { type: "published"; position: string }
+  | { type: "pong"; now: number }
+  | { type: "error"; error: WireError };
+
+export type Message =
+  | { kind: "reply"; id: number; reply: Reply }
+  | { kind: "frame"; room: number; snapshot: boolean; frame: Frame }
+  | { kind: "gap"; room: number; gap: Gap }
+  | { kind: "bad"; reason: string };
