@@ -252,6 +252,18 @@ func TestTelemetryAllocatesNothing(t *testing.T) {
 	}
 }
 
+// TestHostileNamesCostLittle sends a megabyte of different names.
+func TestHostileNamesCostLittle(t *testing.T) {
+	var b strings.Builder
+	for i := range 60_000 {
+		fmt.Fprintf(&b, `"k%d":"x y z",`, i)
+	}
+	r := decodeOne(t, "devices/d1/telemetry", "{"+b.String()+`"a":1}`)
+	if !r.JSON || len(r.Texts) != decode.MaxTexts || len(r.Readings) > 0 {
+		t.Errorf("JSON %t, %d texts, %d readings", r.JSON, len(r.Texts), len(r.Readings))
+	}
+}
+
 // TestCachesAreBounded sends more names than are remembered.
 func TestCachesAreBounded(t *testing.T) {
 	d, err := decode.New(decode.Config{MaxTopics: 10, MaxNames: 10, MaxAnnounced: 1})

@@ -173,7 +173,16 @@ func (p *parser) word(word string, value float64) error {
 }
 
 // quiet reports whether what is read now adds nothing.
-func (p *parser) quiet() bool { return p.scalar || p.muted > 0 }
+func (p *parser) quiet() bool {
+	if p.scope.asked >= maxAsked {
+		p.scope.left++
+		return true
+	}
+	return p.scalar || p.muted > 0
+}
+
+// maxAsked bounds the names that one message may have worked out.
+const maxAsked = 4 * MaxReadings
 
 func (p *parser) enter() error {
 	if p.depth++; p.depth > MaxDepth {
@@ -248,15 +257,12 @@ func (p *parser) member(mark int) (isUnit bool, err error) {
 
 // endsLikeUnit is a quick look at whether classify may call key a unit's.
 func endsLikeUnit(key []byte) bool {
-	if len(key) < len("uom") {
-		return false
+	for _, end := range [...]string{"unit", "units", "uom", "measurement"} {
+		if at := len(key) - len(end); at >= 0 && bytes.EqualFold(key[at:], []byte(end)) {
+			return true
+		}
 	}
-	switch key[len(key)-1] | 0x20 {
-	case 't', 's', 'm':
-		return classify(string(key)) == keyUnit
-	default:
-		return false
-	}
+	return false
 }
 
 // extend appends an element to the path. If that becomes too long it mutes what is below, and reports so.
@@ -350,7 +356,7 @@ func (p *parser) str() (raw []byte, escaped bool, err error) {
 
 // addString adds a string's value: a number or word of truth that is written as a string, a time, or a text.
 func (p *parser) addString(raw []byte, escaped bool) {
-	if p.muted > 0 {
+	if p.muted > 0 || p.scope.asked >= maxAsked {
 		return
 	}
 	if escaped {

@@ -210,13 +210,13 @@ func TestPresence(t *testing.T) {
 		"visit": func(w *world) {
 			w.connects("c1")
 			w.says(1)
-			w.after(9 * time.Second).disconnects("c1", event.DisconnectedClean)
+			w.after(9*time.Second).disconnects("c1", event.DisconnectedClean)
 			w.is(devices.Online)
 		},
 		"clean end of a long connection": func(w *world) {
 			w.connects("c1")
 			w.says(1)
-			w.after(11 * time.Second).disconnects("c1", event.DisconnectedClean)
+			w.after(11*time.Second).disconnects("c1", event.DisconnectedClean)
 			w.is(devices.Offline)
 		},
 		"clean end of a connection that began unseen": func(w *world) {
