@@ -28,6 +28,15 @@ type configValues struct {
 	values map[string]any
 }
 
+// forgetEmpty unsets our variables that are empty: a container's environment says "not set" that way.
+func forgetEmpty() {
+	for _, pair := range os.Environ() {
+		if name, value, _ := strings.Cut(pair, "="); value == "" && strings.HasPrefix(name, "PULSO_") {
+			_ = os.Unsetenv(name) // it was set, so it can be unset
+		}
+	}
+}
+
 // configFile reads the configuration file that the arguments or the environment name, if any: before the other flags
 // are read, because it fills them.
 func configFile(args []string) (*configValues, error) {

@@ -71,6 +71,7 @@ func main() {
 // run reads the command line and does what it says, until ctx ends.
 func run(ctx context.Context, args []string) error {
 	var c cli
+	forgetEmpty()
 	file, err := configFile(args)
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,9 +22,9 @@ type pubCmd struct {
 	QoS      byte   `short:"q" name:"qos" default:"1" enum:"0,1,2" help:"Quality of service."`
 	Retain   bool   `short:"r" help:"Keep the message for later subscribers."`
 	Lines    bool   `short:"l" help:"Each line of the standard input is a message."`
-}
 
-const pubTimeout = 10 * time.Second
+	Timeout time.Duration `default:"10s" help:"How long to wait for an answer."`
+}
 
 // maxLine is the longest line that --lines takes.
 const maxLine = 1 << 20
@@ -33,8 +32,8 @@ const maxLine = 1 << 20
 // Run publishes and waits for the acknowledgements.
 func (c *pubCmd) Run(ctx context.Context) error {
 	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(c.Broker).SetClientID(c.ID).SetUsername(c.Username).
-		SetPassword(c.Password).SetConnectTimeout(pubTimeout).SetAutoReconnect(false).SetProtocolVersion(4))
-	if err := wait(client.Connect(), "connect to "+c.Broker); err != nil {
+		SetPassword(c.Password).SetConnectTimeout(c.Timeout).SetAutoReconnect(false).SetProtocolVersion(4))
+	if err := c.wait(client.Connect(), "connect to "+c.Broker); err != nil {
 		return err
 	}
 	defer client.Disconnect(250)
@@ -46,21 +45,21 @@ func (c *pubCmd) Run(ctx context.Context) error {
 				return fmt.Errorf("read the message: %w", err)
 			}
 		}
-		return wait(client.Publish(c.Topic, c.QoS, c.Retain, payload), "publish to "+c.Topic)
+		return c.wait(client.Publish(c.Topic, c.QoS, c.Retain, payload), "publish to "+c.Topic)
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() && ctx.Err() == nil {
-		if err := wait(client.Publish(c.Topic, c.QoS, c.Retain, lines.Text()), "publish to "+c.Topic); err != nil {
+		if err := c.wait(client.Publish(c.Topic, c.QoS, c.Retain, lines.Text()), "publish to "+c.Topic); err != nil {
 			return err
 		}
 	}
 	return lines.Err()
 }
 
-func wait(t mqtt.Token, what string) error {
-	if !t.WaitTimeout(pubTimeout) {
-		return errors.New(what + ": no answer in " + pubTimeout.String())
+func (c *pubCmd) wait(t mqtt.Token, what string) error {
+	if !t.WaitTimeout(c.Timeout) {
+		return fmt.Errorf("%s: no answer in %v", what, c.Timeout)
 	}
 	if err := t.Error(); err != nil {
 		return fmt.Errorf("%s: %w", what, err)

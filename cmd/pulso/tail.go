@@ -124,7 +124,7 @@ func (t *tail) follow(ctx context.Context) error {
 	if _, err := url.Parse(t.cmd.URL); err != nil {
 		return fmt.Errorf("--url: %w", err)
 	}
-	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: pubTimeout}
+	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 10 * time.Second}
 	conn, resp, err := dialer.DialContext(ctx, t.cmd.URL, nil)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", t.cmd.URL, err)
