@@ -220,6 +220,10 @@ func ignoreClosed(err error) error {
 
 // reason returns the heart of a network error, without the addresses that differ from device to device.
 func reason(err error) string {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("no answer within %s", connectTimeout)
+	}
+
 	operation, ok := errors.AsType[*net.OpError](err)
 	if !ok || operation.Err == nil {
 		return err.Error()

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pulso/simulators/profile"
 )
 
 func TestFleet(t *testing.T) {
@@ -56,9 +58,7 @@ func TestFleet(t *testing.T) {
 	for _, d := range fleet.devices {
 		eventually(t, d.id+" is offline", func() bool { return slices.Equal(ear.of(d.base+"status"), []string{"online", "offline"}) })
 
-		var info struct {
-			Kind, Name string
-		}
+		var info profile.Info
 		if err := json.Unmarshal([]byte(ear.of(d.base + "info")[0]), &info); err != nil || !strings.HasPrefix(d.id, info.Kind+"-") {
 			t.Errorf("%s: info %v, %v", d.id, info, err)
 		}
@@ -203,7 +203,10 @@ func TestFleetIsRefused(t *testing.T) {
 	startMosquitto(t, address, "secret")
 
 	for _, password := range []string{"", "wrong"} {
-		command := FleetCommand{Broker: Broker{URL: "tcp://" + address, Username: "device", Password: password}, Devices: 5, Rate: 1, ConnectRate: 100, Prefix: "devices"}
+		command := FleetCommand{
+			Broker:  Broker{URL: "tcp://" + address, Username: "device", Password: password},
+			Devices: 5, Rate: 1, ConnectRate: 100, Prefix: "devices",
+		}
 
 		err := command.Run(t.Context(), &bytes.Buffer{})
 		if _, ok := errors.AsType[*RefusedError](err); !ok || strings.Contains(err.Error(), password) && password != "" {

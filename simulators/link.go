@@ -98,7 +98,7 @@ const (
 // run keeps the link connected until ctx ends or close is called. It returns an error only if the broker refuses for a
 // reason that no further attempt can change, before any link was ever accepted.
 func (l *link) run(ctx context.Context) error {
-	for retry := firstRetry; l.pacer.wait(ctx) == nil; retry = min(2*retry, lastRetry) {
+	for retry := firstRetry; l.pacer.wait(ctx) == nil && !l.isClosed(); retry = min(2*retry, lastRetry) {
 		reader, err := l.open(ctx)
 		if err == nil {
 			retry = firstRetry
@@ -420,10 +420,20 @@ func (l *link) up() bool {
 	return l.conn != nil
 }
 
-// farewell publishes a last announcement; the will is for those who cannot.
+func (l *link) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	return l.closed
+}
+
+// farewell publishes a last announcement; the will is for those who cannot. A link that is down stays down: were it to
+// come up now, it would announce itself and never take it back.
 func (l *link) farewell(m message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+
+	l.closed = true
 
 	if l.conn != nil {
 		l.send(m)

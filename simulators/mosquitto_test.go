@@ -82,7 +82,7 @@ func startMosquitto(t *testing.T, address, password string) {
 			t.Skipf("mosquitto_passwd: %v: %s", err, out)
 		}
 
-		if err := os.Chmod(file, 0o644); err != nil { //nolint:gosec // The broker may have given up its rights by then.
+		if err := os.Chmod(file, 0o644); err != nil {
 			t.Fatal(err)
 		}
 

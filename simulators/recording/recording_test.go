@@ -230,32 +230,40 @@ func TestDatasets(t *testing.T) {
 		leftOut, timeColumns []string
 	}{
 		{
-			"room_occupancy.csv", 10129, []string{"S1", "S2", "S3", "S4", "S5", "S6", "S7"},
+			"room_occupancy.csv", 10129,
+			[]string{"S1", "S2", "S3", "S4", "S5", "S6", "S7"},
 			`2 2017-12-22T10:49:41Z | S1 Temp=24.94 Light=121 Sound=0.08 | S2 Temp=24.75 Light=34 Sound=0.19 | ` +
 				`S3 Temp=24.56 Light=53 Sound=0.06 | S4 Temp=25.38 Light=40 Sound=0.06 | S5 CO2=390 CO2_Slope=0.769230769 | S6 PIR=0 | S7 PIR=0`,
 			`10130 2018-01-11T09:00:09Z | S1 Temp=25.13 Light=6 Sound=0.08 | S2 Temp=25.06 Light=7 Sound=0.05 | ` +
 				`S3 Temp=24.69 Light=34 Sound=0.06 | S4 Temp=25.25 Light=22 Sound=0.08 | S5 CO2=345 CO2_Slope=0 | S6 PIR=0 | S7 PIR=0`,
-			[]string{"Room_Occupancy_Count"}, []string{"Date", "Time"},
+			[]string{"Room_Occupancy_Count"},
+			[]string{"Date", "Time"},
 		},
 		{
-			"machine_temperature.csv", 22695, []string{"machine_temperature"},
+			"machine_temperature.csv", 22695,
+			[]string{"machine_temperature"},
 			`2 2013-12-02T21:15:00Z | machine_temperature value=73.96732207`,
 			`22696 2014-02-19T15:25:00Z | machine_temperature value=96.90386085`,
-			nil, []string{"timestamp"},
+			nil,
+			[]string{"timestamp"},
 		},
 		{
-			"gps_delivery_traces.csv", 7200, []string{""},
+			"gps_delivery_traces.csv", 7200,
+			[]string{""},
 			`2 1964-01-12T00:00:00Z | trajectory-0000 x=-182.87193190025536 y=89.6601782279619`,
 			`7201 1964-01-12T00:06:19.991999864Z | trajectory-0099 x=-331.1526395039644 y=299.59896229379075`,
-			[]string{"groundtruth"}, []string{"timestamp"},
+			[]string{"groundtruth"},
+			[]string{"timestamp"},
 		},
 		{
-			"house_appliances_energy.csv", 4932, []string{"house_appliances_energy"},
+			"house_appliances_energy.csv", 4932,
+			[]string{"house_appliances_energy"},
 			`2 2016-01-11T17:30:00Z | house_appliances_energy Appliances=50 lights=40 T1=19.89 RH_1=46.0667 T2=19.2 RH_2=44.59 T3=19.79 RH_3=45 ` +
 				`T4=18.89 RH_4=45.7233 T5=17.1667 RH_5=55.09 T6=6.4333 RH_6=83.4233 T7=17.1333 RH_7=41.29 T8=18.1 RH_8=48.59 T9=17 RH_9=45.4`,
 			`4933 2016-05-27T17:40:00Z | house_appliances_energy Appliances=270 lights=10 T1=25.5 RH_1=46.5967 T2=25.6286 RH_2=42.7686 T3=27.05 ` +
 				`RH_3=41.69 T4=24.7 RH_4=45.73 T5=23.23 RH_5=52.2667 T6=23.6267 RH_6=1 T7=24.54 RH_7=44.4 T8=24.7 RH_8=49.66 T9=23.2 RH_9=46.79`,
-			nil, []string{"date"},
+			nil,
+			[]string{"date"},
 		},
 	}
 	for _, test := range tests {
