@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -55,13 +54,12 @@ func configFile(args []string) (*configValues, error) {
 	if path == "" {
 		return c, nil
 	}
-	f, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	defer f.Close()
 	var tree map[string]any
-	if err := yaml.NewDecoder(f).Decode(&tree); err != nil && !errors.Is(err, io.EOF) {
+	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
 	if err := c.flatten("", tree); err != nil {

@@ -34,15 +34,15 @@ func (c *demoCmd) Run(ctx context.Context, out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("folder for the demo: %w", err)
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // the system cleans its temporary folder, too
 		c.Data = filepath.Join(dir, "data")
 	}
-	c.MQTT = freeAddress(out, "MQTT", c.MQTT)
-	c.HTTP = freeAddress(out, "HTTP", c.HTTP)
+	c.MQTT = freeAddress(ctx, out, "MQTT", c.MQTT)
+	c.HTTP = freeAddress(ctx, out, "HTTP", c.HTTP)
 	if c.LogLevel == "info" {
 		c.LogLevel = "warn" // what a demo prints is for whoever tries it
 	}
-	hub, err := app.New(c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
+	hub, err := app.New(ctx, c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,8 @@ func (c *demoCmd) fleet(ctx context.Context, broker string) error {
 }
 
 // freeAddress returns addr, or one with another port if that is taken: a demo should start beside whatever runs already.
-func freeAddress(out io.Writer, what, addr string) string {
-	l, err := net.Listen("tcp", addr)
+func freeAddress(ctx context.Context, out io.Writer, what, addr string) string {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err == nil {
 		_ = l.Close()
 		return addr

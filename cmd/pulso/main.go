@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -36,9 +37,9 @@ type simCmd struct {
 type versionCmd struct{}
 
 // Run prints the version.
-func (versionCmd) Run() error {
-	fmt.Println("pulso", versionString())
-	return nil
+func (versionCmd) Run(out io.Writer) error {
+	_, err := fmt.Fprintln(out, "pulso", versionString())
+	return err
 }
 
 func versionString() string {

@@ -13,7 +13,7 @@ type serveCmd struct{ hubFlags }
 
 // Run runs the hub until ctx ends.
 func (c *serveCmd) Run(ctx context.Context) error {
-	hub, err := app.New(c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
+	hub, err := app.New(ctx, c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
 	if err != nil {
 		return err
 	}
@@ -44,10 +44,10 @@ func (c *checkCmd) Run(ctx context.Context) error {
 	if c.Health != "" {
 		return app.Ask(ctx, c.Health)
 	}
-	if err := c.Config.Check(); err != nil {
+	if err := c.Check(); err != nil {
 		return err
 	}
-	text, err := c.Config.YAML()
+	text, err := c.YAML()
 	if err != nil {
 		return err
 	}

@@ -57,8 +57,9 @@ type Hub struct {
 	ready    chan struct{}
 }
 
-// New opens the data folder, binds the ports and builds the hub. What it opened is closed again if it fails.
-func New(cfg Config, logger *slog.Logger, version string) (*Hub, error) {
+// New opens the data folder, binds the ports and builds the hub. What it opened is closed again if it fails. The context
+// is for New alone.
+func New(ctx context.Context, cfg Config, logger *slog.Logger, version string) (*Hub, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
@@ -69,20 +70,20 @@ func New(cfg Config, logger *slog.Logger, version string) (*Hub, error) {
 		return nil, err
 	}
 	h.log = log
-	if err := h.build(viewDir); err != nil {
-		return nil, errors.Join(err, h.close())
+	if err := h.build(ctx, viewDir); err != nil {
+		return nil, errors.Join(err, h.close(ctx))
 	}
 	return h, nil
 }
 
-func (h *Hub) build(viewDir string) error {
+func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildBridge(viewDir); err != nil {
 		return err
 	}
 	if err := h.buildBroker(); err != nil {
 		return err
 	}
-	if err := h.bind(); err != nil {
+	if err := h.bind(ctx); err != nil {
 		return err
 	}
 	h.figures = hub.New(hub.Config{Sample: h.sample, Version: h.version, MQTT: h.MQTTAddr(), HTTP: h.HTTPAddr()})
@@ -161,11 +162,11 @@ func (h *Hub) buildBroker() (err error) {
 }
 
 // bind opens both ports; connections wait until Run.
-func (h *Hub) bind() error {
-	if err := h.broker.Listen(context.Background()); err != nil {
+func (h *Hub) bind(ctx context.Context) error {
+	if err := h.broker.Listen(ctx); err != nil {
 		return err
 	}
-	l, err := net.Listen("tcp", h.cfg.HTTP)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", h.cfg.HTTP)
 	if err != nil {
 		return fmt.Errorf("listen for HTTP on %s: %w", h.cfg.HTTP, err)
 	}

@@ -28,8 +28,8 @@ type task struct {
 	err    error
 }
 
-func start(run func(context.Context) error) *task {
-	ctx, cancel := context.WithCancel(context.Background())
+func start(ctx context.Context, run func(context.Context) error) *task {
+	ctx, cancel := context.WithCancel(ctx)
 	t := &task{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(t.done)
@@ -47,27 +47,29 @@ func (t *task) stop() error {
 // Run serves until ctx ends, or a part fails, and then stops: no new connections, devices disconnected without wills, the
 // log flushed, sessions told to come back, views saved. It returns nil after a clean stop.
 func (h *Hub) Run(ctx context.Context) error {
+	// The parts end one after the other, not all when ctx does.
+	life := context.WithoutCancel(ctx)
 	views := make([]*task, len(h.runners))
 	for i, r := range h.runners {
-		views[i] = start(r.Run)
+		views[i] = start(life, r.Run)
 	}
 	if err := h.await(ctx, views); err != nil {
-		return errors.Join(err, stopAll(views), h.close())
+		return errors.Join(err, stopAll(views), h.close(life))
 	}
 	for v := range h.devices.Values([]string{"#"}, nil) {
 		h.rooms.Seed(v.Series, v.Time, v.Value)
 	}
-	pipeline := start(h.bridge.Run)
-	rooms, figures, stream := start(h.rooms.Run), start(h.figures.Run), start(h.stream.Run)
-	mqtt := start(h.broker.Run)
-	web := start(func(context.Context) error {
+	pipeline := start(life, h.bridge.Run)
+	rooms, figures, stream := start(life, h.rooms.Run), start(life, h.figures.Run), start(life, h.stream.Run)
+	mqtt := start(life, h.broker.Run)
+	web := start(life, func(context.Context) error {
 		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
 		}
 		return nil
 	})
 	close(h.ready)
-	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "data", h.cfg.Data, "log-sync", h.cfg.Sync)
+	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "data", h.cfg.Data, "sync", h.cfg.Sync)
 	if !h.cfg.AllowAnonymous {
 		h.logger.Info("only this machine can connect: the hub has no users", "key", "allow-anonymous")
 	}
@@ -79,26 +81,30 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
-	errs := []error{h.stopBroker(mqtt), pipeline.stop()}
-	gatewayCtx, cancel := context.WithTimeout(context.Background(), stopGateway)
-	defer cancel()
-	errs = append(errs, h.gateway.Stop(gatewayCtx), stream.stop(), h.stopHTTP(), web.stop(), rooms.stop(), figures.stop())
-	errs = append(errs, stopAll(views), h.close())
-	err := errors.Join(errs...)
+	err := errors.Join(
+		h.stopBroker(life, mqtt), pipeline.stop(), h.stopGateway(life), stream.stop(), h.stopHTTP(life), web.stop(),
+		rooms.stop(), figures.stop(), stopAll(views), h.close(life),
+	)
 	if err == nil {
 		h.logger.Info("hub has stopped")
 	}
 	return err
 }
 
-func (h *Hub) stopBroker(t *task) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopBroker)
+func (h *Hub) stopBroker(ctx context.Context, t *task) error {
+	ctx, cancel := context.WithTimeout(ctx, stopBroker)
 	defer cancel()
 	return errors.Join(h.broker.Stop(ctx), t.stop())
 }
 
-func (h *Hub) stopHTTP() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopHTTP)
+func (h *Hub) stopGateway(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopGateway)
+	defer cancel()
+	return h.gateway.Stop(ctx)
+}
+
+func (h *Hub) stopHTTP(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopHTTP)
 	defer cancel()
 	if err := h.server.Shutdown(ctx); err != nil {
 		return h.server.Close() // whoever is still being served is cut off
@@ -131,10 +137,10 @@ func stopAll(tasks []*task) error {
 }
 
 // close frees what New opened.
-func (h *Hub) close() error {
+func (h *Hub) close(ctx context.Context) error {
 	var errs []error
 	if h.broker != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), stopBroker)
+		ctx, cancel := context.WithTimeout(ctx, stopBroker)
 		defer cancel()
 		errs = append(errs, h.broker.Stop(ctx))
 	}
@@ -193,7 +199,7 @@ func nodeName(epoch uint64) string { return strconv.FormatUint(epoch, 36) }
 func Ask(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("ask the hub: %w", err)
 	}
