@@ -99,6 +99,7 @@ func BenchmarkQoS1(b *testing.B) {
 			addr := benchmarkBroker(b)
 			type peer struct {
 				net.Conn
+
 				r *bufio.Reader
 			}
 			var peers []peer

@@ -76,7 +76,8 @@ type Config struct {
 
 	// ConnectTimeout is how long a connection may take until its CONNECT is complete (5 s).
 	ConnectTimeout time.Duration
-	// KeepAlive is given to MQTT 5 clients that ask for none (60 s).
+	// KeepAlive is given to MQTT 5 clients that ask for none (60 s). Older clients may stay idle without one, but a packet
+	// that they begin must be complete within it.
 	KeepAlive time.Duration
 	// WriteTimeout is how long a peer may take to accept 16 KiB before it is closed as slow (10 s).
 	WriteTimeout time.Duration
@@ -157,9 +158,9 @@ type Broker struct {
 	ctx    context.Context //nolint:containedctx // it is the life of the broker's own goroutines, not of a call
 	cancel context.CancelFunc
 
-	subscriptions atomic.Int64  // accepted filters over all sessions
-	generation    atomic.Uint64 // grows whenever a subscription or session changes
-	lastRefused   atomic.Int64  // when a refusal was last logged, in Unix seconds, see refuse
+	index         index
+	subscriptions atomic.Int64 // accepted filters over all sessions
+	lastRefused   atomic.Int64 // when a refusal was last logged, in Unix seconds, see refuse
 
 	wg       sync.WaitGroup // accept loop, connections, housekeeping
 	mu       sync.Mutex

@@ -16,7 +16,7 @@ const (
 	maxSpare      = 64 << 10               // larger write buffers are not kept for reuse
 )
 
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
+var buffers sync.Pool // of *[]byte
 
 // A conn is one client's connection as mochi sees it. Reads go through the guard. Writes never block: they are queued
 // and written by a goroutine that lives only while something is queued, so that neither mochi's locks nor the log's
@@ -77,6 +77,9 @@ func (c *conn) applyDeadline() error {
 	if c.closing {
 		return net.ErrClosed
 	}
+	if c.deadline.IsZero() && c.guard.midPacket() { // without a keep-alive, what was begun must be finished all the same
+		c.deadline = time.Now().Add(c.link.broker.cfg.KeepAlive)
+	}
 	if c.deadline.Equal(c.applied) {
 		return nil
 	}
@@ -119,7 +122,7 @@ func (c *conn) enqueue(p []byte) bool {
 		return false
 	}
 	if c.out == nil {
-		c.out = (*buffers.Get().(*[]byte))[:0] //nolint:forcetypeassert // the pool holds nothing else
+		c.out = borrow()
 	}
 	c.out = append(c.out, p...)
 	start := !c.writing
@@ -171,6 +174,14 @@ func (c *conn) write() {
 		c.mu.Unlock()
 		c.link.drained()
 	}
+}
+
+// borrow returns an empty buffer, and keep gives one back.
+func borrow() []byte {
+	if b, ok := buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
 }
 
 func keep(b []byte) {

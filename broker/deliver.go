@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"slices"
+	"strings"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
@@ -16,21 +16,6 @@ const maxMatches = 16_384
 type matches struct {
 	generation uint64
 	topics     map[string]*match
-}
-
-// A match is who gets the messages of one topic.
-type match struct {
-	targets []target
-	shared  [][]target // one group each; one of them gets the message
-	turn    int
-}
-
-type target struct {
-	session           *session
-	ids               []int
-	qos               byte
-	noLocal           bool
-	retainAsPublished bool
 }
 
 // Deliver takes events that the log has committed, in its order, and delivers them to local MQTT subscribers and to the
@@ -53,17 +38,27 @@ func (b *Broker) Deliver(batch []event.Decoded) {
 
 func (b *Broker) fanOut(e *event.Event) {
 	found := b.match(e.Topic)
-	if len(found.targets)+len(found.shared) == 0 {
+	if len(found.targets)+len(found.groups) == 0 {
 		return
 	}
 	m := &message{event: *e}
 	for i := range found.targets {
 		m.deliver(&found.targets[i])
 	}
-	for _, group := range found.shared {
-		m.deliver(&group[found.turn%len(group)])
+	for _, group := range found.groups {
+		m.deliver(pick(group, found.turn))
 	}
 	found.turn++
+}
+
+// pick takes turns among the members of a group that are connected, or else among all.
+func pick(group []target, turn int) *target {
+	for i := range group {
+		if t := &group[(turn+i)%len(group)]; t.session.connected() {
+			return t
+		}
+	}
+	return &group[turn%len(group)]
 }
 
 func (m *message) deliver(t *target) {
@@ -74,8 +69,7 @@ func (m *message) deliver(t *target) {
 		message: m, ids: t.ids, qos: min(t.qos, m.event.QoS),
 		retain: m.event.Retain && t.retainAsPublished, // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
 	}
-	expires := m.event.Properties != nil && m.event.Properties.HasExpiry
-	t.session.deliver(&d, d.qos == 0 && !d.retain && len(d.ids) == 0 && !expires)
+	t.session.deliver(&d, d.qos == 0 && !d.retain && len(d.ids) == 0 && !m.expires())
 }
 
 // packet is the packet that QoS 0 subscribers share.
@@ -92,7 +86,7 @@ func (m *message) packet(version byte) []byte {
 
 // match returns who gets the messages of a topic.
 func (b *Broker) match(topic string) *match {
-	if g := b.generation.Load(); g != b.matches.generation || b.matches.topics == nil {
+	if g := b.index.generation.Load(); g != b.matches.generation || b.matches.topics == nil {
 		b.matches = matches{generation: g, topics: map[string]*match{}}
 	}
 	if found, ok := b.matches.topics[topic]; ok {
@@ -101,54 +95,14 @@ func (b *Broker) match(topic string) *match {
 	if len(b.matches.topics) >= maxMatches {
 		clear(b.matches.topics)
 	}
-	found := b.scan(topic)
+	found := b.index.find(topic)
 	b.matches.topics[topic] = found
 	return found
 }
 
-// scan asks mochi's index of subscriptions.
-func (b *Broker) scan(topic string) *match {
-	subscribers := b.server.Topics.Subscribers(topic)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	found := &match{}
-	for id, sub := range subscribers.Subscriptions {
-		if t, ok := b.target(id, &sub); ok {
-			found.targets = append(found.targets, t)
-		}
-	}
-	for _, members := range subscribers.Shared {
-		var group []target
-		for id, sub := range members {
-			if t, ok := b.target(id, &sub); ok {
-				group = append(group, t)
-			}
-		}
-		if len(group) > 0 {
-			found.shared = append(found.shared, group)
-		}
-	}
-	return found
-}
-
-func (b *Broker) target(id string, sub *packets.Subscription) (target, bool) {
-	s, ok := b.sessions[id]
-	t := target{session: s, qos: sub.Qos, noLocal: sub.NoLocal, retainAsPublished: sub.RetainAsPublished}
-	for _, n := range sub.Identifiers {
-		if n > 0 {
-			t.ids = append(t.ids, n)
-		}
-	}
-	if sub.Identifiers == nil && sub.Identifier > 0 {
-		t.ids = []int{sub.Identifier}
-	}
-	slices.Sort(t.ids)
-	return t, ok
-}
-
 // replay sends the retained messages that a new subscription matches [MQTT-3.3.1-9]; a shared one gets none.
 func (b *Broker) replay(s *session, sub *packets.Subscription) {
-	if len(sub.Filter) > 0 && sub.Filter[0] == '$' {
+	if strings.HasPrefix(sub.Filter, "$") {
 		return
 	}
 	var ids []int

@@ -27,8 +27,9 @@ const (
 	maxControlBytes = 64 << 10 // any packet but PUBLISH
 	maxPacketFilter = 1024     // filters in one SUBSCRIBE or UNSUBSCRIBE
 
-	guardBuffer    = 4 << 10  // of an ordinary connection
+	guardBuffer    = 1 << 10  // of an idle connection
 	maxGuardBuffer = 32 << 10 // of a connection that sends all the time
+	directRead     = 4 << 10  // what is read at least this large goes past the buffer
 )
 
 // A violation is why a client's bytes end its connection.
@@ -86,7 +87,7 @@ func (g *guard) Read(p []byte) (int, error) {
 		}
 	}
 	p = p[:min(len(p), g.pass)]
-	if g.r == g.w && len(p) >= guardBuffer { // the rest of a large payload needs no second copy
+	if g.r == g.w && len(p) >= directRead { // the rest of a large payload needs no second copy
 		n, err := g.src.Read(p)
 		g.pass -= n
 		return n, unexpected(err)
@@ -99,6 +100,9 @@ func (g *guard) Read(p []byte) (int, error) {
 	g.pass -= n
 	return n, nil
 }
+
+// midPacket reports whether a packet has begun and not ended.
+func (g *guard) midPacket() bool { return g.pass > 0 || g.skip > 0 || g.r < g.w }
 
 func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {

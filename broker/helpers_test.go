@@ -222,9 +222,9 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 // A client speaks MQTT byte by byte.
 type client struct {
-	t testing.TB
 	net.Conn
 
+	t       testing.TB
 	r       *bufio.Reader
 	version byte
 }
@@ -244,7 +244,7 @@ func newClient(t testing.TB, nc net.Conn) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
-	return &client{t: t, Conn: nc, r: bufio.NewReader(nc), version: 4}
+	return &client{Conn: nc, t: t, r: bufio.NewReader(nc), version: 4}
 }
 
 type options struct {

@@ -20,6 +20,7 @@ const maxClientID = 256
 // panics, because mochi catches none.
 type hook struct {
 	mqtt.HookBase
+
 	b *Broker
 }
 
@@ -46,7 +47,7 @@ func (h *hook) recovered(where string, cl *mqtt.Client) {
 }
 
 // OnConnect implements mqtt.Hook: a CONNECT has been decoded.
-func (h *hook) OnConnect(cl *mqtt.Client, pk packets.Packet) error {
+func (h *hook) OnConnect(cl *mqtt.Client, _ packets.Packet) error {
 	defer h.recovered("OnConnect", cl)
 	l := linkOf(cl)
 	cl.ID = strings.Clone(cl.ID) // mochi's strings hold the packet in memory, password included
@@ -180,10 +181,11 @@ func (h *hook) OnSubscribed(cl *mqtt.Client, pk packets.Packet, codes []byte) {
 	l := linkOf(cl)
 	for i, sub := range pk.Filters {
 		if codes[i] <= 2 {
-			l.session.subscribe(sub.Filter)
+			l.session.subscribe(sub.Filter, subscription{
+				identifier: sub.Identifier, qos: codes[i], noLocal: sub.NoLocal, retainAsPublished: sub.RetainAsPublished,
+			})
 		}
 	}
-	h.b.generation.Add(1)
 }
 
 // OnUnsubscribed implements mqtt.Hook: filters have left mochi's index, by UNSUBSCRIBE or with their session.
@@ -193,7 +195,6 @@ func (h *hook) OnUnsubscribed(cl *mqtt.Client, pk packets.Packet) {
 	for _, sub := range pk.Filters {
 		l.session.unsubscribe(sub.Filter)
 	}
-	h.b.generation.Add(1)
 }
 
 // OnPacketEncode implements mqtt.Hook: corrects what mochi answers.

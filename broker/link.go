@@ -139,6 +139,10 @@ func (l *link) refused(err error) {
 	r := l.refusal
 	if r == nil {
 		c := l.cause.Load()
+		if c == causeTakenOver { // it was accepted, and lost the race to be told
+			l.broker.metrics.closed.WithLabelValues(c.reason).Inc()
+			return
+		}
 		if c.reason == reasonLost && l.conn.guard.version == 0 {
 			return
 		}
@@ -197,7 +201,6 @@ func (b *Broker) own(l *link, clean bool) *Refusal {
 	if s == nil || !l.resumed {
 		s = &session{broker: b, id: l.id}
 		b.sessions[l.id] = s
-		b.generation.Add(1)
 	}
 	s.expires = time.Time{}
 	delete(b.offline, l.id)
@@ -246,7 +249,6 @@ func (b *Broker) forget(id string) {
 	}
 	delete(b.sessions, id)
 	delete(b.offline, id)
-	b.generation.Add(1)
 }
 
 func (b *Broker) expireSessions(now time.Time) {

@@ -307,9 +307,11 @@ func TestWebSocket(t *testing.T) {
 		}
 	}
 	r.refusal(reasonOrigin)
-	if _, resp, err := websocket.DefaultDialer.Dial(url, nil); err == nil || resp.StatusCode != http.StatusBadRequest {
+	_, resp, err := websocket.DefaultDialer.Dial(url, nil)
+	if err == nil || resp.StatusCode != http.StatusBadRequest {
 		t.Fatalf("no subprotocol: %v", err)
 	}
+	_ = resp.Body.Close()
 
 	ws, resp, err := dialer.Dial(url, nil)
 	if err != nil {

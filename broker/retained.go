@@ -16,7 +16,8 @@ type retained struct {
 
 	topics       sync.Map // topic -> *message
 	count, bytes atomic.Int64
-	write        sync.Mutex // serialises writers, so that count and bytes are true
+	expiring     atomic.Int64 // those that have an expiry
+	write        sync.Mutex   // serialises writers, so that the numbers are true
 }
 
 // keep retains e in place of what its topic had, or clears the topic if the payload is empty [MQTT-3.3.1-6]
@@ -31,21 +32,17 @@ func (r *retained) keep(e *event.Event) bool {
 		}
 		return true
 	}
-	count, bytes := int64(1), weight(e)
-	if had {
-		count, bytes = 0, bytes-weight(&old.event)
+	if had { // even if there is no room for e: what is out of date must not be shown as current
+		r.account(old, -1)
 	}
-	if r.count.Load()+count > r.maxCount || r.bytes.Load()+bytes > r.maxBytes {
-		if had { // what is out of date must not be shown as current
-			r.remove(old)
-		}
+	if r.count.Load() >= r.maxCount || r.bytes.Load()+weight(e) > r.maxBytes {
+		r.topics.Delete(e.Topic)
 		return false
 	}
 	m := &message{event: *e}
 	m.event.Topic = strings.Clone(e.Topic)
 	r.topics.Store(m.event.Topic, m)
-	r.count.Add(count)
-	r.bytes.Add(bytes)
+	r.account(m, 1)
 	return true
 }
 
@@ -60,8 +57,15 @@ func (r *retained) load(topic string) (*message, bool) {
 
 func (r *retained) remove(m *message) {
 	r.topics.Delete(m.event.Topic)
-	r.count.Add(-1)
-	r.bytes.Add(-weight(&m.event))
+	r.account(m, -1)
+}
+
+func (r *retained) account(m *message, n int64) {
+	r.count.Add(n)
+	r.bytes.Add(n * weight(&m.event))
+	if m.expires() {
+		r.expiring.Add(n)
+	}
 }
 
 func weight(e *event.Event) int64 { return int64(len(e.Topic) + len(e.Payload)) }
@@ -84,9 +88,12 @@ func (r *retained) match(filter string, f func(*message)) {
 
 // expire removes the messages whose expiry has passed [MQTT-3.3.2-5]. One without an expiry stays.
 func (r *retained) expire(now time.Time) {
+	if r.expiring.Load() == 0 {
+		return
+	}
 	r.topics.Range(func(_, v any) bool {
 		m, ok := v.(*message)
-		if !ok || m.event.Properties == nil || !m.event.Properties.HasExpiry || expiresIn(&m.event, now) > 0 {
+		if !ok || !m.expires() || expiresIn(&m.event, now) > 0 {
 			return true
 		}
 		r.write.Lock()

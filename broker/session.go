@@ -16,6 +16,8 @@ type message struct {
 	packets [2][]byte
 }
 
+func (m *message) expires() bool { return m.event.Properties != nil && m.event.Properties.HasExpiry }
+
 // A delivery is a message for one subscriber.
 type delivery struct {
 	message *message
@@ -41,7 +43,7 @@ type session struct {
 	expires time.Time // broker.mu
 
 	mu         sync.Mutex
-	filters    map[string]struct{}
+	filters    map[string]subscription
 	conn       *conn // nil without a connection
 	version    byte
 	window     int // messages in flight at most
@@ -172,7 +174,7 @@ func (s *session) send(d *delivery) bool {
 func (s *session) write(d *delivery, id uint16, dup bool) bool {
 	e := &d.message.event
 	p := publish{event: e, ids: d.ids, id: id, qos: d.qos, retain: d.retain, dup: dup}
-	if e.Properties != nil && e.Properties.HasExpiry { // [MQTT-3.3.2-6]
+	if d.message.expires() { // [MQTT-3.3.2-6]
 		left := expiresIn(e, time.Now())
 		if left <= 0 && !dup {
 			s.broker.drop(dropExpired)
@@ -180,11 +182,7 @@ func (s *session) write(d *delivery, id uint16, dup bool) bool {
 		}
 		p.expiry = uint32(max(left, time.Second) / time.Second)
 	}
-	scratch, ok := buffers.Get().(*[]byte)
-	if !ok {
-		scratch = new([]byte)
-	}
-	b := appendPublish((*scratch)[:0], s.version, &p)
+	b := appendPublish(borrow(), s.version, &p)
 	defer keep(b)
 	if s.maxPacket > 0 && len(b) > s.maxPacket { // [MQTT-3.1.2-24]
 		s.broker.drop(dropPacketSize)
@@ -240,6 +238,12 @@ func (s *session) acknowledged(kind byte, id uint16, code byte) {
 	s.pumpLocked()
 }
 
+func (s *session) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil
+}
+
 func (s *session) subscriptions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -253,16 +257,18 @@ func (s *session) subscribed(filter string) bool {
 	return ok
 }
 
-func (s *session) subscribe(filter string) {
+func (s *session) subscribe(filter string, sub subscription) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.filters == nil {
-		s.filters = map[string]struct{}{}
+		s.filters = map[string]subscription{}
 	}
-	if _, ok := s.filters[filter]; ok {
+	_, had := s.filters[filter]
+	s.filters[filter] = sub
+	s.broker.index.add(s, filter, sub)
+	if had {
 		return
 	}
-	s.filters[filter] = struct{}{}
 	s.broker.subscriptions.Add(1)
 	if p := s.broker.cfg.Presence; p != nil {
 		p.Subscribed(s.id, filter)
@@ -276,6 +282,7 @@ func (s *session) unsubscribe(filter string) {
 		return
 	}
 	delete(s.filters, filter)
+	s.broker.index.remove(s, filter)
 	s.broker.subscriptions.Add(-1)
 	if p := s.broker.cfg.Presence; p != nil {
 		p.Unsubscribed(s.id, filter)
