@@ -16,7 +16,7 @@ type announcement struct {
 
 // announce takes what a retained self-description says ("kind", "name", "units") into out and remembers the units. Such a
 // message has no readings.
-func (d *Decoder) announce(in *Input, out *Result) {
+func (d *Decoder) announce(out *Result) {
 	out.Readings = out.Readings[:0]
 	units := make(map[string]string)
 	kept := out.Texts[:0]

@@ -221,6 +221,6 @@ func (d *Decoder) interpret(s *Scope, in *Input, out *Result) {
 	case s.topic.status != notStatus:
 		out.Status = statusOf(s.topic.status, in, out)
 	case s.topic.announces && in.Retain && out.Format == jsonName:
-		d.announce(in, out)
+		d.announce(out)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -75,7 +76,7 @@ func (p *parser) opensArray() bool {
 		switch c {
 		case ' ', '\t', '\r', '\n':
 		default:
-			return c == ']' || c == '[' || c == '{' || c == '"' || c == '-' || c >= '0' && c <= '9' || bytes.IndexByte([]byte("tfnN"), c) >= 0
+			return c == ']' || c == '[' || c == '{' || c == '"' || c == '-' || c >= '0' && c <= '9' || strings.IndexByte("tfnN", c) >= 0
 		}
 	}
 	return true

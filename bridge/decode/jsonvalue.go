@@ -6,61 +6,65 @@ import (
 	"unicode/utf8"
 )
 
+// A numeral is a number as it is written.
+type numeral struct {
+	raw []byte
+	// mantissa is its digits, of which there are so many, fraction of them behind the point; overflown beyond 19.
+	mantissa         uint64
+	digits, fraction int
+	negative         bool
+	// exponent reports that one is written.
+	exponent bool
+}
+
 // number reads a JSON number (RFC 8259, section 6).
 func (p *parser) number() error {
+	n := numeral{negative: p.data[p.at] == '-'}
 	start := p.at
-	i := start
-	b := p.data
-	negative := b[i] == '-'
-	if negative {
-		i++
+	if n.negative {
+		p.at++
 	}
-	if i < len(b) && b[i] == 'I' {
-		p.at, p.loose = i, true
+	if p.at < len(p.data) && p.data[p.at] == 'I' {
+		p.loose = true
 		return p.literal("Infinity")
 	}
-	first := i
-	mantissa, digits, fraction := uint64(0), 0, 0
-	for ; i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
-		mantissa = mantissa*10 + uint64(b[i]-'0')
-	}
-	digits = i - first
-	if digits == 0 || digits > 1 && b[first] == '0' {
+	first := p.at
+	n.digits = p.digits(&n.mantissa)
+	if n.digits == 0 || n.digits > 1 && p.data[first] == '0' {
 		p.at = first
 		return p.fail("bad number")
 	}
-	if i < len(b) && b[i] == '.' {
-		point := i
-		for i++; i < len(b) && b[i] >= '0' && b[i] <= '9'; i++ {
-			mantissa = mantissa*10 + uint64(b[i]-'0')
+	if p.at < len(p.data) && p.data[p.at] == '.' {
+		p.at++
+		if n.fraction = p.digits(&n.mantissa); n.fraction == 0 {
+			return p.fail("bad number")
 		}
-		fraction = i - point - 1
-		if fraction == 0 {
-			p.at = i
+		n.digits += n.fraction
+	}
+	if p.at < len(p.data) && p.data[p.at]|0x20 == 'e' {
+		n.exponent = true
+		if p.at++; p.at < len(p.data) && (p.data[p.at] == '+' || p.data[p.at] == '-') {
+			p.at++
+		}
+		var exponent uint64
+		if p.digits(&exponent) == 0 {
 			return p.fail("bad number")
 		}
 	}
-	simple := true
-	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
-		simple = false
-		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
-			i++
-		}
-		exponent := i
-		for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-			i++
-		}
-		if i == exponent {
-			p.at = i
-			return p.fail("bad number")
-		}
+	if n.raw = p.data[start:p.at]; !p.quiet() {
+		p.addNumber(&n)
 	}
-	p.at = i
-	if p.quiet() {
-		return nil
-	}
-	p.addNumber(b[start:i], mantissa, digits+fraction, fraction, negative, simple)
 	return nil
+}
+
+// digits reads as many digits as there are, appends them to the decimal number v, and returns how many.
+func (p *parser) digits(v *uint64) int {
+	start := p.at
+	for p.at < len(p.data) && p.data[p.at] >= '0' && p.data[p.at] <= '9' {
+		*v = *v*10 + uint64(p.data[p.at]-'0')
+		p.at++
+	}
+	return p.at - start
 }
 
 // pow10 are the powers of ten that a float64 holds exactly, as far as they are needed here.
@@ -68,25 +72,25 @@ var pow10 = [...]float64{1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
 
 // addNumber adds a number. Up to 15 digits, mantissa and power of ten are exact, so their quotient is rounded once, as
 // strconv would.
-func (p *parser) addNumber(raw []byte, mantissa uint64, digits, fraction int, negative, simple bool) {
+func (p *parser) addNumber(num *numeral) {
 	n := p.scope.lookup(p.scope.name)
 	const exact = 15
 	var value float64
-	if simple && digits <= exact {
-		value = float64(mantissa) / pow10[fraction]
-		if negative {
+	if !num.exponent && num.digits <= exact {
+		value = float64(num.mantissa) / pow10[num.fraction]
+		if num.negative {
 			value = -value
 		}
 	} else {
 		var err error
-		if value, err = strconv.ParseFloat(string(raw), 64); err != nil {
+		if value, err = strconv.ParseFloat(string(num.raw), 64); err != nil {
 			return
 		}
 	}
 	const longestQuantity = 25
 	switch {
-	case n.class == keyID, digits > longestQuantity && fraction == 0:
-		p.scope.text(p.out, n, raw)
+	case n.class == keyID, num.digits > longestQuantity && num.fraction == 0:
+		p.scope.text(p.out, n, num.raw)
 	case n.class == keyUnit:
 	default:
 		p.scope.number(p.in, p.out, n, "", value)

@@ -69,7 +69,7 @@ func (s *Scope) lookup(key []byte) *nameInfo {
 	case at < len(last):
 		last[at] = n
 	case at < maxGuesses:
-		s.topic.names = append(last, n)
+		s.topic.names = append(s.topic.names, n)
 	}
 	return n
 }

@@ -153,7 +153,9 @@ func genericDevice(levels []string) (first, end int) {
 	}
 	first = end - 1
 	if first > 0 && isShortNumber(levels[first]) {
-		for first--; first > 0 && has(pluralWords, levels[first]); first-- {
+		first--
+		for first > 0 && has(pluralWords, levels[first]) {
+			first--
 		}
 	}
 	return first, end

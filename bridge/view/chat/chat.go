@@ -52,13 +52,12 @@ type Config struct {
 
 // A Message is one thing said.
 type Message struct {
-	Position event.Position `json:"position"`
-	From     string         `json:"from"`
-	Text     string         `json:"text"`
+	Position   event.Position
+	From, Text string
 	// Time is the arrival in nanoseconds since the Unix epoch.
-	Time int64 `json:"time"`
+	Time int64
 	// Screen reports that it was typed at a screen.
-	Screen bool `json:"screen,omitempty"`
+	Screen bool
 
 	version uint64
 }

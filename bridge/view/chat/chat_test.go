@@ -54,8 +54,10 @@ type frame struct {
 	Chat *struct {
 		Channels []string `json:"channels"`
 		Messages []struct {
-			Position, Channel, From, Text, Source string
-			Time                                  int64
+			Channel string `json:"channel"`
+			From    string `json:"from"`
+			Text    string `json:"text"`
+			Source  string `json:"source"`
 		} `json:"messages"`
 		Present []struct {
 			Channel string      `json:"channel"`

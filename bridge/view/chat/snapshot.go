@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"pulso/bridge/event"
 )
 
 // The state is one JSON value; channels are the one longest without a message first.
@@ -14,8 +16,15 @@ type (
 		Channels []savedChannel `json:"channels"`
 	}
 	savedChannel struct {
-		Name     string    `json:"name"`
-		Messages []Message `json:"messages"`
+		Name     string         `json:"name"`
+		Messages []savedMessage `json:"messages"`
+	}
+	savedMessage struct {
+		Position string `json:"position"`
+		From     string `json:"from"`
+		Text     string `json:"text"`
+		Time     int64  `json:"time"`
+		Screen   bool   `json:"screen,omitempty"`
 	}
 )
 
@@ -35,9 +44,15 @@ func (v *View) copy() saved {
 	defer v.mu.Unlock()
 	state := saved{Version: savedVersion}
 	for e := v.recent.Back(); e != nil; e = e.Prev() {
-		if c, ok := e.Value.(*channel); ok && len(c.messages) > 0 {
-			state.Channels = append(state.Channels, savedChannel{c.name, append([]Message(nil), c.messages...)})
+		c, ok := e.Value.(*channel)
+		if !ok || len(c.messages) == 0 {
+			continue
 		}
+		s := savedChannel{Name: c.name}
+		for _, m := range c.messages {
+			s.Messages = append(s.Messages, savedMessage{m.Position.String(), m.From, m.Text, m.Time, m.Screen})
+		}
+		state.Channels = append(state.Channels, s)
 	}
 	return state
 }
@@ -67,9 +82,15 @@ func (v *View) Restore(r io.Reader) error {
 			continue
 		}
 		c := v.channel(s.Name, v.version)
-		c.messages = s.Messages[max(0, len(s.Messages)-MaxMessages):]
-		for i := range c.messages {
-			c.messages[i].version = v.version
+		for _, m := range s.Messages[max(0, len(s.Messages)-MaxMessages):] {
+			at, err := event.ParsePosition(m.Position)
+			if err != nil {
+				v.clear()
+				return fmt.Errorf("%w: %w", errState, err)
+			}
+			c.messages = append(c.messages, Message{
+				Position: at, From: m.From, Text: m.Text, Time: m.Time, Screen: m.Screen, version: v.version,
+			})
 		}
 	}
 	for _, s := range v.screens {

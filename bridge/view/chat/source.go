@@ -49,13 +49,14 @@ func (v *View) selected(filters []string) []*channel {
 // appendMessages appends "messages", in the order of the log.
 func appendMessages(dst []byte, empty int, channels []*channel, since uint64) []byte {
 	type said struct {
-		channel string
 		*Message
+
+		channel string
 	}
 	var all []said
 	for _, c := range channels {
 		for i := len(c.messages) - 1; i >= 0 && c.messages[i].version > since; i-- {
-			all = append(all, said{c.name, &c.messages[i]})
+			all = append(all, said{&c.messages[i], c.name})
 		}
 	}
 	if len(all) == 0 {

@@ -22,6 +22,7 @@
 package devices
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -94,7 +95,10 @@ func (c *Config) setDefaults() {
 
 // Refused counts what was not kept because of a bound.
 type Refused struct {
-	Devices, Metrics, Topics, Texts uint64
+	Devices uint64 `json:"devices"`
+	Metrics uint64 `json:"metrics"`
+	Topics  uint64 `json:"topics"`
+	Texts   uint64 `json:"texts"`
 }
 
 // A View is the registry. See the package comment.
@@ -116,7 +120,7 @@ type View struct {
 // New returns an empty View. Its error says what Config lacks, or that the metrics could not be registered.
 func New(c Config) (*View, error) {
 	if c.Intern == nil {
-		return nil, fmt.Errorf("devices view: Intern is required")
+		return nil, errors.New("devices view: Intern is required")
 	}
 	c.setDefaults()
 	v := &View{config: c}

@@ -76,15 +76,15 @@ func (w *world) apply(e event.Decoded) {
 	w.v.Apply([]event.Decoded{e})
 }
 
-func (w *world) says(value float64) {
-	e := event.Decoded{Device: "d1", Metrics: []event.Metric{{Series: w.series.intern("d1", "x", "", "devices/d1/t"), Value: value}}}
+func (w *world) says() {
+	e := event.Decoded{Device: "d1", Metrics: []event.Metric{{Series: w.series.intern("d1", "x", "", "devices/d1/t"), Value: 1}}}
 	e.Topic, e.Client = "devices/d1/t", "c1"
 	w.apply(e)
 }
 
 func (w *world) saysEvery(d time.Duration, n int) {
 	for range n {
-		w.after(d).says(1)
+		w.after(d).says()
 	}
 }
 
@@ -137,7 +137,7 @@ func TestPresence(t *testing.T) {
 	const broken = "keep alive timeout"
 	tests := map[string]func(w *world){
 		"a message": func(w *world) {
-			w.says(1)
+			w.says()
 			w.is(devices.Online)
 		},
 		"silence beyond 2.5 intervals": func(w *world) {
@@ -146,20 +146,20 @@ func TestPresence(t *testing.T) {
 			w.is(devices.Online)
 			w.after(3 * time.Second)
 			w.is(devices.Stale)
-			w.says(1)
+			w.says()
 			w.is(devices.Online)
 		},
 		"one pause does not change the interval": func(w *world) {
 			w.saysEvery(10*time.Second, 8)
-			w.after(time.Hour).says(1)
+			w.after(time.Hour).says()
 			w.after(27 * time.Second)
 			w.is(devices.Stale)
 		},
 		"bursts count once": func(w *world) {
 			for range 6 {
-				w.after(30 * time.Second).says(1)
+				w.after(30 * time.Second).says()
 				for range 9 {
-					w.after(5 * time.Millisecond).says(1)
+					w.after(5 * time.Millisecond).says()
 				}
 			}
 			w.after(70 * time.Second)
@@ -175,7 +175,7 @@ func TestPresence(t *testing.T) {
 			w.is(devices.Stale)
 		},
 		"own word": func(w *world) {
-			w.says(1)
+			w.says()
 			w.status(event.StatusOffline)
 			w.is(devices.Offline)
 			w.after(time.Hour)
@@ -185,23 +185,23 @@ func TestPresence(t *testing.T) {
 		},
 		"message after offline": func(w *world) {
 			w.status(event.StatusOffline)
-			w.says(1)
+			w.says()
 			w.is(devices.Online)
 		},
 		"will": func(w *world) {
 			w.connects("c1")
-			w.says(1)
+			w.says()
 			w.disconnects("c1", broken)
 			w.will()
 			w.is(devices.Offline)
 			w.connects("c1")
 			w.is(devices.Offline)
-			w.says(1)
+			w.says()
 			w.is(devices.Online)
 		},
 		"broken connection": func(w *world) {
 			w.connects("c1")
-			w.says(1)
+			w.says()
 			w.disconnects("c1", broken)
 			w.is(devices.Offline)
 			w.after(time.Minute).connects("c1")
@@ -209,24 +209,24 @@ func TestPresence(t *testing.T) {
 		},
 		"visit": func(w *world) {
 			w.connects("c1")
-			w.says(1)
+			w.says()
 			w.after(9*time.Second).disconnects("c1", event.DisconnectedClean)
 			w.is(devices.Online)
 		},
 		"clean end of a long connection": func(w *world) {
 			w.connects("c1")
-			w.says(1)
+			w.says()
 			w.after(11*time.Second).disconnects("c1", event.DisconnectedClean)
 			w.is(devices.Offline)
 		},
 		"clean end of a connection that began unseen": func(w *world) {
-			w.says(1)
+			w.says()
 			w.after(time.Minute).disconnects("c1", event.DisconnectedClean)
 			w.is(devices.Online)
 		},
 		"taken over": func(w *world) {
 			w.connects("c1")
-			w.says(1)
+			w.says()
 			w.after(time.Minute).connects("c1")
 			w.disconnects("c1", event.DisconnectedTakenOver)
 			w.is(devices.Online)
@@ -235,14 +235,14 @@ func TestPresence(t *testing.T) {
 		},
 		"shutdown": func(w *world) {
 			w.connects("c1")
-			w.says(1)
+			w.says()
 			w.after(time.Minute).disconnects("c1", event.DisconnectedShutdown)
 			w.is(devices.Online)
 		},
 		"another client": func(w *world) {
 			w.connects("c1")
 			w.connects("c2")
-			w.says(1)
+			w.says()
 			w.after(time.Minute).disconnects("c2", broken)
 			w.is(devices.Online)
 		},
@@ -363,7 +363,10 @@ func TestBounds(t *testing.T) {
 }
 
 func TestRestoreRefusesDamage(t *testing.T) {
-	for _, state := range []string{"{", `{"version":2}`, `{"version":1}{"id":"a","status":7}`, `{"version":1}{"id":"a"}{"id":"a"}`, `{"version":1}{"id":"a","gaps":[1,2,3,4,5,6,7,8,9],"gap_count":9}`} {
+	for _, state := range []string{
+		"{", `{"version":2}`, `{"version":1}{"id":"a","status":7}`, `{"version":1}{"id":"a"}{"id":"a"}`,
+		`{"version":1}{"id":"a","gaps":[1,2,3,4,5,6,7,8,9],"gap_count":9}`,
+	} {
 		w := newWorld(t, devices.Config{})
 		if err := w.v.Restore(strings.NewReader(state)); err == nil {
 			t.Errorf("%s: no error", state)

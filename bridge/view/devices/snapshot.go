@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"pulso/bridge/event"
 )
@@ -30,7 +31,7 @@ type (
 		Undecodable uint64       `json:"undecodable,omitempty"`
 		Topics      []string     `json:"topics"`
 		Values      []savedValue `json:"values,omitempty"`
-		Texts       []event.Text `json:"texts,omitempty"`
+		Texts       [][2]string  `json:"texts,omitempty"` // name, value
 		Burst       int64        `json:"burst,omitempty"`
 		Gaps        []int64      `json:"gaps,omitempty"`
 		GapCount    int          `json:"gap_count,omitempty"`
@@ -79,9 +80,11 @@ func (v *View) copy() (savedHead, []savedDevice) {
 		s := &devices[i]
 		*s = savedDevice{
 			ID: d.id, Kind: d.kind, Name: d.name, Client: d.client, Status: d.status, Left: d.left, First: d.first,
-			Last: d.last, Alive: d.alive, Events: d.events, Undecodable: d.undecodable, Topics: d.topics[:len(d.topics):len(d.topics)],
-			Texts: append([]event.Text(nil), d.texts...), Burst: d.burst, GapCount: d.gapCount,
+			Last: d.last, Alive: d.alive, Events: d.events, Undecodable: d.undecodable, Topics: slices.Clip(d.topics), Burst: d.burst, GapCount: d.gapCount,
 			Gaps: append([]int64(nil), d.gaps[:min(d.gapCount, gapsKept)]...),
+		}
+		for _, t := range d.texts {
+			s.Texts = append(s.Texts, [2]string{t.Name, t.Value})
 		}
 		s.Values = make([]savedValue, len(d.values))
 		for k, value := range d.values {
@@ -130,7 +133,10 @@ func (v *View) restoreDevice(s *savedDevice) {
 	d := &device{
 		number: uint32(len(v.all)) + 1, id: s.ID, kind: s.Kind, name: s.Name, status: s.Status, left: s.Left,
 		first: s.First, last: s.Last, alive: s.Alive, events: s.Events, undecodable: s.Undecodable, topics: s.Topics,
-		texts: s.Texts, burst: s.Burst, gapCount: s.GapCount, changed: v.version, announced: v.version,
+		burst: s.Burst, gapCount: s.GapCount, changed: v.version, announced: v.version,
+	}
+	for _, t := range s.Texts {
+		d.texts = append(d.texts, event.Text{Name: t[0], Value: t[1]})
 	}
 	copy(d.gaps[:], s.Gaps)
 	d.interval = d.median()

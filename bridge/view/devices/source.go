@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"slices"
 	"strconv"
 
 	"pulso/bridge/event"
@@ -26,8 +27,8 @@ func (v *View) AppendSince(dst []byte, filters []string, since uint64) ([]byte, 
 	start := len(dst)
 	dst = append(dst, `"devices":[`...)
 	empty := len(dst)
-	for i := len(selected) - 1; i >= 0; i-- {
-		if d := selected[i]; d.announced > since {
+	for _, d := range slices.Backward(selected) {
+		if d.announced > since {
 			if len(dst) > empty {
 				dst = append(dst, ',')
 			}
@@ -40,8 +41,8 @@ func (v *View) AppendSince(dst []byte, filters []string, since uint64) ([]byte, 
 		dst = append(dst, "],"...)
 	}
 	dst = append(dst, `"status":[`...)
-	for i := len(selected) - 1; i >= 0; i-- {
-		dst = selected[i].appendStatus(dst)
+	for i, d := range slices.Backward(selected) {
+		dst = d.appendStatus(dst)
 		if i > 0 {
 			dst = append(dst, ',')
 		}

@@ -1,6 +1,7 @@
 package topics
 
 import (
+	"slices"
 	"strconv"
 
 	"pulso/bridge/event"
@@ -26,8 +27,8 @@ func (v *View) AppendSince(dst []byte, filters []string, since uint64) ([]byte, 
 	start := len(dst)
 	dst = append(dst, `"topics":[`...)
 	empty := len(dst)
-	for i := len(selected) - 1; i >= 0; i-- {
-		if t := selected[i]; t.announced > since {
+	for _, t := range slices.Backward(selected) {
+		if t.announced > since {
 			if len(dst) > empty {
 				dst = append(dst, ',')
 			}
@@ -40,8 +41,8 @@ func (v *View) AppendSince(dst []byte, filters []string, since uint64) ([]byte, 
 		dst = append(dst, "],"...)
 	}
 	dst = append(dst, `"activity":[`...)
-	for i := len(selected) - 1; i >= 0; i-- {
-		dst = selected[i].appendActivity(dst)
+	for i, t := range slices.Backward(selected) {
+		dst = t.appendActivity(dst)
 		if i > 0 {
 			dst = append(dst, ',')
 		}

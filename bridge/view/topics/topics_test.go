@@ -154,7 +154,8 @@ type rows map[string]string
 func (r rows) update(t *rapid.T, v *topics.View, filters []string, since uint64) uint64 {
 	members, version := v.AppendSince(nil, filters, since)
 	var frame struct {
-		Topics, Activity [][]json.RawMessage
+		Topics   [][]json.RawMessage `json:"topics"`
+		Activity [][]json.RawMessage `json:"activity"`
 	}
 	if err := json.Unmarshal([]byte("{"+string(members)+"}"), &frame); err != nil || !utf8.Valid(members) {
 		t.Fatalf("%v: %s", err, members)
