@@ -216,6 +216,9 @@ func (d *Decoder) run(s *Scope, in *Input, out *Result) {
 // interpret draws from the topic what the payload alone does not tell.
 func (d *Decoder) interpret(s *Scope, in *Input, out *Result) {
 	switch {
+	case s.topic.describes:
+		out.Readings, out.DeviceTime = out.Readings[:0], 0
+		out.Status = statusOf(s.topic.status, in, out)
 	case s.topic.command, out.Device == "":
 		out.Readings, out.Texts, out.DeviceTime = out.Readings[:0], out.Texts[:0], 0
 	case s.topic.status != notStatus:

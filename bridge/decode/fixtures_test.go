@@ -142,6 +142,16 @@ func arrival(f *fixture) int64 {
 	return at.UnixNano()
 }
 
+// generic are the ecosystems whose fixtures the generic formats understand wholly. In the others, what is charted wrongly
+// or missed waits for a format of its own.
+var generic = []string{
+	"chirpstack-v4", "dragino", "esphome", "hard", "homie-v4", "milesight", "owntracks", "plain",
+	"teslamate", "valetudo", "wled", "zigbee2mqtt",
+}
+
+// leastWhole is how many fixtures are at least understood wholly, whatever their ecosystem.
+const leastWhole = 166
+
 func TestFixtures(t *testing.T) {
 	d, err := decode.New(decode.Config{})
 	if err != nil {
@@ -159,7 +169,14 @@ func TestFixtures(t *testing.T) {
 			whole++
 			continue
 		}
-		t.Logf("%s (%s, tier %d): %s", f.ID, f.Ecosystem, f.Tier, strings.Join(m, "; "))
+		report := t.Logf
+		if slices.Contains(generic, f.Ecosystem) {
+			report = t.Errorf
+		}
+		report("%s (%s, tier %d): %s", f.ID, f.Ecosystem, f.Tier, strings.Join(m, "; "))
 	}
 	t.Logf("%d of %d wholly as expected", whole, len(all))
+	if whole < leastWhole {
+		t.Errorf("%d of %d wholly as expected, want %d", whole, len(all), leastWhole)
+	}
 }

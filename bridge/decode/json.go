@@ -33,7 +33,11 @@ func (JSON) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	if first == '[' && !p.opensArray() || p.scalar && !opensScalar(first) {
 		return false, nil
 	}
-	s.name = append(append(s.name[:0], s.subject...), subjectEnd)
+	subject := s.subject
+	if p.scalar {
+		subject = s.topic.bare
+	}
+	s.name = append(append(s.name[:0], subject...), subjectEnd)
 	p.base = len(s.name)
 	if err := p.document(); err != nil {
 		if p.scalar {

@@ -45,7 +45,7 @@ func (Number) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	if !known || !ok {
 		return false, nil
 	}
-	n := s.info(nil)
+	n := s.bare()
 	if n.class == keyID || n.class == keyUnit {
 		return false, nil
 	}
@@ -145,7 +145,7 @@ func (Boolean) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	n := s.info(nil)
+	n := s.bare()
 	if n.class != keyPlain {
 		return false, nil
 	}
@@ -182,7 +182,7 @@ func (Plain) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	if at := unprintable(in.Payload); at >= 0 {
 		return false, fmt.Errorf("%w: byte 0x%02x at offset %d", errNotText, in.Payload[at], at)
 	}
-	n := s.info(nil)
+	n := s.bare()
 	if n.class == keyTime {
 		s.time(in, out, timeOfText(trim(in.Payload)))
 	}

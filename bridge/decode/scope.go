@@ -52,6 +52,12 @@ func (s *Scope) info(path []byte) *nameInfo {
 	return s.lookup(s.name)
 }
 
+// bare returns what is known of the name of a bare value.
+func (s *Scope) bare() *nameInfo {
+	s.name = append(append(s.name[:0], s.topic.bare...), subjectEnd)
+	return s.lookup(s.name)
+}
+
 // lookup finds what is known of a name. The messages of a topic mostly have the same names in the same order, so that the
 // last message's are tried first.
 func (s *Scope) lookup(key []byte) *nameInfo {

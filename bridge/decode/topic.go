@@ -24,11 +24,15 @@ type topicInfo struct {
 	// byClient reports that the client id may name the device, and fallback does where the client id looks random.
 	byClient bool
 	fallback string
-	// subject is what the topic says beyond the device, joined by full stops.
+	// subject is what the topic says beyond the device, joined by full stops; bare is the name of a bare value: the
+	// subject, or the last level where there is none.
 	subject   string
+	bare      string
 	status    statusWord
 	command   bool
 	announces bool
+	// describes reports that it tells what the device is, not what it measures ("$description").
+	describes bool
 	// names are those of the last message, in its order.
 	names []*nameInfo
 }
@@ -79,13 +83,16 @@ func newTopicInfo(name string) *topicInfo {
 	switch {
 	case strings.HasPrefix(name, "$"), strings.EqualFold(levels[0], "chat"):
 		t.status, t.command, t.announces = notStatus, false, false
-		t.subject = levels[len(levels)-1]
 	case len(levels) == 1:
 		t.byClient, t.fallback = true, levels[0]
 		t.subject = subjectOf(levels)
 	default:
 		t.device = strings.Join(levels[first:end], "/")
 		t.subject = subjectOf(levels[end:])
+		t.describes = last[0] == '$'
+	}
+	if t.bare = t.subject; t.bare == "" {
+		t.bare = levels[len(levels)-1]
 	}
 	return t
 }
@@ -143,12 +150,9 @@ func genericDevice(levels []string) (first, end int) {
 	for end > start+1 && isTail(levels[end-1]) {
 		end--
 	}
-	switch {
-	case end-start >= 2 && (has(metricWords, levels[end-1]) || start == 0 && end >= 3):
-		end--
-	case end-start >= 3:
-		end--
-	case end-start == 2 && start > 0 && end < len(levels):
+	last := levels[end-1]
+	numbered := end < len(levels) && isShortNumber(last)
+	if end-start >= 2 && !numbered && (end >= 3 || has(metricWords, last) || has(pluralWords, last)) {
 		end--
 	}
 	first = end - 1
@@ -228,6 +232,9 @@ func looksRandom(client string) bool {
 
 // statusOf reads presence from a message on a topic about it. A bare word of presence is no reading besides.
 func statusOf(level statusWord, in *Input, out *Result) event.Status {
+	if level == notStatus {
+		return event.StatusUnknown
+	}
 	if out.Format != jsonName || len(in.Payload) > 0 && in.Payload[0] != '{' {
 		status := statusOfWord(trim(in.Payload), level)
 		if status != event.StatusUnknown {

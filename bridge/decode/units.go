@@ -42,8 +42,17 @@ var letterUnits = map[string]struct {
 	"g": {"g", []string{"weight", "mass", "acc"}},
 }
 
+// keyUnits are whole keys, or whole words of one, that carry their unit.
+var keyUnits = map[string]string{
+	"tempc": "°C", "tempf": "°F", "TempC": "°C", "TempF": "°F", "tC": "°C", "tF": "°F", "BatV": "V",
+}
+
 // unitOfKey is the unit that a key's suffix says; empty if none does beyond doubt.
 func unitOfKey(key string) string {
+	first, _, _ := strings.Cut(key, "_")
+	if unit := keyUnits[first]; unit != "" {
+		return unit
+	}
 	i := strings.LastIndexByte(key, '_')
 	if i <= 0 || i == len(key)-1 {
 		return ""
@@ -80,7 +89,7 @@ func readUnit(unit string) string {
 }
 
 // nameSiblings gives the units that an object's unit keys say to the readings of the same object: "unit" to its "value"
-// or its only reading, "pressure_unit" and "PressureUnit" to "pressure" and "Pressure".
+// or its only reading, "pressure_unit" to "pressure", "TempUnit" to all below whose key begins with "Temp".
 func nameSiblings(out *Result, readings, texts int) {
 	for _, t := range out.Texts[texts:] {
 		key := lastKey(t.Name)
@@ -93,9 +102,11 @@ func nameSiblings(out *Result, readings, texts int) {
 			nameOnly(out.Readings[readings:], prefix, unit)
 			continue
 		}
-		of := prefix + strings.TrimSuffix(strings.TrimSuffix(key, "Unit"), "_unit")
+		of, below := strings.CutSuffix(key, "Unit")
+		of = strings.TrimSuffix(of, "_unit")
 		for i := range out.Readings[readings:] {
-			if r := &out.Readings[readings+i]; r.Unit == "" && strings.EqualFold(r.Name, of) {
+			r := &out.Readings[readings+i]
+			if r.Unit == "" && (r.Name == prefix+of || below && of != "" && strings.HasPrefix(lastKey(r.Name), of)) {
 				r.Unit = unit
 			}
 		}

@@ -24,9 +24,9 @@ var (
 	tailWords = words(`state status telemetry data tele stat attributes availability lwt online connected connection conn
 		info announce config set get cmd cmnd command commands event events result values value raw json up down
 		rpc sensor sensors report reports readings measurement measurements metrics snapshot debug batch logging
-		message messages log update action request response rejected accepted state_json`)
+		devices groups definitions message messages log update action request response rejected accepted state_json`)
 	// prefixWords at the beginning of what lies behind the device say nothing of the metric.
-	prefixWords = words("sensor binary_sensor text_sensor status tele stat telemetry data event events light attributes")
+	prefixWords = words("sensor binary_sensor text_sensor status tele stat telemetry data event events attributes")
 	// metricWords are quantities.
 	metricWords = words(`temperature temp humidity hum pressure co2 voc tvoc pm1 pm25 pm2_5 pm10 illuminance lux light_level
 		brightness battery voltage current power energy frequency rssi snr signal linkquality uptime moisture soil motion
@@ -37,7 +37,7 @@ var (
 
 	// commandWords as the last level, and commandRoots as the first, address a device.
 	commandWords = words("set get cmd cmnd command commands rejected accepted request")
-	commandRoots = words("cmnd w")
+	commandRoots = words("cmnd")
 
 	announceWords = words("info")
 
@@ -82,7 +82,7 @@ var (
 		timestamp_ms time_ms utc localtime _timestamp _time $_time unixtime unix_time senton`)
 	idKeys = words(`id uid uuid guid serial serialno serialnumber serial_number sn mac address ip ipaddr ip_address bssid
 		ssid version ver fw fw_ver sw hw firmware seq sequence sequencenumber seqno protocol endpoint port f_port fport
-		network_address msgid messageid majorversion minorversion built build hash hashversion idx imei imsi iccid
+		network_address qos msgid messageid majorversion minorversion built build hash hashversion idx imei imsi iccid
 		phone deveui devaddr`)
 	wordKeys = words("mode behavior behaviour action event type model kind class preset scene effect cmd command method")
 	unitKeys = words("unit units unit_of_measurement uom")
