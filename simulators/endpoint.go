@@ -27,9 +27,10 @@ type Broker struct {
 	CA string `help:"File with the certificates to trust (PEM); without it the system's." name:"ca" placeholder:"FILE"`
 }
 
-// Connecting to a broker takes at most this long, and so does any one write.
+// Connecting to a broker takes at most this long, and so does any one write. A broker that a whole fleet calls at once
+// gets more time to answer than a person would give it: an attempt that is given up costs it twice.
 const (
-	connectTimeout = 10 * time.Second
+	connectTimeout = 20 * time.Second
 	writeTimeout   = 10 * time.Second
 )
 
