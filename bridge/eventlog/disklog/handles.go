@@ -175,7 +175,11 @@ func (l *Log) loadIndexes(s *segment, h *handle) error {
 	if err != nil {
 		return fmt.Errorf("topic index: %w", err)
 	}
-	topics, err := openTopicIndex(f, s.base, x.size)
+	var topics *topicIndex
+	info, err := f.Stat()
+	if err == nil {
+		topics, err = openTopicIndex(f, info.Size(), s.base, x.size)
+	}
 	if err != nil {
 		_ = f.Close()
 		return err

@@ -23,7 +23,6 @@ func (l *Log) Last(topic string, before event.Position, limit int) ([]event.Even
 	}
 	r := l.reader(limit)
 	defer l.readers.Put(r)
-	r.events = make([]event.Event, 0, max(0, min(limit, placesAtOnce)))
 	for _, v := range slices.Backward(views) {
 		if !r.hasRoom() {
 			break
@@ -150,7 +149,8 @@ func (r *reader) collect(
 		if err != nil || len(some) == 0 {
 			return true, err
 		}
-		for _, place := range slices.Backward(some) {
+		r.events = slices.Grow(r.events, len(some))
+		for i, place := range slices.Backward(some) {
 			if int64(place) >= q.below {
 				return true, fmt.Errorf("%w: places in disorder", errDamaged)
 			}
@@ -160,8 +160,7 @@ func (r *reader) collect(
 				return false, nil
 			}
 			if err == nil && rec.offset() < q.before {
-				r.found = append(r.found[:0], rec)
-				_, err = r.decode(l)
+				err = r.add(l, rec, (i+1)*rec.payloadLen())
 			}
 			if errors.Is(err, errDamaged) && !q.strict {
 				l.noteDamage(v.segment, v.segment.base, err)

@@ -31,9 +31,8 @@ func mustOpen(t testing.TB, c Config) *Log {
 
 func TestConformance(t *testing.T) {
 	for name, c := range map[string]Config{
-		"defaults":      {},
-		"small files":   {Sync: SyncOS, SegmentBytes: 4 << 10, RetainBytes: -1},
-		"fsync, 16 KiB": {SegmentBytes: 16 << 10},
+		"defaults":    {},
+		"small files": {Sync: SyncOS, SegmentBytes: 4 << 10, RetainBytes: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			small := c

@@ -29,7 +29,8 @@ type reader struct {
 	names  map[string]string // topics and clients seen lately, so that equal ones are one string
 	events []event.Event
 	limit  int
-	bytes  int // of payload, in events
+	bytes  int    // of payload, in events
+	slab   []byte // holds small payloads of events
 }
 
 func newReader() *reader { return &reader{names: make(map[string]string)} }
@@ -45,7 +46,7 @@ func (r *reader) hasRoom() bool { return len(r.events) < r.limit && r.bytes < ev
 // take returns the events and makes the reader fit for its next use.
 func (r *reader) take() []event.Event {
 	events := r.events
-	r.events, r.bytes = nil, 0
+	r.events, r.bytes, r.slab = nil, 0, nil
 	clear(r.found)
 	if cap(r.buf) > keepBuffer {
 		r.buf = nil
@@ -53,7 +54,8 @@ func (r *reader) take() []event.Event {
 	return events
 }
 
-// fill reads up to n bytes at a place.
+// fill reads up to n bytes at a place. Where the file ends before its segment should, it returns what there is, and an
+// error.
 func (r *reader) fill(f io.ReaderAt, v view, place int64, n int) ([]byte, error) {
 	n = int(min(int64(n), v.size-place))
 	if n < atTime {
@@ -63,12 +65,14 @@ func (r *reader) fill(f io.ReaderAt, v view, place int64, n int) ([]byte, error)
 		r.buf = make([]byte, max(n, minRead))
 	}
 	b := r.buf[:n]
-	if _, err := f.ReadAt(b, place); errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: the file ends early", errDamaged)
-	} else if err != nil {
-		return nil, fmt.Errorf("read %s at %d: %w", v.segment.segPath(), place, err)
+	n, err := f.ReadAt(b, place)
+	switch {
+	case n == len(b):
+		return b, nil
+	case errors.Is(err, io.EOF):
+		return b[:n], fmt.Errorf("%w: the file ends early", errDamaged)
 	}
-	return b, nil
+	return nil, fmt.Errorf("read %s at %d: %w", v.segment.segPath(), place, err)
 }
 
 // seek returns the place of an offset's record: the index leads near it, the lengths of records the rest of the way.
@@ -77,7 +81,7 @@ func (r *reader) seek(f io.ReaderAt, v view, entries []entry, offset uint64) (in
 	at, place := v.segment.base+uint64(near.ordinal), int64(near.place)
 	for at < offset {
 		b, err := r.fill(f, v, place, indexEvery+atTime)
-		if err != nil {
+		if len(b) < atTime && err != nil {
 			return 0, err
 		}
 		for at < offset {
@@ -102,10 +106,7 @@ func (r *reader) seek(f io.ReaderAt, v view, entries []entry, offset uint64) (in
 func (r *reader) gather(l *Log, f io.ReaderAt, v view, place int64, offset uint64) (uint64, error) {
 	guess := func() int { return max(minRead, min(maxRead, (r.limit-len(r.events))*perEventRead)) }
 	for want := guess(); offset < v.end && r.hasRoom(); {
-		b, err := r.fill(f, v, place, want)
-		if err != nil {
-			return offset, err
-		}
+		b, fillErr := r.fill(f, v, place, want)
 		n, cutErr := r.cut(b, v, offset)
 		done, err := r.decode(l)
 		offset += uint64(done)
@@ -118,6 +119,8 @@ func (r *reader) gather(l *Log, f io.ReaderAt, v view, place int64, offset uint6
 		case n > 0:
 			want = guess()
 			continue
+		case fillErr != nil:
+			return offset, fillErr
 		}
 		if want, _, err = peek(b); err != nil || int64(want) > v.size-place {
 			return offset, fmt.Errorf("%w: cut off", errDamaged)
@@ -153,34 +156,46 @@ func (r *reader) decode(l *Log) (int, error) {
 	if r.events == nil {
 		r.events = make([]event.Event, 0, len(r.found))
 	}
-	var slab []byte
 	for i, rec := range r.found {
-		properties, err := rec.properties()
-		if err != nil {
+		if err := r.add(l, rec, small); err != nil {
 			return i, err
 		}
-		payload := rec.payload()
-		switch n := len(payload); {
-		case n > smallPayload:
-			payload = append(make([]byte, 0, n), payload...)
-		case n > 0:
-			if n > cap(slab)-len(slab) {
-				slab = make([]byte, 0, max(n, min(small, slabBytes)))
-			}
-			slab = append(slab, payload...)
-			payload = slab[len(slab)-n:][:n:n]
+		if n := rec.payloadLen(); n <= smallPayload {
 			small -= n
-		default:
-			payload = nil
 		}
-		r.bytes += len(payload)
-		r.events = append(r.events, event.Event{
-			Position: l.position(rec.offset()), Time: rec.time(), Topic: r.name(rec.topic()), Client: r.name(rec.client()),
-			Payload: payload, Properties: properties, Kind: event.Kind(rec[atKind]), Source: event.Source(rec[atSource]),
-			QoS: rec[atFlags] & flagQoS, Retain: rec[atFlags]&flagRetain != 0,
-		})
 	}
 	return len(r.found), nil
+}
+
+// add appends a record as an event; more is how many bytes of small payloads are to come, this one included.
+func (r *reader) add(l *Log, rec record, more int) error {
+	properties, err := rec.properties()
+	if err != nil {
+		return err
+	}
+	payload := r.own(rec.payload(), more)
+	r.bytes += len(payload)
+	r.events = append(r.events, event.Event{
+		Position: l.position(rec.offset()), Time: rec.time(), Topic: r.name(rec.topic()), Client: r.name(rec.client()),
+		Payload: payload, Properties: properties, Kind: event.Kind(rec[atKind]), Source: event.Source(rec[atSource]),
+		QoS: rec[atFlags] & flagQoS, Retain: rec[atFlags]&flagRetain != 0,
+	})
+	return nil
+}
+
+// own copies a payload; small ones share slabs.
+func (r *reader) own(payload []byte, more int) []byte {
+	n := len(payload)
+	switch {
+	case n == 0:
+		return nil
+	case n > smallPayload:
+		return append(make([]byte, 0, n), payload...)
+	case n > cap(r.slab)-len(r.slab):
+		r.slab = make([]byte, 0, max(n, min(more, slabBytes)))
+	}
+	r.slab = append(r.slab, payload...)
+	return r.slab[len(r.slab)-n:][:n:n]
 }
 
 // name returns b as a string, the same one as lately where possible.
@@ -200,18 +215,15 @@ func (r *reader) name(b []byte) string {
 
 // recordAt returns the record at a place.
 func (r *reader) recordAt(f io.ReaderAt, v view, place int64) (record, error) {
-	b, err := r.fill(f, v, place, 2*perEventRead)
-	if err != nil {
-		return nil, err
-	}
+	b, fillErr := r.fill(f, v, place, 2*perEventRead)
 	n, offset, err := peek(b)
-	if err == nil && n > len(b) {
-		b, err = r.fill(f, v, place, n)
-	}
-	if err != nil {
-		return nil, err
+	if err == nil && n > len(b) && fillErr == nil {
+		b, fillErr = r.fill(f, v, place, n)
 	}
 	rec, err := cutRecord(b, offset)
+	if errors.Is(err, errShort) && fillErr != nil {
+		return nil, fillErr
+	}
 	if errors.Is(err, errShort) {
 		return nil, fmt.Errorf("%w: cut off", errDamaged)
 	}

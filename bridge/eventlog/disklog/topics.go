@@ -102,9 +102,9 @@ type topicIndex struct {
 	buckets [topicsBuckets]bucket
 }
 
-// openTopicIndex reads the header of the topic index of a segment with that base and size. Its error wraps errDamaged:
-// such an index is built anew.
-func openTopicIndex(f io.ReaderAt, base uint64, size int64) (*topicIndex, error) {
+// openTopicIndex reads the header of the topic index, a file of that length, of a segment with that base and size. Its
+// error wraps errDamaged: such an index is built anew.
+func openTopicIndex(f io.ReaderAt, length int64, base uint64, size int64) (*topicIndex, error) {
 	var b [topicsHeader]byte
 	if _, err := f.ReadAt(b[:], 0); err != nil {
 		return nil, fmt.Errorf("%w: topic index: %w", errDamaged, err)
@@ -120,20 +120,20 @@ func openTopicIndex(f io.ReaderAt, base uint64, size int64) (*topicIndex, error)
 	x := &topicIndex{
 		file: f, size: size, count: binary.LittleEndian.Uint32(b[atCount:]), total: binary.LittleEndian.Uint32(b[atPlacesCount:]),
 	}
+	if length != topicsHeader+int64(x.count)*topicEntry+int64(x.total)*placeBytes {
+		return nil, fmt.Errorf("%w: topic index's length", errDamaged)
+	}
 	from := uint32(0)
 	for i := range x.buckets {
 		e := b[topicsFixed+i*bucketEntry:]
 		k := bucket{binary.LittleEndian.Uint32(e), binary.LittleEndian.Uint32(e[4:])}
-		if k.end < from || k.end > x.count || k.end-from > maxTopicsRead {
+		if k.end < from || k.end > x.count {
 			return nil, fmt.Errorf("%w: topic index's buckets", errDamaged)
 		}
 		x.buckets[i], from = k, k.end
 	}
 	return x, nil
 }
-
-// maxTopicsRead bounds a bucket: no more topics are ever in a segment, but for its last batch.
-const maxTopicsRead = 2 * maxLiveTopics
 
 // find returns the entries with a hash: one, or several whose topics share it.
 func (x *topicIndex) find(hash uint64) ([]topicRef, error) {

@@ -109,8 +109,8 @@ func (m *model) last(r *rapid.T) {
 }
 
 func (m *model) reopen(r *rapid.T) {
-	if m.engine.Reopen == nil {
-		r.Skip("the engine is not durable")
+	if m.engine.Reopen == nil || rapid.IntRange(0, 4).Draw(r, "one in five") > 0 {
+		r.Skip("not durable, or not now")
 	}
 	if err := m.log.Close(); err != nil {
 		r.Fatalf("close: %v", err)
