@@ -95,7 +95,7 @@ type Config struct {
 	MaxSessions int
 	// MaxSubscriptions bounds the filters of one client (1,000).
 	MaxSubscriptions int
-	// MaxQueue bounds the messages that wait for one subscriber beyond its window (1,024), MaxQueueBytes their payload
+	// MaxQueue bounds the messages that wait for one subscriber beyond its window (8,192), MaxQueueBytes their payload
 	// (4 MiB). What exceeds it is dropped and counted.
 	MaxQueue, MaxQueueBytes int
 	// MaxInflight bounds the messages sent to one subscriber and not yet acknowledged (256); an MQTT 5 client's Receive
@@ -126,7 +126,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxConnections, 100_000)
 	def(&c.MaxSessions, 200_000)
 	def(&c.MaxSubscriptions, 1_000)
-	def(&c.MaxQueue, 1_024)
+	def(&c.MaxQueue, 8_192)
 	def(&c.MaxQueueBytes, 4<<20)
 	def(&c.MaxInflight, 256)
 	def(&c.MaxRetained, 100_000)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"pulso/bridge/event"
 )
@@ -193,6 +195,39 @@ func TestTopicAlias(t *testing.T) {
 	c.wantAck(0x40, 2)
 	if got := payloads(r.sink.topic("a/b")); !slices.Equal(got, []string{"1", "2"}) {
 		t.Fatalf("log holds %v", got)
+	}
+	other := r.connect(options{version: 5, id: "other"}) // aliases belong to a connection
+	other.send(alias("", "3", 1))
+	if rest := other.wantEnd(); !bytes.Equal(rest, []byte{0xe0, 2, 0x82, 0}) {
+		t.Fatalf("an unknown alias got %x", rest)
+	}
+	if n := len(r.sink.kind(event.KindPublish, "other")); n != 0 {
+		t.Fatal("a message without a topic was logged")
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	r := newRig(t, func(c *Config) { c.Metrics = registry })
+	c := r.connect(options{id: "c"})
+	c.publish("a", "x", 1, 1)
+	c.wantAck(0x40, 1)
+	m := r.broker.metrics
+	if got := testutil.ToFloat64(m.received[1]); got != 1 {
+		t.Errorf("received: %v", got)
+	}
+	if got := testutil.ToFloat64(m.connects); got != 1 {
+		t.Errorf("connects: %v", got)
+	}
+	if got := testutil.ToFloat64(m.bytesIn); got < 20 {
+		t.Errorf("bytes: %v", got)
+	}
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+	if _, err := New(Config{Sink: r.sink, Metrics: registry}); err == nil {
+		t.Error("registered twice without an error")
 	}
 }
 

@@ -49,13 +49,20 @@ func newConn(nc net.Conn, l *link) *conn {
 // Read implements net.Conn for mochi.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.guard.Read(p)
+	if err != nil {
+		c.failed(err)
+	}
+	return n, err
+}
+
+// failed takes note of why reading ended, while the client can still be told.
+func (c *conn) failed(err error) {
 	if v := (*violation)(nil); errors.As(err, &v) {
 		c.link.violated(v)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.link.established.Load() {
 		c.link.end(causeTimeout)
 	}
-	return n, err
 }
 
 // rawReader reads the socket under the deadline that holds.

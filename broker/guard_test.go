@@ -245,6 +245,20 @@ func TestOversize(t *testing.T) {
 	}
 }
 
+// TestLastWordsAreHeard: a client that is still sending when it is closed gets the reason, not a reset.
+func TestLastWordsAreHeard(t *testing.T) {
+	r := newRig(t, nil)
+	for range 10 {
+		c := r.connect(options{version: 5, id: "c"})
+		go func() { _, _ = c.Write(append([]byte{0x30, 0xff, 0xff, 0x7f}, make([]byte, 500_000)...)) }()
+		first, body := c.read()
+		if first != 0xe0 || body[0] != 0x95 {
+			t.Fatalf("got %#x %x", first, body)
+		}
+		_ = c.Close()
+	}
+}
+
 func TestForbiddenTopics(t *testing.T) {
 	r := newRig(t, nil)
 	v5 := r.connect(options{version: 5, id: "v5"})

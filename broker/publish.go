@@ -33,6 +33,10 @@ func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (_ packets.Packet, 
 	err = packets.ErrRejectPacket
 	defer h.recovered("OnPublish", cl)
 	l := linkOf(cl)
+	if pk.TopicName == "" { // (MQTT 5, 3.3.2.3.4)
+		l.end(&cause{reason: reasonProtocol, text: "a topic alias that was never set", code: 0x82})
+		return pk, err
+	}
 	if pk.TopicName != l.lastTopic {
 		if bad := checkPublishTopic(pk.TopicName); bad != nil {
 			l.rejectTopic(bad, pk.TopicName, pk.FixedHeader.Qos, pk.PacketID)
