@@ -59,6 +59,8 @@ type guardHandler interface {
 	reserved(topic string, qos byte, id uint16) error
 	// disconnecting: a DISCONNECT with this reason code is about to be passed on.
 	disconnecting(code byte)
+	// emptyWill: the will of the CONNECT that is about to be passed on has no payload, though it is passed on with one.
+	emptyWill()
 	// consumed: a packet was read that is not passed on.
 	consumed()
 }
@@ -247,7 +249,18 @@ func (g *guard) control(kind byte, header int, body []byte) error {
 		if err != nil {
 			return err
 		}
+		mended, emptyWill, err := mendConnect(body, version)
+		if err != nil {
+			return err
+		}
+		if emptyWill {
+			g.handler.emptyWill()
+		}
 		g.version = version
+		if len(mended) != len(body) {
+			g.replace(header+len(body), mended)
+			return nil
+		}
 	case typePuback, typePubrec, typePubcomp:
 		id, code, err := parseAck(body, g.version)
 		if err != nil {
@@ -280,6 +293,15 @@ func (g *guard) control(kind byte, header int, body []byte) error {
 	}
 	g.pass = header + len(body)
 	return nil
+}
+
+// replace puts another body in place of the CONNECT of size bytes that comes next, and passes it on.
+func (g *guard) replace(size int, body []byte) {
+	p := appendVarint([]byte{typeConnect << 4}, len(body))
+	p = append(p, body...)
+	g.pass = len(p)
+	g.buf = append(p, g.buf[g.r+size:g.w]...)
+	g.r, g.w = 0, len(g.buf)
 }
 
 // fill makes sure that n bytes are buffered, or returns the source's error. The buffer grows as bytes arrive, not as

@@ -33,6 +33,8 @@ func (r *recorder) disconnecting(code byte) {
 }
 func (*recorder) consumed() {}
 
+func (*recorder) emptyWill() {}
+
 func TestGuardPassesWholePackets(t *testing.T) {
 	big := appendPublish(nil, 5, &publish{event: &event.Event{Topic: "b", Payload: bytes.Repeat([]byte("x"), 100_000)}})
 	dollar := appendPublish(nil, 5, &publish{event: &event.Event{Topic: "$SYS/x", Payload: []byte("lie")}, qos: 1, id: 3})
@@ -77,6 +79,8 @@ func TestGuardViolations(t *testing.T) {
 		"PUBLISH without a topic":     {append(bytes.Clone(connect), 0x30, 1, 0), reasonMalformed},
 		"PUBLISH with a long topic":   {append(bytes.Clone(connect), 0x30, 3, 0, 9, 'a'), reasonMalformed},
 		"PUBLISH without a packet id": {append(bytes.Clone(connect), 0x32, 3, 0, 1, 'a'), reasonMalformed},
+		"CONNECT with too much":       {packet(0x10, append(bytes.Clone(connect[2:]), 0)), reasonMalformed},
+		"CONNECT with too little":     {packet(0x10, connect[2:len(connect)-1]), reasonMalformed},
 		"second CONNECT":              {append(bytes.Clone(connect), connect...), reasonProtocol},
 		"CONNACK":                     {append(bytes.Clone(connect), 0x20, 2, 0, 0), reasonProtocol},
 		"AUTH":                        {append(bytes.Clone(connect), 0xf0, 0), reasonProtocol},

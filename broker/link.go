@@ -35,6 +35,7 @@ type link struct {
 
 	will       *event.Event // nil: none
 	willDelay  time.Duration
+	willEmpty  bool     // its payload is empty
 	disconnect byte     // reason code of the DISCONNECT that came, if one came
 	refusal    *Refusal // why the CONNECT was not accepted
 	refuseCode byte     // reason code (MQTT 5) for the CONNACK

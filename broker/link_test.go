@@ -72,6 +72,29 @@ func TestWill(t *testing.T) {
 	}
 }
 
+func TestEmptyWillAndPassword(t *testing.T) {
+	for _, version := range []byte{4, 5} {
+		r := newRig(t, func(c *Config) {
+			c.Authenticate = func(user string, password []byte, _ string) bool { return user == "u" && len(password) == 0 }
+		})
+		p := connectPacket(options{version: version, id: "d", will: "state", user: "u"})
+		p = bytes.Replace(p, appendString(nil, "gone"), []byte{0, 0}, 1)
+		p[1] -= 4
+		c := r.dial()
+		c.version = version
+		c.send(append(p, 0xc0, 0)) // with what comes next in the same segment
+		if body := c.want(0x20); body[1] != 0 {
+			t.Fatalf("MQTT %d: CONNACK %#x", version, body[1])
+		}
+		c.want(0xd0)
+		_ = c.Close()
+		r.ended("d")
+		if wills := r.sink.kind(event.KindWill, "d"); len(wills) != 1 || len(wills[0].Payload) != 0 || wills[0].Topic != "state" {
+			t.Fatalf("MQTT %d: wills %+v", version, wills)
+		}
+	}
+}
+
 func TestWillDelay(t *testing.T) {
 	r := newRig(t, nil)
 	delayed := options{

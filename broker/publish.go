@@ -160,6 +160,9 @@ func (l *link) acknowledged(kind byte, id uint16, code byte) {
 // disconnecting implements guardHandler.
 func (l *link) disconnecting(code byte) { l.disconnect = code }
 
+// emptyWill implements guardHandler.
+func (l *link) emptyWill() { l.willEmpty = true }
+
 // consumed implements guardHandler.
 func (l *link) consumed() { l.conn.refresh() }
 

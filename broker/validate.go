@@ -36,6 +36,96 @@ func checkConnect(body []byte) (version byte, err error) {
 	return 0, v
 }
 
+// connectLayout walks the fields of a CONNECT (MQTT 5, 3.1.3) whose beginning checkConnect has judged, and returns where
+// the will's payload and the password begin, 0 where there is none.
+func connectLayout(body []byte, version byte) (will, password int, err error) {
+	w := walker{rest: body}
+	w.field() // protocol name
+	w.skip(1) // level
+	flags := byte(0)
+	if len(w.rest) > 0 {
+		flags = w.rest[0]
+	}
+	w.skip(3) // flags, keep-alive
+	properties := func() {
+		if version == 5 {
+			w.properties()
+		}
+	}
+	properties()
+	w.field() // client id
+	if flags&0x04 != 0 {
+		properties()
+		w.field() // topic
+		will = len(body) - len(w.rest)
+		w.field()
+	}
+	if flags&0x80 != 0 {
+		w.field() // user
+	}
+	if flags&0x40 != 0 {
+		password = len(body) - len(w.rest)
+		w.field()
+	}
+	if w.short || len(w.rest) > 0 {
+		return 0, 0, malformed("CONNECT whose fields do not fill it")
+	}
+	return will, password, nil
+}
+
+// A walker walks over the fields of a packet and notices when they exceed it.
+type walker struct {
+	rest  []byte
+	short bool
+}
+
+func (w *walker) skip(n int) {
+	if n > len(w.rest) {
+		w.rest, w.short = nil, true
+		return
+	}
+	w.rest = w.rest[n:]
+}
+
+// field skips text or binary data.
+func (w *walker) field() {
+	if len(w.rest) < 2 {
+		w.rest, w.short = nil, true
+		return
+	}
+	w.skip(2 + int(binary.BigEndian.Uint16(w.rest)))
+}
+
+func (w *walker) properties() {
+	size, n := varint(w.rest)
+	if n == 0 {
+		w.short = true
+	}
+	w.skip(n + size)
+}
+
+// mendConnect returns the body of a CONNECT as mochi takes it: mochi refuses a will without a payload and a password
+// without a character, both of which are allowed (MQTT 5, 3.1.3.4 and 3.1.3.6). The first gets a byte, which emptyWill
+// says, the second is left out. Other bodies are returned as they are.
+func mendConnect(body []byte, version byte) (mended []byte, emptyWill bool, err error) {
+	will, password, err := connectLayout(body, version)
+	if err != nil {
+		return nil, false, err
+	}
+	if password > 0 && binary.BigEndian.Uint16(body[password:]) == 0 {
+		body = bytes.Clone(body[:password])
+		body[flagsOffset(body)] &^= 0x40
+	}
+	if will > 0 && binary.BigEndian.Uint16(body[will:]) == 0 {
+		body = bytes.Join([][]byte{body[:will], {0, 1, 0}, body[will+2:]}, nil)
+		emptyWill = true
+	}
+	return body, emptyWill, nil
+}
+
+// flagsOffset is where the connect flags stand: after protocol name and level.
+func flagsOffset(body []byte) int { return 2 + int(binary.BigEndian.Uint16(body)) + 1 }
+
 // parseAck takes apart a PUBACK, PUBREC, PUBREL or PUBCOMP.
 func parseAck(body []byte, version byte) (id uint16, code byte, err error) {
 	if len(body) < 2 || version < 5 && len(body) > 2 {

@@ -30,6 +30,9 @@ func (l *link) setWill(c *packets.ConnectParams, sessionExpiry uint32) {
 		Kind: event.KindWill, Source: event.SourceMQTT, Topic: strings.Clone(c.WillTopic), Client: l.id,
 		Payload: bytes.Clone(c.WillPayload), QoS: c.WillQos, Retain: c.WillRetain,
 	}
+	if l.willEmpty {
+		l.will.Payload = nil
+	}
 	if l.version == 5 {
 		l.will.Properties = propertiesOf(&c.WillProperties)
 		l.willDelay = time.Duration(min(c.WillProperties.WillDelayInterval, sessionExpiry)) * time.Second
