@@ -38,9 +38,31 @@ func (d *Decoder) announce(out *Result) {
 	if out.Device == "" || len(units) == 0 {
 		return
 	}
-	if _, known := d.announced[out.Device]; !known && len(d.announced) >= d.maxAnnounced {
-		d.metrics.refused.Inc()
-		return
+	if a := d.announcement(out.Device); a != nil {
+		a.units = units
 	}
-	d.announced[out.Device] = &announcement{units: units}
+}
+
+// announcement returns what is remembered of a device; nil if there is no room for it.
+func (d *Decoder) announcement(device string) *announcement {
+	a := d.announced[device]
+	if a == nil {
+		if len(d.announced) >= d.maxAnnounced {
+			d.metrics.refused.Inc()
+			return nil
+		}
+		a = &announcement{units: make(map[string]string)}
+		d.announced[strings.Clone(device)] = a
+	}
+	return a
+}
+
+// Learn says what unit a device's readings of a name have, as if the device had announced it. It serves a hub that starts
+// with series from before, whose announcement it will not hear again.
+func (d *Decoder) Learn(device, name, unit string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if a := d.announcement(device); a != nil && len(a.units) < maxUnits {
+		a.units[name] = unit
+	}
 }

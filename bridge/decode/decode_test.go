@@ -161,6 +161,7 @@ func TestDeviceOfTopic(t *testing.T) {
 		{"chat/general", "c1", "", ""},
 		{"$SYS/broker/uptime", "c1", "", ""},
 		{"devices/d1/cmd", "c1", "d1", ""},
+		{"devices/d1/cmd/light", "c1", "d1", ""},
 	}
 	d := newDecoder(t)
 	var out decode.Result
@@ -248,6 +249,23 @@ func TestAnnouncementGivesUnits(t *testing.T) {
 	}
 }
 
+func TestLearnedUnits(t *testing.T) {
+	d, err := decode.New(decode.Config{MaxAnnounced: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Learn("d1", "a", "°C")
+	d.Learn("d1", "b", "%")
+	d.Learn("d2", "a", "°C")
+	var out decode.Result
+	for device, want := range map[string]string{"d1": "a=1 °C b=2 %;", "d2": "a=1 b=2;"} {
+		d.Decode(decode.Input{Topic: "devices/" + device + "/telemetry", Payload: []byte(`{"a":1,"b":2}`), Time: noon.UnixNano()}, &out)
+		if show(&out) != want {
+			t.Errorf("%s: %s, want %s", device, show(&out), want)
+		}
+	}
+}
+
 // TestTelemetryAllocatesNothing guards the hot path.
 func TestTelemetryAllocatesNothing(t *testing.T) {
 	d := newDecoder(t)
@@ -292,12 +310,12 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add("/home//x/status", "mosq-1", []byte(`{"online":true}`))
 	f.Add("a/b/7/info", "", []byte(`{"units":{"a":"b"},"kind":1}`))
-	d := newDecoder(f)
-	var out decode.Result
 	f.Fuzz(func(t *testing.T, topic, client string, payload []byte) {
 		if event.CheckTopic(topic) != nil {
 			return
 		}
+		d := newDecoder(t) // a new one each time, so that an input does the same each time
+		var out decode.Result
 		d.Decode(decode.Input{Topic: topic, Client: client, Payload: payload, Retain: true, Time: noon.UnixNano()}, &out)
 		valid := json.Valid(payload) && utf8.Valid(payload)
 		if out.JSON && !valid {

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"slices"
 	"strings"
 
 	"pulso/bridge/event"
@@ -74,12 +75,10 @@ func newTopicInfo(name string) *topicInfo {
 	}
 	last := strings.ToLower(levels[len(levels)-1])
 	t.status = statusLevels[last]
-	_, t.command = commandWords[last]
-	if _, command := commandRoots[strings.ToLower(levels[0])]; command {
-		t.command = true
-	}
 	_, t.announces = announceWords[last]
 	first, end := findDevice(levels)
+	t.command = has(commandRoots, levels[0]) || has(replyWords, last) ||
+		slices.ContainsFunc(levels[end:], func(level string) bool { return has(commandWords, level) })
 	switch {
 	case strings.HasPrefix(name, "$"), strings.EqualFold(levels[0], "chat"):
 		t.status, t.command, t.announces = notStatus, false, false

@@ -35,8 +35,10 @@ var (
 	// pluralWords number their devices: the level before them stays in the id.
 	pluralWords = words("loadpoints vehicles cars rx tx inverters meters circuits batteries zones units slots")
 
-	// commandWords as the last level, and commandRoots as the first, address a device.
-	commandWords = words("set get cmd cmnd command commands rejected accepted request")
+	// commandWords behind the device, and commandRoots as the first level, address a device; replyWords as the last
+	// level only repeat what was asked of it.
+	commandWords = words("set get cmd cmnd command commands")
+	replyWords   = words("rejected accepted request")
 	commandRoots = words("cmnd")
 
 	announceWords = words("info")

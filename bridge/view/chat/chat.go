@@ -42,7 +42,7 @@ const (
 type Config struct {
 	// MaxChannels bounds the channels; 0: 1,000. Beyond it, the one that nothing happened in for longest goes.
 	MaxChannels int
-	// MaxClients bounds the MQTT clients whose presence is known; 0: 100,000. Further ones are not shown as present.
+	// MaxClients bounds the MQTT clients whose presence is known; 0: 10,000. Further ones are not shown as present.
 	MaxClients int
 	// Now is the clock by which old events are told from new; nil: time.Now.
 	Now func() time.Time
@@ -71,7 +71,10 @@ type channel struct {
 	speakers map[string]struct{}
 	// created and present are the versions in which it came and in which its members last changed.
 	created, present uint64
-	element          *list.Element
+	// members are those as of listed.
+	members []member
+	listed  uint64
+	element *list.Element
 }
 
 // A View is the channels. See the package comment.
@@ -94,7 +97,7 @@ func New(c Config) (*View, error) {
 		c.MaxChannels = 1000
 	}
 	if c.MaxClients == 0 {
-		c.MaxClients = 100_000
+		c.MaxClients = 10_000
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -190,8 +190,16 @@ func (m member) compare(other member) int {
 	return cmp.Compare(m.name, other.name)
 }
 
-// members lists who is present in a channel: screens first, each kind by name, at most MaxMembers.
+// members lists who is present in a channel: screens first, each kind by name, at most MaxMembers. It is worked out when
+// somebody asks, once a change.
 func (v *View) members(c *channel) []member {
+	if c.listed != c.present {
+		c.members, c.listed = v.list(c), c.present
+	}
+	return c.members
+}
+
+func (v *View) list(c *channel) []member {
 	var all []member
 	for _, s := range v.screens {
 		if event.MatchAny(s.filters, c.topic) {
@@ -204,5 +212,5 @@ func (v *View) members(c *channel) []member {
 		}
 	}
 	slices.SortFunc(all, member.compare)
-	return all[:min(len(all), MaxMembers)]
+	return slices.Clip(all[:min(len(all), MaxMembers)])
 }

@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -134,17 +135,30 @@ func (v *View) learn(d *device, e *event.Decoded, next uint64) {
 			d.values[at].Time, d.values[at].Value = e.Time, m.Value
 			continue
 		}
-		if len(d.values) >= v.config.MaxMetrics {
-			v.refused.Metrics++
-			continue
-		}
-		at = len(d.values)
-		d.addValue(Value{Series: m.Series, Time: e.Time, Value: m.Value})
-		v.announce(d, next)
+		at = v.newValue(d, Value{Series: m.Series, Time: e.Time, Value: m.Value}, next)
 	}
 	for _, t := range e.Texts {
 		v.text(d, t, next)
 	}
+}
+
+// newValue adds a value, or puts it in the place of the one that differs from it only by its unit: the device has said
+// its unit meanwhile. It returns where it is; -1 if there is no room.
+func (v *View) newValue(d *device, value Value, next uint64) (at int) {
+	if len(d.values) >= v.config.MaxMetrics {
+		v.refused.Metrics++
+		return -1
+	}
+	s := value.Series
+	at = slices.IndexFunc(d.values, func(old Value) bool { return old.Series.Name == s.Name && old.Series.Topic == s.Topic })
+	if at >= 0 {
+		d.replaceValue(at, value)
+	} else {
+		at = len(d.values)
+		d.addValue(value)
+	}
+	v.announce(d, next)
+	return at
 }
 
 func (v *View) text(d *device, t event.Text, next uint64) {

@@ -120,6 +120,14 @@ func (d *device) addValue(v Value) {
 	}
 }
 
+func (d *device) replaceValue(at int, v Value) {
+	if d.index != nil {
+		delete(d.index, d.values[at].Series)
+		d.index[v.Series] = at
+	}
+	d.values[at] = v
+}
+
 // changes is the list of devices by the version of their newest change.
 type changes struct {
 	oldest, newest *device

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -332,6 +334,64 @@ func TestRows(t *testing.T) {
 	if !strings.HasPrefix(string(got), `"status":[[1,"online"`) {
 		t.Errorf("got %s", got)
 	}
+}
+
+// TestUnitComesLater has a device announce its unit after its first reading: that is the same metric still.
+func TestUnitComesLater(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	for _, many := range []int{3, 20} {
+		id := fmt.Sprint(many)
+		for _, unit := range []string{"", "V"} {
+			e := event.Decoded{Device: id}
+			e.Topic = "t/" + id
+			for i := range many {
+				s := w.series.intern(id, fmt.Sprint(i), unit, e.Topic)
+				e.Metrics = append(e.Metrics, event.Metric{Series: s, Value: float64(i)})
+			}
+			w.apply(e)
+			w.apply(e)
+		}
+		d, _ := w.v.Device(id)
+		if len(d.Values) != many {
+			t.Fatalf("%d values, not %d", len(d.Values), many)
+		}
+		for i, value := range d.Values {
+			if value.Series.Unit != "V" || value.Series.Name != fmt.Sprint(i) || value.Value != float64(i) {
+				t.Errorf("%d: %+v %v", i, value.Series, value.Value)
+			}
+		}
+	}
+}
+
+// TestReadersWhileApplying is for the race detector.
+func TestReadersWhileApplying(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	batch := fleet(w.series, 0, 50)
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			version := uint64(0)
+			for range 200 {
+				_, version = w.v.AppendSince(nil, []string{"#"}, version)
+				for value := range w.v.Values([]string{"#"}, nil) {
+					if value.Series == nil {
+						t.Error("no series")
+					}
+				}
+				w.v.Device("device-00001")
+				w.v.Topics([]string{"#"}, nil, 10)
+				w.v.Counts()
+				if err := w.v.Save(io.Discard); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 200 {
+		w.v.Apply(batch)
+		w.v.Tick(start.Add(time.Duration(i) * time.Second))
+	}
+	readers.Wait()
 }
 
 func TestBounds(t *testing.T) {
