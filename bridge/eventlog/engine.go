@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"math"
 	"math/rand/v2"
 	"sync"
 )
@@ -16,7 +17,9 @@ const (
 
 // NewEpoch returns a random epoch. It is not zero and has 32 bits, which keeps the text of positions short and still
 // tells apart the lives of any logs that meet.
-func NewEpoch() uint64 { return 1 + uint64(rand.Uint32N(1<<32-1)) }
+func NewEpoch() uint64 {
+	return 1 + uint64(rand.Uint32N(math.MaxUint32)) //nolint:gosec // it need not be secret, only seldom the same
+}
 
 // A Signal lets an engine wake its waiters. The zero Signal is ready; any number of goroutines may use it.
 type Signal struct {

@@ -97,9 +97,10 @@ func (l *Log) store(batch []event.Event, durable bool) error {
 		l.buf = nil
 	}
 	if !durable {
-		l.dirty.Store(true)
+		l.dirty = true
 		return nil
 	}
+	l.dirty = false
 	return l.syncFile(l.end.file)
 }
 
@@ -114,6 +115,11 @@ func (l *Log) undo() {
 func (l *Log) syncFile(f file) error {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
+	return l.syncNow(f)
+}
+
+// syncNow is syncFile with syncMu held.
+func (l *Log) syncNow(f file) error {
 	l.mu.RLock()
 	failed := l.failed
 	l.mu.RUnlock()
@@ -155,7 +161,7 @@ func (l *Log) publish(batch []event.Event, total int64) {
 
 // roll ends the active segment, if there is one, and begins another at an offset.
 func (l *Log) roll(base uint64) error {
-	if l.active != nil && l.cfg.Sync == SyncFsync && l.dirty.Swap(false) {
+	if l.dirty && l.cfg.Sync == SyncFsync {
 		if err := l.syncFile(l.end.file); err != nil {
 			return err
 		}
@@ -176,7 +182,7 @@ func (l *Log) roll(base uint64) error {
 	}
 	s.live.Store(newLiveIndex())
 	ended, handle := l.active, l.end
-	l.active, l.end = s, l.handles.put(s, f)
+	l.active, l.end, l.dirty = s, l.handles.put(s, f), false
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
 	l.next = base

@@ -2,6 +2,7 @@ package disklog
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -124,7 +125,7 @@ func checkCrashEvents(t *testing.T, l *Log, at, end event.Position) {
 		}
 		for i := range events {
 			want := crashEvent(at.Offset)
-			if events[i].Position != at || events[i].Topic != want.Topic || string(events[i].Payload) != string(want.Payload) {
+			if events[i].Position != at || events[i].Topic != want.Topic || !bytes.Equal(events[i].Payload, want.Payload) {
 				t.Fatalf("at %s: %+v", at, events[i])
 			}
 			at = events[i].Next()
@@ -192,7 +193,7 @@ func reopened(t *testing.T, dir string, events []event.Event) (held int, r Recov
 		t.Fatalf("%d events instead of %d", len(got), len(events))
 	}
 	for i := range got {
-		if got[i].Position.Offset != uint64(i) || string(got[i].Payload) != string(events[i].Payload) {
+		if got[i].Position.Offset != uint64(i) || !bytes.Equal(got[i].Payload, events[i].Payload) {
 			t.Fatalf("event %d: %+v", i, got[i])
 		}
 	}
@@ -232,7 +233,7 @@ func wholeBefore(places []int, at int) int {
 }
 
 func TestTornAtEachOffset(t *testing.T) {
-	const n = 6
+	const n = 4
 	dir, segment, events := writeLog(t, n)
 	data, identity := readFile(t, segment), readFile(t, filepath.Join(dir, identityName))
 	at := places(t, data)
@@ -250,7 +251,7 @@ func TestTornAtEachOffset(t *testing.T) {
 }
 
 func TestFlippedAtEachOffset(t *testing.T) {
-	const n = 6
+	const n = 4
 	dir, segment, events := writeLog(t, n)
 	data, identity := readFile(t, segment), readFile(t, filepath.Join(dir, identityName))
 	at := places(t, data)

@@ -28,6 +28,7 @@ type faulty struct {
 
 type faultyFile struct {
 	*diskFile
+
 	disk *faulty
 }
 
@@ -291,4 +292,44 @@ func TestMetrics(t *testing.T) {
 	if n, err := testutil.GatherAndCount(registry); err != nil || n != 0 {
 		t.Errorf("%d metrics after Close, %v", n, err)
 	}
+}
+
+// TestTrimBesideAppend rolls from both sides: batches that fill segments, and retention of events that are too old.
+func TestTrimBesideAppend(t *testing.T) {
+	l := mustOpen(t, Config{
+		Sync: SyncOS, SegmentBytes: 4 << 10, RetainAge: time.Millisecond, RetainBytes: 16 << 10, SyncInterval: time.Millisecond,
+	})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := l.Trim(); err != nil {
+					t.Errorf("trim: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 300 {
+		batch := make([]event.Event, 40)
+		for k := range batch {
+			batch[k] = crashEvent(uint64(i*len(batch) + k))
+			batch[k].Time -= int64(time.Second)
+		}
+		if err := l.Append(batch, i%3 == 0); err != nil {
+			t.Fatalf("append: %v", err)
+		}
+	}
+	eventually(t, "dropping everything", func() bool {
+		first, next := l.Bounds()
+		return first == next && next.Offset == 300*40
+	})
 }

@@ -54,7 +54,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		file := bytes.NewReader(append(make([]byte, segmentHeader), data...))
 		r := newReader()
-		end, size, why, err := scan(file, 0, func(rec record, place int64) error {
+		end, size, why, err := scan(file, 0, func(rec record, _ int64) error {
 			if e := r.add(l, rec, rec.payloadLen()); e != nil && !errors.Is(e, errDamaged) {
 				t.Fatal(e)
 			}

@@ -6,8 +6,8 @@
 //
 // # Life cycle
 //
-// [Open] takes the folder for this process, repairs what a crash has left and starts one goroutine, which syncs, seals
-// segments and applies retention. [Log.Close] ends it. One goroutine appends; any number read, wait and trim at once.
+// [Open] takes the folder for this process, repairs what a crash has left and starts two goroutines: one seals segments
+// that have ended, the other syncs and applies retention. [Log.Close] waits for both. One goroutine appends; any number read, wait and trim at once.
 //
 // # What a crash costs
 //
@@ -33,8 +33,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
 
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
@@ -73,9 +73,10 @@ type Log struct {
 	active   *segment
 	end      *handle // the active segment's, acquired
 
+	dirty bool // the active segment has bytes that nobody has begun to sync
+
 	// syncMu lets one sync run at a time, so that none succeeds while another is failing.
 	syncMu sync.Mutex
-	dirty  atomic.Bool // the active segment has bytes that may not be on the disk
 
 	// mu guards what readers look at. The slice's elements never change.
 	mu       sync.RWMutex
@@ -89,7 +90,8 @@ type Log struct {
 	maintainMu sync.Mutex
 	sealing    chan sealJob
 	stop       chan struct{}
-	wg         sync.WaitGroup
+	ticks      sync.WaitGroup // the goroutine of tick
+	seals      sync.WaitGroup // the goroutine of sealAll
 }
 
 var _ eventlog.Log = (*Log)(nil)
@@ -133,10 +135,8 @@ func (l *Log) position(offset uint64) event.Position {
 
 // check returns ErrEpoch unless p is a place that this log has reached; mu is held.
 func (l *Log) check(p event.Position) error {
-	epochs := l.identity.Epochs
 	end := l.next
-	for i := len(epochs) - 1; i >= 0; i-- {
-		e := epochs[i]
+	for _, e := range slices.Backward(l.identity.Epochs) {
 		if e.Epoch != p.Epoch {
 			end = e.First
 			continue
@@ -163,18 +163,14 @@ func (l *Log) fail(err error) error {
 
 // Close implements [eventlog.Log].
 func (l *Log) Close() error {
-	l.appendMu.Lock()
-	defer l.appendMu.Unlock()
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	if !l.markClosed() {
 		return eventlog.ErrClosed
 	}
-	l.closed = true
-	l.mu.Unlock()
 	l.signal.Wake()
 	close(l.stop)
-	l.wg.Wait()
+	l.ticks.Wait()
+	close(l.sealing)
+	l.seals.Wait()
 
 	err := l.syncFile(l.end.file)
 	l.identity.Clean = err == nil
@@ -188,6 +184,17 @@ func (l *Log) Close() error {
 		return fmt.Errorf("close log in %s: %w", l.cfg.Dir, err)
 	}
 	return nil
+}
+
+// markClosed reports false if the log was closed already. After it nobody appends or rolls.
+func (l *Log) markClosed() bool {
+	l.appendMu.Lock()
+	defer l.appendMu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	open := !l.closed
+	l.closed = true
+	return open
 }
 
 // free gives back what Open took.

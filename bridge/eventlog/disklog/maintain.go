@@ -20,48 +20,58 @@ type sealJob struct {
 	handle  *handle
 }
 
-// maintain runs until Close: it seals segments that have ended, syncs what is not durable and applies retention.
-func (l *Log) maintain() {
+// sealAll seals segments as they end, until there will be no more. It never waits for the appender, which waits for it.
+func (l *Log) sealAll() {
+	for j := range l.sealing {
+		l.seal(j)
+		l.warn("retention", l.drop())
+	}
+}
+
+// tick syncs what is not durable and applies retention, until Close.
+func (l *Log) tick() {
 	syncs := time.NewTicker(l.cfg.SyncInterval)
 	defer syncs.Stop()
 	trims := time.NewTicker(trimEvery)
 	defer trims.Stop()
 	for {
 		select {
-		case j := <-l.sealing:
-			l.seal(j)
-			l.trim()
 		case <-syncs.C:
 			l.syncActive()
 		case <-trims.C:
-			l.trim()
-		case <-l.stop:
-			for {
-				select {
-				case j := <-l.sealing:
-					l.seal(j)
-				default:
-					return
-				}
+			if err := l.Trim(); !errors.Is(err, eventlog.ErrClosed) {
+				l.warn("retention", err)
 			}
+		case <-l.stop:
+			return
 		}
 	}
 }
 
-// syncActive brings to the disk what was not durable.
+func (l *Log) warn(what string, err error) {
+	if err != nil {
+		l.log.Warn(what, "folder", l.cfg.Dir, "error", err)
+	}
+}
+
+// syncActive brings to the disk what was not durable. Appending goes on meanwhile, but no durable commit overtakes it.
 func (l *Log) syncActive() {
-	if !l.dirty.Swap(false) {
+	l.appendMu.Lock()
+	if l.Err() != nil || !l.dirty {
+		l.appendMu.Unlock()
 		return
 	}
-	l.mu.RLock()
-	s := l.segments[len(l.segments)-1]
-	l.mu.RUnlock()
-	h, _, err := l.handles.acquire(s)
+	l.dirty = false
+	h, _, err := l.handles.acquire(l.active)
 	if err != nil {
+		l.appendMu.Unlock()
 		return // closed
 	}
 	defer l.handles.release(h)
-	_ = l.syncFile(h.file) // a failure has been noted for all appends
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	l.appendMu.Unlock()
+	_ = l.syncNow(h.file) // a failure has been noted for all appends
 }
 
 // seal makes an ended segment durable and moves its indexes from memory to the disk.
@@ -103,12 +113,12 @@ func (l *Log) Trim() error {
 	if closed {
 		return eventlog.ErrClosed
 	}
-	return l.trim()
+	return errors.Join(l.rollAged(), l.drop())
 }
 
-// trim drops the oldest segments as retention asks for, but never the active one. Readers of a dropped segment finish.
-func (l *Log) trim() error {
-	err := l.rollAged()
+// drop removes the oldest segments as retention asks for, but never the active one. Readers of a segment finish.
+func (l *Log) drop() error {
+	var err error
 	l.maintainMu.Lock()
 	defer l.maintainMu.Unlock()
 	for s := l.expire(); s != nil; s = l.expire() {
@@ -148,9 +158,7 @@ func (l *Log) aged(s *segment) bool {
 
 // rollAged ends the active segment if all its events are too old, so that a log that gets no more events forgets too.
 func (l *Log) rollAged() error {
-	if !l.appendMu.TryLock() {
-		return nil // it is being appended to, or closed
-	}
+	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
 	if l.Err() != nil || l.active.size == segmentHeader || !l.aged(l.active) {
 		return nil

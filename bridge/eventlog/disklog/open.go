@@ -78,7 +78,8 @@ func (l *Log) start() error {
 	if err := l.metrics.register(l.cfg.Metrics); err != nil {
 		return err
 	}
-	l.wg.Go(l.maintain)
+	l.seals.Go(l.sealAll)
+	l.ticks.Go(l.tick)
 	return nil
 }
 

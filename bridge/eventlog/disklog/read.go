@@ -44,7 +44,7 @@ func (l *Log) trimmed(from, first uint64) error {
 
 // Read implements [eventlog.Log].
 func (l *Log) Read(from event.Position, limit int) ([]event.Event, error) {
-	if err := l.checkOpen(from); err != nil {
+	if _, err := l.checkOpen(from); err != nil {
 		return nil, err
 	}
 	r := l.reader(limit)
@@ -67,14 +67,14 @@ func (l *Log) Read(from event.Position, limit int) ([]event.Event, error) {
 	return r.take(), nil
 }
 
-// checkOpen is check for readers.
-func (l *Log) checkOpen(p event.Position) error {
+// checkOpen is check for readers. It returns the offset after the newest event.
+func (l *Log) checkOpen(p event.Position) (next uint64, err error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.closed {
-		return eventlog.ErrClosed
+		return 0, eventlog.ErrClosed
 	}
-	return l.check(p)
+	return l.next, l.check(p)
 }
 
 // readSegment gathers the events of a segment from an offset on and returns the offset after them.
@@ -121,19 +121,14 @@ func (l *Log) noteDamage(s *segment, offset uint64, err error) {
 func (l *Log) Wait(ctx context.Context, from event.Position) error {
 	for {
 		changed := l.signal.C()
-		if err := l.checkOpen(from); err != nil {
+		next, err := l.checkOpen(from)
+		if err != nil || from.Offset < next {
 			return err
-		}
-		l.mu.RLock()
-		next := l.next
-		l.mu.RUnlock()
-		if from.Offset < next {
-			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the contract promises the context's own
+			return ctx.Err()
 		}
 	}
 }

@@ -135,7 +135,7 @@ func readThrough(t *testing.T, l *Log) (events, gaps int) {
 			t.Fatalf("read at %s: %d events, %v", at, len(got), err)
 		}
 		for i := range got {
-			if got[i].Position != at || string(got[i].Payload) != string(crashEvent(at.Offset).Payload) {
+			if got[i].Position != at || !bytes.Equal(got[i].Payload, crashEvent(at.Offset).Payload) {
 				t.Fatalf("at %s: %+v", at, got[i])
 			}
 			at = got[i].Next()
@@ -204,7 +204,7 @@ func TestDamageWithinTheLogIsPassedOver(t *testing.T) {
 		"the first record":   {func(t *testing.T, s string) { flip(t, s, segmentHeader+40) }, 1500},
 		"the end cut off":    {func(t *testing.T, s string) { writeFile(t, s, readFile(t, s)[:20_000]) }, 1500},
 		"nothing left":       {func(t *testing.T, s string) { writeFile(t, s, nil) }, 1300},
-		"the file is gone":   {func(t *testing.T, s string) { _ = os.Remove(s) }, 1300},
+		"the file is gone":   {func(_ *testing.T, s string) { _ = os.Remove(s) }, 1300},
 		"a length, no index": {func(t *testing.T, s string) { flipLength(t, s) }, 1300},
 	} {
 		t.Run(name, func(t *testing.T) {

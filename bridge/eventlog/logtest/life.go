@@ -156,9 +156,9 @@ func testRetention(t *testing.T, e Engine) {
 
 // testReaders follows the log with several readers while it grows and retention drops its start.
 func testReaders(t *testing.T, e Engine) {
-	for name, make := range map[string]func(*testing.T) eventlog.Log{"large": e.New, "small": e.Small} {
+	for name, create := range map[string]func(*testing.T) eventlog.Log{"large": e.New, "small": e.Small} {
 		t.Run(name, func(t *testing.T) {
-			l := open(t, make)
+			l := open(t, create)
 			const batches, size, readers = 200, 37, 4
 			from := first(l)
 			end := from.Offset + batches*size

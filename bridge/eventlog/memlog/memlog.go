@@ -229,7 +229,7 @@ func (l *Log) Wait(ctx context.Context, from event.Position) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the contract promises the context's own
+			return ctx.Err()
 		}
 	}
 }
