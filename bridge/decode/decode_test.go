@@ -46,6 +46,11 @@ func show(r *decode.Result) string {
 func TestPayloads(t *testing.T) {
 	tests := []struct{ payload, want, format string }{
 		{`21.5`, "v=21.5;", "number"},
+		{
+			`{"rms_mm_s":1,"heading_deg":2,"x_deg":3,"TempUnit":"C","in":{"Temperature":4,"Other":5}}`,
+			"v.rms_mm_s=1 mm/s v.heading_deg=2 ° v.x_deg=3 v.in.Temperature=4 °C v.in.Other=5;", "json",
+		},
+		{`{"t":{"value":1,"unit":"C"},"h":{"value":2,"unit":"%"}}`, "v.t.value=1 °C v.h.value=2 %;", "json"},
 		{` -3 `, "v=-3;", "number"},
 		{`1e3`, "v=1000;", "number"},
 		{`21.5 °C`, "v=21.5 °C;", "number"},
@@ -72,8 +77,8 @@ func TestPayloads(t *testing.T) {
 		},
 		{`{"a":1,"a":2}`, "v.a=2;", "json"},
 		{`{"id":5,"seq":6,"ts":7,"version":"1.10","deviceId":8,"v1":9}`, "v.v1=9;v.id:5 v.seq:6 v.version:1.10 v.deviceId:8", "json"},
-		{`{"value":71.3,"unit":"C"}`, "v=71.3 °C;v.unit:C", "json"},
-		{`{"pressure":1,"pressure_unit":"hPa","x":2}`, "v.pressure=1 hPa v.x=2;v.pressure_unit:hPa", "json"},
+		{`{"value":71.3,"unit":"C"}`, "v=71.3 °C;", "json"},
+		{`{"pressure":1,"pressure_unit":"hPa","x":2}`, "v.pressure=1 hPa v.x=2;", "json"},
 		{
 			`{"temp_c":1,"P_W":2,"phase_a":3,"rh_pct":4,"E_kWh":5,"wind_ms":6,"I_mA":7}`,
 			"v.temp_c=1 °C v.P_W=2 W v.phase_a=3 v.rh_pct=4 % v.E_kWh=5 kWh v.wind_ms=6 v.I_mA=7 mA;", "json",

@@ -2,12 +2,14 @@ package decode
 
 import "strings"
 
+const kmPerHour = "km/h"
+
 // valueUnits are units as they stand behind a bare value, exactly so.
 var valueUnits = map[string]string{
 	"°C": "°C", "°F": "°F", "°": "°", "%": "%", "W": "W", "kW": "kW", "MW": "MW", "VA": "VA", "var": "var",
 	"Wh": "Wh", "kWh": "kWh", "MWh": "MWh", "V": "V", "mV": "mV", "A": "A", "mA": "mA", "Ah": "Ah", "mAh": "mAh",
 	"Hz": "Hz", "kHz": "kHz", "MHz": "MHz", "Pa": "Pa", "hPa": "hPa", "kPa": "kPa", "bar": "bar", "mbar": "mbar",
-	"mm": "mm", "cm": "cm", "m": "m", "km": "km", "m/s": "m/s", "km/h": "km/h", "mph": "mph", "kg": "kg", "g": "g",
+	"mm": "mm", "cm": "cm", "m": "m", "km": "km", "m/s": "m/s", kmPerHour: kmPerHour, "mph": "mph", "kg": "kg", "g": "g",
 	"l": "l", "L": "L", "m³": "m³", "m3": "m³", "m³/h": "m³/h", "l/min": "l/min", "s": "s", "ms": "ms", "min": "min",
 	"h": "h", "lx": "lx", "lux": "lx", "ppm": "ppm", "ppb": "ppb", "µg/m³": "µg/m³", "dB": "dB", "dBm": "dBm",
 	"rpm": "rpm", "K": "K", "Ω": "Ω", "kΩ": "kΩ",
@@ -18,7 +20,7 @@ var suffixUnits = map[string]string{
 	"celsius": "°C", "fahrenheit": "°F", "kelvin": "K", "degc": "°C", "degf": "°F", "pct": "%", "percent": "%",
 	"kw": "kW", "wh": "Wh", "kwh": "kWh", "watt": "W", "watts": "W", "volt": "V", "volts": "V", "ampere": "A",
 	"hz": "Hz", "khz": "kHz", "pa": "Pa", "hpa": "hPa", "kpa": "kPa", "bar": "bar", "mbar": "mbar", "psi": "psi",
-	"mm": "mm", "cm": "cm", "km": "km", "kmh": "km/h", "kph": "km/h", "mph": "mph", "kg": "kg", "lux": "lx", "lx": "lx",
+	"mm": "mm", "cm": "cm", "km": "km", "kmh": kmPerHour, "kph": kmPerHour, "mph": "mph", "kg": "kg", "lux": "lx", "lx": "lx",
 	"ppm": "ppm", "ppb": "ppb", "db": "dB", "dbm": "dBm", "rpm": "rpm", "mah": "mAh",
 }
 
@@ -28,18 +30,25 @@ var exactUnits = map[string]string{
 	"W": "W", "V": "V",
 }
 
-// letterUnits are suffixes of one letter: they count only behind a quantity that is measured so, given as beginnings of
+// compoundUnits are suffixes of two words.
+var compoundUnits = map[string]string{
+	"mm_s": "mm/s", "m_s": "m/s", "m_s2": "m/s²", "km_h": kmPerHour, "mm_h": "mm/h", "l_min": "l/min", "l_h": "l/h", "m3_h": "m³/h",
+	"ug_m3": "µg/m³", "w_m2": "W/m²",
+}
+
+// letterUnits are suffixes of a letter or another that mean several things: they count only behind a quantity that is measured so, given as beginnings of
 // words.
 var letterUnits = map[string]struct {
 	unit       string
 	quantities []string
 }{
-	"c": {"°C", []string{"temp", "t", "dew", "water", "air", "room", "outside", "inside", "supply", "return"}},
-	"f": {"°F", []string{"temp", "dew"}},
-	"w": {"W", []string{"power", "pow", "p", "load", "pv", "grid", "solar", "apower"}},
-	"v": {"V", []string{"volt", "u", "bat", "vbat", "vcc", "supply"}},
-	"a": {"A", []string{"curr", "i", "amp"}},
-	"g": {"g", []string{"weight", "mass", "acc"}},
+	"c":   {"°C", []string{"temp", "t", "dew", "water", "air", "room", "outside", "inside", "supply", "return"}},
+	"f":   {"°F", []string{"temp", "dew"}},
+	"w":   {"W", []string{"power", "pow", "p", "load", "pv", "grid", "solar", "active"}},
+	"v":   {"V", []string{"volt", "u", "bat", "vbat", "vcc", "supply"}},
+	"a":   {"A", []string{"curr", "i", "amp"}},
+	"g":   {"g", []string{"weight", "mass", "acc"}},
+	"deg": {"°", []string{"heading", "angle", "direction", "azimuth", "tilt", "course", "latitude", "longitude"}},
 }
 
 // keyUnits are whole keys, or whole words of one, that carry their unit.
@@ -62,6 +71,11 @@ func unitOfKey(key string) string {
 		return unit
 	}
 	lower := strings.ToLower(suffix)
+	if k := strings.LastIndexByte(base, '_'); k > 0 {
+		if unit := compoundUnits[base[k+1:]+"_"+lower]; unit != "" {
+			return unit
+		}
+	}
 	if letter, isLetter := letterUnits[lower]; isLetter {
 		for _, quantity := range letter.quantities {
 			if base == quantity || len(quantity) > 2 && strings.Contains(base, quantity) {
@@ -90,10 +104,13 @@ func readUnit(unit string) string {
 
 // nameSiblings gives the units that an object's unit keys say to the readings of the same object: "unit" to its "value"
 // or its only reading, "pressure_unit" to "pressure", "TempUnit" to all below whose key begins with "Temp".
+// These texts have said all they have to say and go.
 func nameSiblings(out *Result, readings, texts int) {
+	kept := out.Texts[:texts]
 	for _, t := range out.Texts[texts:] {
 		key := lastKey(t.Name)
 		if classify(key) != keyUnit {
+			kept = append(kept, t)
 			continue
 		}
 		unit := readUnit(t.Value)
@@ -111,6 +128,7 @@ func nameSiblings(out *Result, readings, texts int) {
 			}
 		}
 	}
+	out.Texts = kept
 }
 
 // nameOnly gives unit to the one reading that it can only belong to.
