@@ -9,9 +9,11 @@ import (
 // maxUnits bounds the units that one device may announce.
 const maxUnits = 256
 
-// An announcement is what a device said of itself, retained.
+// An announcement is what a device said of itself, retained, and when, in nanoseconds since the Unix epoch: messages are
+// read again out of order, and an older one must not replace what a newer one said.
 type announcement struct {
 	units map[string]string
+	time  int64
 }
 
 // announce takes what a retained self-description says ("kind", "name", "units") into out and remembers the units. Such a
@@ -38,8 +40,8 @@ func (d *Decoder) announce(out *Result) {
 	if out.Device == "" || len(units) == 0 {
 		return
 	}
-	if a := d.announcement(out.Device); a != nil {
-		a.units = units
+	if a := d.announcement(out.Device); a != nil && d.input.Time >= a.time {
+		a.units, a.time = units, d.input.Time
 	}
 }
 
