@@ -221,6 +221,9 @@ func TestSlowSubscriberHurtsNobody(t *testing.T) {
 	if n := testutil.ToFloat64(r.broker.metrics.drops.WithLabelValues(dropQueue)); n == 0 {
 		t.Fatal("no drop was counted")
 	}
+	if s := r.broker.Stats(); s.Connections != 2 || len(s.Drops) != 1 || s.Drops[0].Reason != dropQueue {
+		t.Fatalf("stats %+v", s)
+	}
 }
 
 func TestAcknowledgementsBeyondTheBufferEndTheConnection(t *testing.T) {
