@@ -19,6 +19,7 @@ type Config struct {
 	Data           string   `name:"data" env:"PULSO_DATA" default:"pulso-data" placeholder:"DIR" help:"Folder that the hub keeps everything in; :memory: keeps nothing."`
 	AllowAnonymous bool     `name:"allow-anonymous" env:"PULSO_ALLOW_ANONYMOUS" help:"Listen beyond this machine although there are no users: whoever reaches the ports reads and publishes everything."`
 	AllowOrigin    []string `name:"allow-origin" env:"PULSO_ALLOW_ORIGIN" placeholder:"ORIGIN" help:"Origins besides the hub's own whose pages may connect (https://example.org; * for all)."`
+	AllowHost      []string `name:"allow-host" env:"PULSO_ALLOW_HOST" placeholder:"NAME" help:"Names by which browsers may call the hub besides its addresses (hub.example.org; * for any)."`
 
 	Sync        string        `name:"log-sync" env:"PULSO_LOG_SYNC" default:"fsync" enum:"fsync,os" help:"What an acknowledgement waits for: fsync (survives loss of power) or os (survives the process)."`
 	RetainAge   time.Duration `name:"log-retain-age" env:"PULSO_LOG_RETAIN_AGE" default:"720h" help:"How long events are held."`

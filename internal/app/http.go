@@ -4,7 +4,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -21,10 +23,7 @@ func (h *Hub) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems()) })
 	mux.Handle("/", dashboard.Handler())
-	if h.cfg.AllowAnonymous {
-		return mux
-	}
-	return onlyThisMachine(mux)
+	return h.onlyKnownHosts(mux)
 }
 
 // answer says "ok", or what is wrong, a line each, with 503.
@@ -39,20 +38,35 @@ func answer(w http.ResponseWriter, problems []string) {
 	_, _ = w.Write([]byte(strings.Join(problems, "\n") + "\n"))
 }
 
-// onlyThisMachine refuses requests that name another host: a page of a foreign name that resolves to the loopback
-// address (DNS rebinding) would else count as the hub's own.
-func onlyThisMachine(next http.Handler) http.Handler {
+// onlyKnownHosts refuses requests that name a host by which nobody should call this hub: a page of a foreign name that
+// resolves to the hub's address (DNS rebinding) would else count as the hub's own.
+func (h *Hub) onlyKnownHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if name, _, err := net.SplitHostPort(host); err == nil {
-			host = name
-		}
-		if !isLoopback(strings.Trim(host, "[]")) {
-			http.Error(w, "this hub has no users and answers to localhost only", http.StatusMisdirectedRequest)
+		if !h.knowsHost(r.Host) {
+			http.Error(w, "this hub does not go by the name "+strconv.Quote(r.Host)+": call it by its address, or set allow-host",
+				http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// knowsHost reports whether a request's Host is the hub's: an address of this machine alone where it has no users and
+// listens to nobody else; beyond that any address, the machine's own name, or what the configuration allows.
+func (h *Hub) knowsHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if isLoopback(host) || slices.Contains(h.cfg.AllowHost, "*") || slices.Contains(h.cfg.AllowHost, host) {
+		return true
+	}
+	if !h.cfg.AllowAnonymous {
+		return false
+	}
+	own, err := os.Hostname()
+	own = strings.ToLower(own)
+	return net.ParseIP(host) != nil || err == nil && (host == own || host == own+".local")
 }
 
 // checkOrigin lets pages of the same host connect, those that are configured, and clients that are no browsers.

@@ -97,14 +97,12 @@ func (c *Config) Run(ctx context.Context, out io.Writer, coloured bool) error {
 	for {
 		began := time.Now()
 		err := t.follow(ctx)
+		if errors.Is(err, errEnough) || ctx.Err() != nil {
+			return nil //nolint:nilerr // whoever ended it wants to hear of nothing
+		}
 		var refused *wire.Error
-		switch {
-		case errors.Is(err, errEnough) || ctx.Err() != nil:
-			return nil
-		case !t.connected: // never been there: the address is wrong, or the hub is not up
-			return err
-		case errors.As(err, &refused):
-			return err
+		if !t.connected || errors.As(err, &refused) {
+			return err // never been there: the address is wrong, or the hub is not up; or the hub does not want it
 		}
 		if time.Since(began) > longestPause {
 			pause = firstPause

@@ -29,7 +29,7 @@ func startLoad(t *testing.T, h *hub, n int) *load {
 	t.Helper()
 	l := &load{stop: make(chan struct{}), acked: make(map[string][]int)}
 	for i := range n {
-		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://" + h.mqtt).SetClientID(fmt.Sprintf("load-%d", i)).
+		c := mqtt.NewClient(mqtt.NewClientOptions().AddBroker("tcp://"+h.mqtt).SetClientID(fmt.Sprintf("load-%d", i)).
 			SetAutoReconnect(false).SetConnectTimeout(5*time.Second).SetWill("devices/load-"+fmt.Sprint(i)+"/status", "offline", 1, false))
 		if token := c.Connect(); !token.WaitTimeout(5*time.Second) || token.Error() != nil {
 			t.Fatalf("connect: %v", token.Error())
@@ -92,7 +92,9 @@ func numbers(t *testing.T, into map[string][]int, events []streamEvent) {
 		if !strings.HasSuffix(e.Topic, "/telemetry") {
 			continue
 		}
-		var p struct{ N int }
+		var p struct {
+			N int `json:"n"`
+		}
 		if err := json.Unmarshal(e.Payload, &p); err != nil {
 			t.Fatalf("%s: %v", e.Payload, err)
 		}
@@ -106,7 +108,7 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 	data := t.TempDir()
 	h := serve(t, data)
 	watcher := dial(t, h)
-	watcher.send(`{"id":1,"subscribe":{"filters":["devices/#"]}}`)
+	watcher.sendf(`{"id":1,"subscribe":{"filters":["devices/#"]}}`)
 	watcher.until(5*time.Second, func(m *message) bool { return m.Subscribed != nil })
 
 	l := startLoad(t, h, 8)
@@ -146,14 +148,14 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 func readAll(t *testing.T, h *hub, from string) map[string][]int {
 	t.Helper()
 	s := dial(t, h)
-	s.send(`{"id":1,"subscribe":{"filters":["devices/#","marker"],"from":%q}}`, from)
+	s.sendf(`{"id":1,"subscribe":{"filters":["devices/#","marker"],"from":%q}}`, from)
 	s.until(5*time.Second, func(m *message) bool {
 		if m.Subscribed != nil && !m.Subscribed.Recovered {
 			t.Errorf("resume from %s: not recovered", from)
 		}
 		return m.Subscribed != nil
 	})
-	s.send(`{"id":2,"publish":{"topic":"marker","payload":1,"qos":1}}`)
+	s.sendf(`{"id":2,"publish":{"topic":"marker","payload":1,"qos":1}}`)
 	got := make(map[string][]int)
 	position := ""
 	s.until(30*time.Second, func(m *message) bool {
@@ -212,7 +214,7 @@ func TestStopUnderLoad(t *testing.T) {
 	h = serveOn(t, data, h.mqtt, h.http)
 	checkAcknowledged(t, l.acked, readAll(t, h, "start"))
 	s := dial(t, h)
-	s.send(`{"id":1,"subscribe":{"filters":["devices/+/status"],"history":10}}`)
+	s.sendf(`{"id":1,"subscribe":{"filters":["devices/+/status"],"history":10}}`)
 	s.until(5*time.Second, func(m *message) bool {
 		if m.Snapshot != nil && len(m.Snapshot.Events) > 0 {
 			t.Errorf("false wills: %+v", m.Snapshot.Events)

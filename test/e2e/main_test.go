@@ -16,7 +16,9 @@ import (
 // binary is the program under test, root the repository.
 var binary, root string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "pulso-e2e-")
@@ -24,7 +26,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	root, _ = filepath.Abs("../..")
 	binary = filepath.Join(dir, "pulso")
 	build := exec.CommandContext(context.Background(), "go", "build", "-buildvcs=false", "-o", binary, "./cmd/pulso")
@@ -54,7 +56,7 @@ func serve(t *testing.T, data string, flags ...string) *hub {
 func serveOn(t *testing.T, data, mqtt, http string, flags ...string) *hub {
 	t.Helper()
 	h := &hub{t: t, mqtt: mqtt, http: http, log: newLogFile(t), exited: make(chan error, 1)}
-	h.cmd = exec.Command(binary, append([]string{"serve", "--mqtt", mqtt, "--http", http, "--data", data}, flags...)...) //nolint:noctx // it is killed
+	h.cmd = exec.Command(binary, append([]string{"serve", "--mqtt", mqtt, "--http", http, "--data", data}, flags...)...)
 	h.cmd.Stdout, h.cmd.Stderr = h.log, h.log
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -77,9 +79,9 @@ func (h *hub) waitReady() {
 
 // kill ends the process at once and waits for its end.
 func (h *hub) kill() {
-	_ = h.cmd.Process.Kill()
-	<-h.exited
-	h.exited <- nil
+	_ = h.cmd.Process.Kill() // it may have ended
+	err := <-h.exited
+	h.exited <- err
 }
 
 // stop asks the process to end and returns how long that took and what it said.
@@ -90,7 +92,7 @@ func (h *hub) stop() (time.Duration, error) {
 	}
 	select {
 	case err := <-h.exited:
-		h.exited <- nil
+		h.exited <- err
 		return time.Since(began), err
 	case <-time.After(30 * time.Second):
 		return time.Since(began), context.DeadlineExceeded
@@ -109,7 +111,7 @@ func pulso(t *testing.T, timeout time.Duration, args ...string) (string, error) 
 // freePort returns a loopback address that was free a moment ago.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // immediate
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

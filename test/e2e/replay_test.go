@@ -20,7 +20,7 @@ func TestReplayArrivesWhole(t *testing.T) {
 	h := serve(t, t.TempDir())
 
 	s := dial(t, h)
-	s.send(`{"id":1,"subscribe":{"filters":["devices/+/telemetry"],"form":"events","delivery":"every"}}`)
+	s.sendf(`{"id":1,"subscribe":{"filters":["devices/+/telemetry"],"form":"events","delivery":"every"}}`)
 	s.until(5*time.Second, func(m *message) bool { return m.Subscribed != nil })
 
 	if out, err := pulso(t, 2*time.Minute, "sim", "replay", file, "--broker", "tcp://"+h.mqtt); err != nil {
@@ -73,7 +73,7 @@ func checkLastValues(t *testing.T, h *hub, header, last []string) {
 		}
 	}
 	s := dial(t, h)
-	s.send(`{"id":1,"subscribe":{"filters":["devices/+/telemetry"],"form":"values","delivery":"latest"}}`)
+	s.sendf(`{"id":1,"subscribe":{"filters":["devices/+/telemetry"],"form":"values","delivery":"latest"}}`)
 	got := make(map[string]float64)
 	s.until(5*time.Second, func(m *message) bool {
 		if m.Snapshot == nil {
@@ -81,7 +81,10 @@ func checkLastValues(t *testing.T, h *hub, header, last []string) {
 		}
 		names := make(map[float64]string)
 		for _, row := range m.Snapshot.Series {
-			names[row[0].(float64)] = row[1].(string) + " " + row[2].(string) //nolint:forcetypeassert // a panic fails the test
+			var number float64
+			var device, name string
+			decodeRow(t, row, &number, &device, &name)
+			names[number] = device + " " + name
 		}
 		for _, row := range m.Snapshot.Values {
 			got[names[row[0]]] = row[2]

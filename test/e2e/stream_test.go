@@ -13,22 +13,27 @@ import (
 
 // A message is what the hub sends over /ws, as far as these tests read it.
 type message struct {
-	ID         uint64          `json:"id"`
-	Room       uint64          `json:"room"`
-	Position   string          `json:"position"`
-	Events     []streamEvent   `json:"events"`
-	Snapshot   *message        `json:"snapshot"`
-	Gap        json.RawMessage `json:"gap"`
-	Devices    []streamDevice  `json:"devices"`
-	Series     [][]any         `json:"series"`
-	Values     [][]float64     `json:"values"`
-	Chat       *streamChat     `json:"chat"`
+	ID         uint64              `json:"id"`
+	Room       uint64              `json:"room"`
+	Position   string              `json:"position"`
+	Events     []streamEvent       `json:"events"`
+	Snapshot   *message            `json:"snapshot"`
+	Gap        json.RawMessage     `json:"gap"`
+	Devices    []streamDevice      `json:"devices"`
+	Series     [][]json.RawMessage `json:"series"`
+	Values     [][]float64         `json:"values"`
+	Chat       *streamChat         `json:"chat"`
 	Subscribed *struct {
 		Position  string `json:"position"`
 		Recovered bool   `json:"recovered"`
 	} `json:"subscribed"`
-	Published *struct{ Position string } `json:"published"`
-	Error     *struct{ Code, Message string }
+	Published *struct {
+		Position string `json:"position"`
+	} `json:"published"`
+	Error *struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	} `json:"error"`
 }
 
 type streamEvent struct {
@@ -41,13 +46,18 @@ type streamEvent struct {
 }
 
 type streamDevice struct {
-	ID      string  `json:"id"`
-	Metrics [][]any `json:"metrics"`
+	ID      string              `json:"id"`
+	Metrics [][]json.RawMessage `json:"metrics"`
 }
 
 type streamChat struct {
-	Messages []struct{ Channel, From, Text, Source string } `json:"messages"`
-	Present  []struct {
+	Messages []struct {
+		Channel string `json:"channel"`
+		From    string `json:"from"`
+		Text    string `json:"text"`
+		Source  string `json:"source"`
+	} `json:"messages"`
+	Present []struct {
 		Channel string     `json:"channel"`
 		Members [][]string `json:"members"`
 	} `json:"present"`
@@ -71,7 +81,7 @@ func dial(t *testing.T, h *hub) *stream {
 	return &stream{t: t, conn: conn}
 }
 
-func (s *stream) send(format string, args ...any) {
+func (s *stream) sendf(format string, args ...any) {
 	s.t.Helper()
 	if err := s.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, format, args...)); err != nil {
 		s.t.Fatal(err)
@@ -122,7 +132,7 @@ func (s *stream) until(timeout time.Duration, done func(m *message) bool) {
 
 func httpOK(url string) error {
 	client := http.Client{Timeout: 2 * time.Second}
-	resp, err := client.Get(url) //nolint:noctx // it has a timeout
+	resp, err := client.Get(url)
 	if err != nil {
 		return err
 	}
@@ -131,4 +141,14 @@ func httpOK(url string) error {
 		return fmt.Errorf("%s: %s", url, resp.Status)
 	}
 	return nil
+}
+
+// decodeRow reads the first members of a row.
+func decodeRow(t *testing.T, row []json.RawMessage, into ...any) {
+	t.Helper()
+	for i, p := range into {
+		if err := json.Unmarshal(row[i], p); err != nil {
+			t.Fatalf("row %s: %v", row, err)
+		}
+	}
 }
