@@ -52,6 +52,27 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
+// BenchmarkAppendManyTopics has 100,000 topics, more than fit a processor's cache.
+func BenchmarkAppendManyTopics(b *testing.B) {
+	const topics, n = 100_000, 64
+	l := mustOpen(b, Config{Sync: SyncOS, RetainBytes: 512 << 20})
+	names := make([]string, topics)
+	for i := range names {
+		names[i] = fmt.Sprintf("fleet/%d/devices/%d/telemetry", i%100, i)
+	}
+	batch := benchBatch(n, 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range batch {
+			batch[i].Topic = names[rand.IntN(topics)]
+		}
+		if err := l.Append(batch, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N*n)/b.Elapsed().Seconds(), "events/s")
+}
+
 // benchLog returns a log of about 200 MiB in sealed segments and an active one.
 func benchLog(b *testing.B) (l *Log, first, next event.Position) {
 	b.Helper()

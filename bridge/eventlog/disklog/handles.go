@@ -1,9 +1,12 @@
 package disklog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
 	"math"
 	"os"
 	"sync"
@@ -56,6 +59,9 @@ func (t *handles) acquire(s *segment) (h *handle, live *liveIndex, err error) {
 	if t.table == nil {
 		return nil, nil, eventlog.ErrClosed
 	}
+	if s.dropped {
+		return nil, nil, fmt.Errorf("segment %s: %w", s.path, fs.ErrNotExist)
+	}
 	h = t.table[s]
 	if h == nil {
 		if h, err = t.load(s); err != nil {
@@ -93,6 +99,14 @@ func (t *handles) sealed(s *segment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.live.Store(nil)
+	t.drop(s)
+}
+
+// remove is forget for a segment whose files are about to go: it is not opened again.
+func (t *handles) remove(s *segment) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.dropped = true
 	t.drop(s)
 }
 
@@ -150,7 +164,7 @@ func (l *Log) load(s *segment) (*handle, error) {
 	}
 	h := &handle{file: f, closers: []io.Closer{f}}
 	err = l.loadIndexes(s, h)
-	if errors.Is(err, errDamaged) || errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) {
 		if err = l.rebuild(s, f, err); err == nil {
 			err = l.loadIndexes(s, h)
 		}
@@ -198,7 +212,12 @@ func (l *Log) rebuild(s *segment, f file, why error) error {
 	}
 	t.end, t.size = end, size
 	l.metrics.rebuilt.Inc()
-	l.log.Warn("building a segment's indexes anew", "file", s.segPath(), "why", why, "next", end, "damage", stop)
+	level := slog.LevelWarn
+	if stop == nil && errors.Is(why, fs.ErrNotExist) {
+		level = slog.LevelInfo // the process ended before it had written them
+	}
+	l.log.Log(context.Background(), level, "building a segment's indexes anew",
+		"file", s.segPath(), "why", why, "next", end, "damage", stop)
 	_, err = writeIndexes(t, x)
 	return err
 }

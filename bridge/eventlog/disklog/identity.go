@@ -108,6 +108,30 @@ func (id *identity) begin(first uint64) {
 	id.Epochs = id.Epochs[max(0, len(id.Epochs)-maxEpochs):]
 }
 
+// MarkRestored makes the next opening of the log in a folder begin a new epoch. It is for a copy that takes the place of
+// a log which went on after the copy was made: positions of what came after must not pass for those of other events.
+// The log must not be open. Errors are those of [Open].
+func MarkRestored(dir string) error {
+	err := markRestored(dir)
+	if err != nil {
+		return fmt.Errorf("mark log in %s as restored: %w", dir, err)
+	}
+	return nil
+}
+
+func markRestored(dir string) error {
+	id, fresh, err := loadIdentity(dir)
+	if err != nil || fresh {
+		return err
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	id.Clean, id.Boot = false, ""
+	return errors.Join(id.save(dir), lock.Close())
+}
+
 // loadIdentity reads a folder's identity; fresh is true where the folder is empty and has none yet.
 func loadIdentity(dir string) (id identity, fresh bool, err error) {
 	data, err := os.ReadFile(filepath.Join(dir, identityName))

@@ -24,7 +24,7 @@ type sealJob struct {
 func (l *Log) sealAll() {
 	for j := range l.sealing {
 		l.seal(j)
-		l.warn("retention", l.drop())
+		l.warnOfRetention(l.drop())
 	}
 }
 
@@ -40,7 +40,7 @@ func (l *Log) tick() {
 			l.syncActive()
 		case <-trims.C:
 			if err := l.Trim(); !errors.Is(err, eventlog.ErrClosed) {
-				l.warn("retention", err)
+				l.warnOfRetention(err)
 			}
 		case <-l.stop:
 			return
@@ -48,9 +48,10 @@ func (l *Log) tick() {
 	}
 }
 
-func (l *Log) warn(what string, err error) {
+// warnOfRetention says that files could not be removed: nobody waits for the outcome.
+func (l *Log) warnOfRetention(err error) {
 	if err != nil {
-		l.log.Warn(what, "folder", l.cfg.Dir, "error", err)
+		l.log.Warn("retention failed", "folder", l.cfg.Dir, "error", err)
 	}
 }
 
@@ -122,7 +123,7 @@ func (l *Log) drop() error {
 	l.maintainMu.Lock()
 	defer l.maintainMu.Unlock()
 	for s := l.expire(); s != nil; s = l.expire() {
-		l.handles.forget(s)
+		l.handles.remove(s)
 		l.metrics.trimmedSegments.Inc()
 		l.metrics.trimmedEvents.Add(float64(s.end - s.base))
 		for _, path := range [...]string{s.segPath(), s.offsetsPath(), s.topicsPath()} {

@@ -103,6 +103,34 @@ func TestPowerLossBeginsAnEpoch(t *testing.T) {
 	}
 }
 
+func TestRestoredCopyBeginsAnEpoch(t *testing.T) {
+	dir, _, _ := writeLog(t, 3)
+	c := Config{Dir: filepath.Join(t.TempDir(), "copy")}
+	if err := os.CopyFS(c.Dir, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	l := mustOpen(t, Config{Dir: dir})
+	appendN(t, l, 5)
+	_, gone := l.Bounds()
+	if err := MarkRestored(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("an open log: %v", err)
+	}
+	if err := MarkRestored(t.TempDir()); err != nil {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if err := MarkRestored(c.Dir); err != nil {
+		t.Fatal(err)
+	}
+	restored := mustOpen(t, c)
+	appendN(t, restored, 10)
+	if _, err := restored.Read(gone, 1); !errors.Is(err, eventlog.ErrEpoch) {
+		t.Errorf("a position after the copy was made: %v", err)
+	}
+	if n, gaps := readThrough(t, restored); n != 13 || gaps != 0 {
+		t.Errorf("%d events, %d gaps", n, gaps)
+	}
+}
+
 // sealedLog returns a closed log with several sealed segments, its events, and the segments' paths.
 func sealedLog(t *testing.T) (c Config, count int, segments []string) {
 	t.Helper()
@@ -135,7 +163,7 @@ func readThrough(t *testing.T, l *Log) (events, gaps int) {
 			t.Fatalf("read at %s: %d events, %v", at, len(got), err)
 		}
 		for i := range got {
-			if got[i].Position != at || !bytes.Equal(got[i].Payload, crashEvent(at.Offset).Payload) {
+			if got[i].Position.Offset != at.Offset || !bytes.Equal(got[i].Payload, crashEvent(at.Offset).Payload) {
 				t.Fatalf("at %s: %+v", at, got[i])
 			}
 			at = got[i].Next()

@@ -36,7 +36,8 @@ type segment struct {
 	base uint64
 	path string // without extension
 	// live is the index in memory, until it is on the disk.
-	live atomic.Pointer[liveIndex]
+	live    atomic.Pointer[liveIndex]
+	dropped bool // by retention; guarded by handles.mu
 	// noted says that the log has told of damage here.
 	noted atomic.Bool
 	// reindexed says that the topic index has been built anew because of damage.
