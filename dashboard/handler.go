@@ -196,7 +196,7 @@ func choose(variants []variant, accepted []string) variant {
 
 // accepts reads Accept-Encoding [RFC 9110, 12.5.3]: an encoding counts when it is named, or "*" is, with a weight above zero.
 func accepts(values []string, encoding string) bool {
-	any := false
+	anything := false
 	for _, value := range values {
 		for item := range strings.SplitSeq(value, ",") {
 			coding, parameters, _ := strings.Cut(item, ";")
@@ -205,12 +205,12 @@ func accepts(values []string, encoding string) bool {
 			case encoding:
 				return wanted
 			case "*":
-				any = wanted
+				anything = wanted
 			}
 		}
 	}
 
-	return any
+	return anything
 }
 
 // weight is the q of an item, 1 where it has none and 0 where it cannot be read.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -25,27 +26,21 @@ func testFiles() fs.FS {
 	}
 }
 
-func get(t *testing.T, handler http.Handler, method, target string, header http.Header) *http.Response {
+// answer is what a response said.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func ask(t *testing.T, handler http.Handler, method, target string, header http.Header) answer {
 	t.Helper()
 	request := httptest.NewRequestWithContext(t.Context(), method, target, nil)
-	for key, values := range header {
-		request.Header[key] = values
-	}
+	maps.Copy(request.Header, header)
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, request)
 
-	return recorder.Result()
-}
-
-func body(t *testing.T, response *http.Response) string {
-	t.Helper()
-	defer func() { _ = response.Body.Close() }()
-	data, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-
-	return string(data)
+	return answer{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
 }
 
 func TestPaths(t *testing.T) {
@@ -70,14 +65,14 @@ func TestPaths(t *testing.T) {
 		"/nothing":                 {http.StatusNotFound, ""},
 		"/devices/../assets/x.css": {http.StatusNotFound, ""},
 	} {
-		response := get(t, handler, http.MethodGet, target, nil)
-		if response.StatusCode != want.status || response.Header.Get("Cache-Control") != want.cache {
+		response := ask(t, handler, http.MethodGet, target, nil)
+		if response.status != want.status || response.header.Get("Cache-Control") != want.cache {
 			t.Errorf("GET %s: %d, Cache-Control %q; want %d, %q",
-				target, response.StatusCode, response.Header.Get("Cache-Control"), want.status, want.cache)
+				target, response.status, response.header.Get("Cache-Control"), want.status, want.cache)
 		}
-		if response.Header.Get("X-Content-Type-Options") != "nosniff" ||
-			!strings.Contains(response.Header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
-			t.Errorf("GET %s: security headers are missing: %v", target, response.Header)
+		if response.header.Get("X-Content-Type-Options") != "nosniff" ||
+			!strings.Contains(response.header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+			t.Errorf("GET %s: security headers are missing: %v", target, response.header)
 		}
 	}
 }
@@ -85,13 +80,13 @@ func TestPaths(t *testing.T) {
 func TestOnlyReading(t *testing.T) {
 	t.Parallel()
 	handler := newHandler(testFiles())
-	response := get(t, handler, http.MethodPost, "/", nil)
-	if response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET, HEAD" {
-		t.Errorf("POST: %d, Allow %q", response.StatusCode, response.Header.Get("Allow"))
+	response := ask(t, handler, http.MethodPost, "/", nil)
+	if response.status != http.StatusMethodNotAllowed || response.header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d, Allow %q", response.status, response.header.Get("Allow"))
 	}
-	response = get(t, handler, http.MethodHead, "/", nil)
-	if response.StatusCode != http.StatusOK || response.Header.Get("Content-Length") != "19" || body(t, response) != "" {
-		t.Errorf("HEAD: %d, length %q", response.StatusCode, response.Header.Get("Content-Length"))
+	response = ask(t, handler, http.MethodHead, "/", nil)
+	if response.status != http.StatusOK || response.header.Get("Content-Length") != "19" || response.body != "" {
+		t.Errorf("HEAD: %d, length %q", response.status, response.header.Get("Content-Length"))
 	}
 }
 
@@ -109,17 +104,17 @@ func TestEncoding(t *testing.T) {
 		"identity, zstd":         {"", "<!doctype html>page"},
 		"br ; q = 0, * ; q = .1": {"gzip", "gz page"},
 	} {
-		response := get(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {accept}, "Range": {"bytes=0-1"}})
+		response := ask(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {accept}, "Range": {"bytes=0-1"}})
 		if want.encoding == "" {
-			response = get(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {accept}})
+			response = ask(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {accept}})
 		}
-		got := body(t, response)
-		if response.Header.Get("Content-Encoding") != want.encoding || got != want.body {
+		got := response.body
+		if response.header.Get("Content-Encoding") != want.encoding || got != want.body {
 			t.Errorf("Accept-Encoding %q: %q, %q; want %q, %q",
-				accept, response.Header.Get("Content-Encoding"), got, want.encoding, want.body)
+				accept, response.header.Get("Content-Encoding"), got, want.encoding, want.body)
 		}
-		if response.Header.Get("Vary") != "Accept-Encoding" || response.StatusCode != http.StatusOK {
-			t.Errorf("Accept-Encoding %q: %d, Vary %q", accept, response.StatusCode, response.Header.Get("Vary"))
+		if response.header.Get("Vary") != "Accept-Encoding" || response.status != http.StatusOK {
+			t.Errorf("Accept-Encoding %q: %d, Vary %q", accept, response.status, response.header.Get("Vary"))
 		}
 	}
 }
@@ -127,26 +122,26 @@ func TestEncoding(t *testing.T) {
 func TestRevalidation(t *testing.T) {
 	t.Parallel()
 	handler := newHandler(testFiles())
-	plain := get(t, handler, http.MethodGet, "/", nil).Header.Get("ETag")
-	packed := get(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {"br"}}).Header.Get("ETag")
+	plain := ask(t, handler, http.MethodGet, "/", nil).header.Get("ETag")
+	packed := ask(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {"br"}}).header.Get("ETag")
 	if plain == "" || plain == packed {
 		t.Fatalf("tags: plain %s, packed %s", plain, packed)
 	}
-	response := get(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {"br"}, "If-None-Match": {packed}})
-	if response.StatusCode != http.StatusNotModified || body(t, response) != "" {
-		t.Errorf("the same tag: %d", response.StatusCode)
+	response := ask(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {"br"}, "If-None-Match": {packed}})
+	if response.status != http.StatusNotModified || response.body != "" {
+		t.Errorf("the same tag: %d", response.status)
 	}
-	response = get(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {"br"}, "If-None-Match": {plain}})
-	if response.StatusCode != http.StatusOK {
-		t.Errorf("the tag of another encoding: %d", response.StatusCode)
+	response = ask(t, handler, http.MethodGet, "/", http.Header{"Accept-Encoding": {"br"}, "If-None-Match": {plain}})
+	if response.status != http.StatusOK {
+		t.Errorf("the tag of another encoding: %d", response.status)
 	}
 }
 
 func TestMissingBuild(t *testing.T) {
 	t.Parallel()
-	response := get(t, newHandler(fstest.MapFS{}), http.MethodGet, "/", nil)
-	if response.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("without index.html: %d", response.StatusCode)
+	response := ask(t, newHandler(fstest.MapFS{}), http.MethodGet, "/", nil)
+	if response.status != http.StatusServiceUnavailable {
+		t.Errorf("without index.html: %d", response.status)
 	}
 }
 
@@ -154,7 +149,7 @@ func TestMissingBuild(t *testing.T) {
 func TestBuild(t *testing.T) {
 	t.Parallel()
 	handler := Handler()
-	page := body(t, get(t, handler, http.MethodGet, "/", nil))
+	page := ask(t, handler, http.MethodGet, "/", nil).body
 	if regexp.MustCompile(`<style|<script>|\son\w+=|\sstyle=|https?://`).MatchString(page) {
 		t.Errorf("the page has something inline or from elsewhere:\n%s", page)
 	}
@@ -163,9 +158,9 @@ func TestBuild(t *testing.T) {
 		t.Fatalf("the page links %d assets, want script, style and icon", len(linked))
 	}
 	for _, match := range linked {
-		response := get(t, handler, http.MethodGet, match[1], nil)
-		if response.StatusCode != http.StatusOK || strings.HasPrefix(response.Header.Get("Content-Type"), "application/octet") {
-			t.Errorf("GET %s: %d %s", match[1], response.StatusCode, response.Header.Get("Content-Type"))
+		response := ask(t, handler, http.MethodGet, match[1], nil)
+		if response.status != http.StatusOK || strings.HasPrefix(response.header.Get("Content-Type"), "application/octet") {
+			t.Errorf("GET %s: %d %s", match[1], response.status, response.header.Get("Content-Type"))
 		}
 	}
 	err := fs.WalkDir(dist, "dist", func(name string, _ fs.DirEntry, err error) error {

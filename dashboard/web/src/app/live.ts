@@ -36,10 +36,7 @@ export function start(): void {
       },
     },
   );
-  connection.join(
-    { filters: ["#"], form: "devices" },
-    { frame: (frame, snapshot) => devices.apply(frame, snapshot) },
-  );
+  connection.join({ filters: ["#"], form: "devices" }, { frame: (frame, snapshot) => devices.apply(frame, snapshot) });
   connection.join({ filters: ["chat/+"], form: "chat" }, { frame: (frame, snapshot) => chat.apply(frame, snapshot) });
   ticker.start();
   connection.connect();

@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { formatClock, formatValue } from "../core/format";
+import { formatClock, formatMinute, formatTicks } from "../core/format";
 
 /** Line is one series to draw, times in ms ascending. Where min and max are given, the band between them is drawn too. */
 export interface Line {
@@ -95,7 +95,7 @@ export class Plot {
       width: this.#element.clientWidth,
       height: this.#config.height,
       ms: 1,
-      padding: [8, 8, 0, 0],
+      padding: [8, 28, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: this.#config.sync, scales: ["x", null] },
@@ -105,8 +105,8 @@ export class Plot {
       },
       scales: { x: { time: true, range: () => this.#range }, y: { range: paddedRange } },
       axes: [
-        { ...axis, size: 26, values: (_, splits) => splits.map(formatClock), space: 80 },
-        { ...axis, size: 56, values: (_, splits) => splits.map(formatValue), space: 28 },
+        { ...axis, size: 26, values: (_, splits) => timeLabels(splits), space: 80 },
+        { ...axis, size: 56, values: (_, splits) => formatTicks(splits), space: 28 },
       ],
       series,
       bands,
@@ -140,6 +140,12 @@ export class Plot {
     const { idx, left } = plot.cursor;
     this.#config.pointed(idx === undefined || idx === null || left === undefined || left < 0 ? -1 : idx);
   }
+}
+
+/** timeLabels are the times of the ticks, with seconds only where they tell something. */
+function timeLabels(splits: number[]): string[] {
+  const whole = splits.map((time) => Math.round(time / 1000) * 1000);
+  return whole.map(whole.every((time) => time % 60_000 === 0) ? formatMinute : formatClock);
 }
 
 /** paddedRange leaves a tenth above and below, and gives a flat line the middle. */

@@ -1,3 +1,4 @@
+import type { SeriesRing } from "../core/rings";
 import type { Track } from "../core/state/series";
 import type { ViewMode } from "../core/state/view";
 import type { PlotData } from "./plot";
@@ -11,21 +12,28 @@ export function rangeOf(mode: ViewMode, now: number, window: number): { from: nu
   return { from: now - window, to: now, held: mode.name === "paused" };
 }
 
-/** gapAfter is the distance from which two points are not joined: 2.5 of the device's own intervals. Milliseconds. */
-export function gapAfter(interval: number): number {
-  return interval > 0 ? Math.max(joinedWithin, 2.5 * interval) : Number.POSITIVE_INFINITY;
+/** The newest distances between points that tell what is usual, and the part of them that is. */
+const looksAt = 64;
+const usual = 0.9;
+
+/**
+ * gapAfter is the distance from which two points are not joined, ms: 2.5 times what is usual in this series, so that one that
+ * speaks once a minute, or whenever something changes, is not torn apart by the interval of another.
+ */
+export function gapAfter(ring: SeriesRing): number {
+  const times = ring.times(Math.max(0, ring.length - looksAt));
+  if (times.length < 2) return Number.POSITIVE_INFINITY;
+  const distances = new Float64Array(times.length - 1);
+  for (let i = 0; i < distances.length; i++) distances[i] = times[i + 1] - times[i];
+  distances.sort();
+  return Math.max(joinedWithin, 2.5 * distances[Math.floor((distances.length - 1) * usual)]);
 }
 
 /**
  * trackData is the points of a series in a range, and one on each side so that the line enters and leaves. While the range is
  * held the points are copied, since the ring goes on beneath.
  */
-export function trackData(
-  track: Track,
-  range: { from: number; to: number; held: boolean },
-  interval: number,
-  color: string,
-): PlotData {
+export function trackData(track: Track, range: { from: number; to: number; held: boolean }, color: string): PlotData {
   const { ring } = track;
   const first = Math.max(0, ring.lowerBound(range.from) - 1);
   const last = Math.min(ring.length, ring.lowerBound(range.to + 1) + (range.held ? 1 : 0));
@@ -36,6 +44,6 @@ export function trackData(
     lines: [ring.conflated ? { ...line, min: own(ring.mins(first, last)), max: own(ring.maxs(first, last)) } : line],
     from: range.from,
     to: range.to,
-    gapAfter: gapAfter(interval),
+    gapAfter: gapAfter(ring),
   };
 }

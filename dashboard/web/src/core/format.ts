@@ -25,7 +25,26 @@ export function formatValue(value: number): string {
     return format("e", { notation: "scientific", maximumFractionDigits: 3 }).format(value);
   }
   if (Number.isInteger(value)) return decimal(0).format(value);
-  return decimal(size >= 1000 ? 1 : size >= 1 ? 2 : 4).format(value);
+  return decimal(size >= 1000 ? 1 : size >= 100 ? 2 : size >= 1 ? 3 : 4).format(value);
+}
+
+/** formatTicks shows the values beside an axis with the digits that tell them apart. */
+export function formatTicks(ticks: readonly number[]): string[] {
+  if (ticks.length < 2) return ticks.map(formatValue);
+  const step = Math.abs(ticks[1] - ticks[0]);
+  const largest = Math.max(...ticks.map(Math.abs));
+  if (!(step > 1e-9) || largest >= 1e9) return ticks.map(formatValue);
+  const compact = largest >= 100_000;
+  if (compact && step >= 1000)
+    return ticks.map(format("tick", { notation: "compact", maximumFractionDigits: 2 }).format);
+  const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9) + (isRound(step) ? 0 : 1));
+  return ticks.map(decimal(Math.min(9, digits)).format);
+}
+
+/** isRound reports that a step has one digit, as 0.2 has and 0.25 has not. */
+function isRound(step: number): boolean {
+  const leading = step / 10 ** Math.floor(Math.log10(step) + 1e-9);
+  return Math.abs(leading - Math.round(leading)) < 1e-6;
 }
 
 /** formatCount shows a count: whole up to a hundred thousand, then shortened. */
@@ -84,11 +103,17 @@ const clock = new Intl.DateTimeFormat(locale, {
   second: "2-digit",
   hourCycle: "h23",
 });
+const minuteClock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 const dayClock = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
 /** formatClock shows a time of day, local, to the second. */
 export function formatClock(time: number): string {
   return Number.isFinite(time) ? clock.format(time) : unknown;
+}
+
+/** formatMinute shows a time of day, local, to the minute. */
+export function formatMinute(time: number): string {
+  return Number.isFinite(time) ? minuteClock.format(time) : unknown;
 }
 
 /** formatClockMillis shows a time of day, local, to the millisecond. */

@@ -66,7 +66,8 @@ export class Directory {
       const x = of(a);
       const y = of(b);
       // What is unknown stands last in both directions.
-      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || rank[a] - rank[b];
+      if (Number.isNaN(x) || Number.isNaN(y))
+        return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || rank[a] - rank[b];
       return sign * (x - y) || rank[a] - rank[b];
     };
     switch (sort) {

@@ -2,7 +2,14 @@
 export const en = {
   product: "Pulso",
   skip: "Skip to content",
-  nav: { label: "Screens", overview: "Overview", devices: "Devices", topics: "Topics", connect: "Connect", chat: "Chat" },
+  nav: {
+    label: "Screens",
+    overview: "Overview",
+    devices: "Devices",
+    topics: "Topics",
+    connect: "Connect",
+    chat: "Chat",
+  },
   top: {
     theme: "Switch theme",
     help: "Keyboard shortcuts",
@@ -101,7 +108,8 @@ export const en = {
     rate: "Rate",
     age: "Age",
     kind: "Kind",
-    count: (shown: string, all: string) => (shown === all ? `${all} devices` : `${shown} of ${all} devices`),
+    count: (shown: string, all: string) =>
+      `${shown === all ? all : `${shown} of ${all}`} ${all === "1" ? "device" : "devices"}`,
     none: "No device matches.",
     clear: "Clear the filter",
     empty: "No device yet.",
@@ -144,7 +152,7 @@ export const en = {
   topics: {
     title: "Topics",
     filter: "Filter topics",
-    count: (n: string) => `${n} topics`,
+    count: (n: string) => (n === "1" ? "1 topic" : `${n} topics`),
     limit: (n: string) => `${n} more are not shown`,
     name: "Topic",
     messages: "Messages",
@@ -163,7 +171,7 @@ export const en = {
     device: "Device",
     close: "Close",
     copy: "Copy topic",
-    topicsBelow: (n: string) => `${n} topics`,
+    topicsBelow: (n: string) => (n === "1" ? "1 topic" : `${n} topics`),
     expand: "Expand",
     collapse: "Collapse",
   },
@@ -213,7 +221,7 @@ export const en = {
     refusedNone: "None so far.",
     from: "from",
     tabs: { shell: "Shell", python: "Python", esp32: "ESP32" },
-    known: (n: string) => `${n} devices have reported`,
+    known: (n: string) => (n === "1" ? "1 device has reported" : `${n} devices have reported`),
     newest: "Newest",
   },
   help: {

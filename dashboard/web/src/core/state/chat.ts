@@ -74,7 +74,8 @@ export class ChatStore extends Store {
     const channel = this.#channel(message.channel);
     if (channel === undefined) return;
     const { messages } = channel;
-    const repeated = snapshot || message.position !== "" ? messages.some((m) => m.position === message.position) : false;
+    const repeated =
+      snapshot || message.position !== "" ? messages.some((m) => m.position === message.position) : false;
     if (repeated) return;
     messages.push(message);
     if (snapshot) messages.sort((a, b) => a.time - b.time);

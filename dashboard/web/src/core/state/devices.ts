@@ -26,7 +26,7 @@ export interface Columns {
 
 const unknownStatus = 255;
 
-/** DeviceStore is every known device and its presence. Indexes stay valid until the next snapshot (see `generation`). */
+/** DeviceStore is every known device and its presence. Indexes stay valid within an `epoch`. */
 export class DeviceStore extends Store {
   #devices: Device[] = [];
   #live = columns(256);
@@ -36,6 +36,7 @@ export class DeviceStore extends Store {
   #byNumber = new Map<number, number>();
   #loaded = false;
   #generation = 0;
+  #epoch = 0;
   #events = 0;
   #refused = 0;
 
@@ -47,6 +48,11 @@ export class DeviceStore extends Store {
   /** generation changes when devices are added, renamed or replaced: lists must be sorted and filtered again. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** epoch changes when indexes mean other devices than before. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** count of devices on the screen: while frozen, those there were. */
@@ -110,10 +116,7 @@ export class DeviceStore extends Store {
     this.changed();
   }
 
-  /**
-   * replace begins anew with a snapshot. A device that the hub still knows keeps its index, so that a selection and a
-   * frozen screen stay what they were; one that it has forgotten goes.
-   */
+  /** replace begins anew with a snapshot: a device that the hub has forgotten goes, the others stay as they are. */
   #replace(frame: Frame): void {
     this.#loaded = true;
     this.#byNumber.clear();
@@ -129,6 +132,7 @@ export class DeviceStore extends Store {
     this.#devices = kept;
     this.#byId = new Map(kept.map((device, index) => [device.id, index]));
     this.#frozenCount = Math.min(this.#frozenCount, kept.length);
+    this.#epoch++;
     this.#generation++;
   }
 

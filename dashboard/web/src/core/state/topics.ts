@@ -30,17 +30,27 @@ export interface TopicColumns {
 
 /** TopicStore is the tree of all topics with their activity. */
 export class TopicStore extends Store {
-  readonly root: TopicNode = node(0, "", "", -1, undefined);
-  #nodes: TopicNode[] = [this.root];
+  #root: TopicNode = node(0, "", "", -1, undefined);
+  #nodes = 1;
   #live = columns(256);
   #frozen: TopicColumns | undefined;
   #byNumber = new Map<number, TopicNode>();
   #generation = 0;
+  #epoch = 0;
   #loaded = false;
   #refused = 0;
 
   get loaded(): boolean {
     return this.#loaded;
+  }
+
+  get root(): TopicNode {
+    return this.#root;
+  }
+
+  /** epoch changes when the tree has begun anew: nodes of before are no longer part of it. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   /** generation changes when nodes are added. */
@@ -49,7 +59,7 @@ export class TopicStore extends Store {
   }
 
   get count(): number {
-    return this.root.topics;
+    return this.#root.topics;
   }
 
   /** refused counts topics beyond the limit. */
@@ -77,7 +87,7 @@ export class TopicStore extends Store {
   }
 
   find(path: string): TopicNode | undefined {
-    let at: TopicNode | undefined = this.root;
+    let at: TopicNode | undefined = this.#root;
     for (const name of path.split("/")) at = at?.children.get(name);
     return at;
   }
@@ -86,6 +96,9 @@ export class TopicStore extends Store {
     if (snapshot) {
       this.#byNumber.clear();
       this.#loaded = true;
+      this.#refused = 0;
+      const known = frame.topics.reduce((sum, topic) => sum + Number(this.find(topic.name)?.isTopic ?? false), 0);
+      if (known < this.count) this.#reset();
     }
     for (const topic of frame.topics) {
       const leaf = this.#insert(topic.name);
@@ -101,6 +114,16 @@ export class TopicStore extends Store {
       if (leaf !== undefined) this.#count(leaf, row.time, row.events, row.rate, row.bytes, row.preview);
     }
     this.changed();
+  }
+
+  /** reset begins anew: the hub has forgotten topics, and what is below a level could not be told from what was. */
+  #reset(): void {
+    this.#root = node(0, "", "", -1, undefined);
+    this.#nodes = 1;
+    this.#live = columns(256);
+    this.#frozen = undefined;
+    this.#epoch++;
+    this.#generation++;
   }
 
   #count(leaf: TopicNode, time: number, events: number, rate: number, bytes: number, preview: string): void {
@@ -121,19 +144,18 @@ export class TopicStore extends Store {
     const known = this.find(name);
     if (known?.isTopic) return known;
     const levels = name.split("/");
-    if (this.#nodes.length + levels.length > nodeLimit) return undefined;
-    let at = this.root;
+    if (this.#nodes + levels.length > nodeLimit) return undefined;
+    let at = this.#root;
     for (const level of levels) {
       let child = at.children.get(level);
       if (child === undefined) {
-        const path = at === this.root ? level : `${at.path}/${level}`;
-        child = node(this.#nodes.length, level, path, at.depth + 1, at);
+        const path = at === this.#root ? level : `${at.path}/${level}`;
+        child = node(this.#nodes++, level, path, at.depth + 1, at);
         at.children.set(level, child);
-        this.#nodes.push(child);
       }
       at = child;
     }
-    if (this.#nodes.length > this.#live.events.length) this.#grow();
+    if (this.#nodes > this.#live.events.length) this.#grow();
     at.isTopic = true;
     for (let up: TopicNode | undefined = at; up !== undefined; up = up.parent) up.topics++;
     this.#generation++;
@@ -141,7 +163,7 @@ export class TopicStore extends Store {
   }
 
   #grow(): void {
-    const larger = columns(2 * this.#nodes.length);
+    const larger = columns(2 * this.#nodes);
     const live = this.#live;
     larger.events.set(live.events);
     larger.rate.set(live.rate);
@@ -159,24 +181,40 @@ function own(column: Float64Array, leaf: TopicNode): number {
   return value;
 }
 
-/** flatten lists the nodes on the screen: the children of each open node, sorted by name. */
-export function flatten(root: TopicNode, isOpen: (node: TopicNode) => boolean, filter = ""): TopicNode[] {
-  const rows: TopicNode[] = [];
+/** TopicRow is a row of the tree: a node, after the levels above it that have nothing else in them. */
+export interface TopicRow {
+  node: TopicNode;
+  label: string;
+  indent: number;
+}
+
+/**
+ * flatten lists the rows on the screen: the children of each open node, sorted by name. A level with a single child and no
+ * messages of its own is joined with it ("boiler/telemetry"), so that the rows say more.
+ */
+export function flatten(root: TopicNode, isOpen: (node: TopicNode) => boolean, filter = ""): TopicRow[] {
+  const rows: TopicRow[] = [];
   const wanted = filter.toLowerCase();
   const matches = (at: TopicNode): boolean => {
     if (at.path.toLowerCase().includes(wanted)) return true;
     for (const child of at.children.values()) if (matches(child)) return true;
     return false;
   };
-  const visit = (parent: TopicNode) => {
+  const visit = (parent: TopicNode, indent: number) => {
     const children = [...parent.children.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const child of children) {
       if (wanted !== "" && !matches(child)) continue;
-      rows.push(child);
-      if (child.children.size > 0 && (wanted !== "" || isOpen(child))) visit(child);
+      let last = child;
+      while (!last.isTopic && last.children.size === 1) last = last.children.values().next().value as TopicNode;
+      rows.push({
+        node: last,
+        label: child === last ? child.name : child.name + last.path.slice(child.path.length),
+        indent,
+      });
+      if (last.children.size > 0 && (wanted !== "" || isOpen(last))) visit(last, indent + 1);
     }
   };
-  visit(root);
+  visit(root, 0);
   return rows;
 }
 

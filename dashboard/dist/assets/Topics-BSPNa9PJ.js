@@ -1,1 +1,0 @@
-import{E as e,L as t,O as n,Q as r,U as i,Z as a,t as o,w as s}from"./i18n-ChAew9Oo.js";var c=n(`<h1> </h1>`);function l(n,l){r(l,!0);var u=c(),d=i(u,!0);t(()=>s(d,o.topics.title)),e(n,u),a()}export{l as default};
