@@ -91,9 +91,14 @@ type Bridge struct {
 	stopping bool
 	ready    chan struct{} // has an element when the queue is not empty
 
-	decoding sync.Mutex // guards result
-	result   decode.Result
-	traffic  traffic
+	// Of the committing goroutine.
+	complained time.Time
+	silently   int // messages refused since then
+
+	replaying sync.Mutex // held by the one reader of the past who may want decoding
+	decoding  sync.Mutex // guards result and series
+	result    decode.Result
+	traffic   traffic
 }
 
 // New makes a Bridge.
@@ -176,6 +181,8 @@ func (b *Bridge) Run(ctx context.Context) error {
 	defer close(b.committed)
 	var batch batch
 	var last time.Time
+	gather := time.NewTimer(b.cfg.Gather)
+	defer gather.Stop()
 	for {
 		select {
 		case <-b.ready:
@@ -189,7 +196,11 @@ func (b *Bridge) Run(ctx context.Context) error {
 			return nil
 		}
 		if wait := b.cfg.Gather - time.Since(last); wait > 0 && b.mayWait() {
-			time.Sleep(wait)
+			gather.Reset(wait)
+			select {
+			case <-gather.C:
+			case <-ctx.Done():
+			}
 		}
 		for b.take(&batch) {
 			b.commit(&batch)
@@ -246,15 +257,14 @@ func (b *Bridge) commit(t *batch) {
 	err := b.cfg.Log.Append(t.events, t.durable)
 	b.metrics.commit.Observe(time.Since(start).Seconds())
 	if errors.Is(err, eventlog.ErrTooLarge) && len(t.events) > 1 {
-		// One event is too large, and the others are not to suffer for it.
-		for i := range t.events {
-			b.commit(&batch{events: t.events[i : i+1 : i+1], dones: t.dones[i : i+1], durable: t.durable})
-		}
+		// One event is too large, and the others are not to suffer for it. Halves find it in few commits.
+		half := len(t.events) / 2
+		b.commit(&batch{events: t.events[:half:half], dones: t.dones[:half], durable: t.durable})
+		b.commit(&batch{events: t.events[half:], dones: t.dones[half:], durable: t.durable})
 		return
 	}
 	if err != nil {
-		b.metrics.refused.Add(float64(len(t.events)))
-		b.cfg.Logger.Error("messages not stored", "count", len(t.events), "error", err)
+		b.refused(len(t.events), err)
 	}
 	for i, done := range t.dones {
 		if done == nil {
@@ -271,10 +281,20 @@ func (b *Bridge) commit(t *batch) {
 	}
 }
 
+// refused counts messages that the log did not take and tells the operator, at most once a second.
+func (b *Bridge) refused(count int, err error) {
+	b.metrics.refused.Add(float64(count))
+	b.silently += count
+	if now := time.Now(); now.Sub(b.complained) >= time.Second {
+		b.cfg.Logger.Error("messages not stored", "count", b.silently, "error", err)
+		b.complained, b.silently = now, 0
+	}
+}
+
 // handOn decodes committed batches and gives them to the followers.
 func (b *Bridge) handOn() {
 	for events := range b.committed {
-		decoded := b.Decode(events)
+		decoded := b.decode(events, len(events))
 		b.traffic.add(decoded)
 		for _, f := range b.followers {
 			f.Offer(decoded)

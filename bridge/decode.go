@@ -5,22 +5,35 @@ import (
 	"pulso/bridge/event"
 )
 
-// Decode understands events. Views and rooms that read the log again use it, too; it may be called from any goroutine.
+// replayChunk is how many events of the past are decoded before what has just been committed may go first.
+const replayChunk = 64
+
+// Decode understands events that were read from the log again, for views and rooms. It may be called from any goroutine.
+// However many call it, what is new waits for one of them at most, and for few events.
 func (b *Bridge) Decode(events []event.Event) []event.Decoded {
+	b.replaying.Lock()
+	defer b.replaying.Unlock()
+	return b.decode(events, replayChunk)
+}
+
+// decode understands events, chunk at a time under the lock.
+func (b *Bridge) decode(events []event.Event, chunk int) []event.Decoded {
 	out := make([]event.Decoded, len(events))
 	// All metrics of a batch share one array. It may move while it grows, so the pieces are cut at the end.
-	var metrics []event.Metric
-	var ends []int
-	b.decoding.Lock()
-	for i := range events {
-		d := &out[i]
-		d.Event = events[i]
-		if d.Kind.IsMessage() {
-			metrics = b.understand(d, metrics)
+	metrics := make([]event.Metric, 0, len(events))
+	ends := make([]int, len(events))
+	for from := 0; from < len(events); from += chunk {
+		b.decoding.Lock()
+		for i := from; i < min(from+chunk, len(events)); i++ {
+			d := &out[i]
+			d.Event = events[i]
+			if d.Kind.IsMessage() {
+				metrics = b.understand(d, metrics)
+			}
+			ends[i] = len(metrics)
 		}
-		ends = append(ends, len(metrics))
+		b.decoding.Unlock()
 	}
-	b.decoding.Unlock()
 	start := 0
 	for i, end := range ends {
 		out[i].Metrics = metrics[start:end:end]
@@ -40,7 +53,7 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 		d.Texts = append([]event.Text(nil), r.Texts...)
 	}
 	for _, reading := range r.Readings {
-		s := b.series.intern(d.Device, reading.Name, reading.Unit, d.Topic)
+		s := b.series.intern(d.Device, reading.Name, reading.Unit, d.Topic, d.Time)
 		if s == nil {
 			b.metrics.seriesRefused.Inc()
 			continue
@@ -50,9 +63,10 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	return metrics
 }
 
-// Intern returns the series of these names, numbering it if it is new, or nil if there are as many as there may be.
+// Intern returns the series of these names, numbering it if it is new, or nil if there are as many as there may be. A
+// unit from a message, however old, counts for more than the one given here.
 func (b *Bridge) Intern(device, name, unit, topic string) *event.Series {
 	b.decoding.Lock()
 	defer b.decoding.Unlock()
-	return b.series.intern(device, name, unit, topic)
+	return b.series.intern(device, name, unit, topic, 0)
 }

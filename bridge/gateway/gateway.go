@@ -20,14 +20,17 @@ import (
 	"pulso/bridge/wire"
 )
 
-// A Transport writes to one client. Write and Close may be called at once; Write is called by one goroutine.
+// A Transport writes to one client. Write and Close are called by one goroutine, Hurry by any.
 type Transport interface {
 	// Write writes whole messages in their order, in as few system calls as it can, together with whatever the
-	// transport itself has to say (it is also called with none). It blocks for a bounded time; ErrSlow says that the
-	// client took nothing in it.
+	// transport itself has to say (it is also called with none). It blocks for as long as the client takes something now
+	// and then; ErrSlow says that it does not.
 	Write(messages [][]byte) error
-	// Close ends the connection, telling the client why. It does not wait for the client.
+	// Close is the last call: it tells the client why (0: it was the client who left) and ends the writing side. It
+	// takes a bounded time.
 	Close(code wire.CloseCode)
+	// Hurry says that the session ends: a Write under way, and those that may follow, are bounded in time from now on.
+	Hurry()
 }
 
 // Errors of this package.
@@ -124,7 +127,8 @@ func (g *Gateway) Open(t Transport, kind, remote string) (*Session, error) {
 	g.lastID++
 	s := &Session{
 		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), remote: remote,
-		subs: make(map[uint64]*room.Sub), wake: make(chan struct{}, 1), done: make(chan struct{}), space: make(chan struct{}, 1),
+		subs: make(map[uint64]*room.Sub), wake: make(chan struct{}, 1), space: make(chan struct{}, 1),
+		done: make(chan struct{}), written: make(chan struct{}),
 	}
 	g.sessions[s] = struct{}{}
 	g.metrics.opened.WithLabelValues(kind).Inc()
@@ -139,12 +143,12 @@ func (g *Gateway) Sessions() int {
 	return len(g.sessions)
 }
 
-// Stop ends all sessions with a code that means "come back", and waits for them until ctx ends.
+// Stop ends all sessions with a code that means "come back", and waits until all have been told or ctx ends.
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.mu.Lock()
 	g.stopping = true
 	for s := range g.sessions {
-		go s.Close(wire.CloseShutdown)
+		s.Close(wire.CloseShutdown)
 	}
 	g.mu.Unlock()
 	g.cancel()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pulso/bridge/event"
+	"pulso/bridge/eventlog"
 	"pulso/bridge/room"
 	"pulso/bridge/wire"
 )
@@ -32,7 +33,7 @@ type item struct {
 	leave *room.Sub
 }
 
-// A Session is one client. Handle and End belong to the transport's reading goroutine.
+// A Session is one client. Handle, Refuse and End belong to the transport's reading goroutine.
 type Session struct {
 	gateway   *Gateway
 	transport Transport
@@ -50,13 +51,19 @@ type Session struct {
 
 	wake    chan struct{}
 	space   chan struct{}
-	done    chan struct{}
-	once    sync.Once
 	pending atomic.Int32 // publishes on their way
+
+	once    sync.Once
+	done    chan struct{}  // closed when the session ends
+	code    wire.CloseCode // why; set before done is closed, 0 where the client left
+	written chan struct{}  // closed when the writing goroutine has ended
 }
 
 // ID is the session's name, unique on this node.
 func (s *Session) ID() string { return s.id }
+
+// Done is closed when the session ends, whoever ended it.
+func (s *Session) Done() <-chan struct{} { return s.done }
 
 // Wake makes the writing goroutine look for what is due. It never blocks.
 func (s *Session) Wake() {
@@ -66,21 +73,37 @@ func (s *Session) Wake() {
 	}
 }
 
-// Close ends the session with a code. It may be called from anywhere, more than once; the first code counts.
-func (s *Session) Close(code wire.CloseCode) {
+// Close ends the session with a code: the replies that wait and the code are written, then the transport is closed. It
+// does not wait for that. It may be called from anywhere, more than once; the first code counts.
+func (s *Session) Close(code wire.CloseCode) { s.finish(code, code.Info().Name) }
+
+// finish reports whether it was this call that ended the session.
+func (s *Session) finish(code wire.CloseCode, label string) bool {
+	first := false
 	s.once.Do(func() {
-		s.gateway.metrics.closed.WithLabelValues(code.Info().Name).Inc()
+		first = true
+		s.code = code
+		s.gateway.metrics.closed.WithLabelValues(label).Inc()
 		close(s.done)
-		s.transport.Close(code)
+		s.transport.Hurry()
 	})
+	return first
 }
 
-// End ends the session after its connection has ended, and takes it out of its rooms.
+func (s *Session) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// End ends the session after its connection has ended, waits for what is still being written, and takes the session out
+// of its rooms.
 func (s *Session) End() {
-	s.once.Do(func() {
-		s.gateway.metrics.closed.WithLabelValues("client").Inc()
-		close(s.done)
-	})
+	s.finish(0, "client")
+	<-s.written
 	for _, sub := range s.subs {
 		s.gateway.cfg.Rooms.Leave(sub)
 	}
@@ -93,19 +116,29 @@ func (s *Session) End() {
 
 // Handle runs one command. It blocks while the client does not take the replies to earlier ones.
 func (s *Session) Handle(message []byte) {
+	s.await()
+	if s.ended() {
+		return
+	}
 	c, err := wire.ParseCommand(message)
 	if err == nil {
 		err = s.run(&c)
 	}
 	if err != nil {
-		s.Refuse(c.ID, err)
+		s.refuse(c.ID, err)
 		return
 	}
 	s.bad = 0
 }
 
-// Refuse replies with an error, and ends a session that gets too many of them.
+// Refuse replies with an error to what the transport could not hand to Handle, and ends a session that gets too many of
+// them. It blocks as Handle does.
 func (s *Session) Refuse(id uint64, err *wire.Error) {
+	s.await()
+	s.refuse(id, err)
+}
+
+func (s *Session) refuse(id uint64, err *wire.Error) {
 	s.gateway.metrics.refusedCommands.WithLabelValues(err.Code).Inc()
 	s.reply(wire.AppendError(nil, id, err))
 	if err.Retry {
@@ -208,15 +241,15 @@ func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
 	s.pending.Add(1)
 	m := event.Event{
 		Time: time.Now().UnixNano(), Topic: c.Topic, Client: s.id, Payload: c.Body, Source: event.SourceGateway,
-		QoS: uint8(c.QoS), Retain: c.Retain, //nolint:gosec // 0 or 1
+		QoS: uint8(c.QoS), Retain: c.Retain,
 	}
 	err := s.gateway.cfg.Publisher.Ingest(s.gateway.ctx, m, func(pos event.Position, err error) {
 		s.pending.Add(-1)
 		if err != nil {
-			s.add(item{reply: wire.AppendError(nil, id, unavailable(err))})
+			s.push(item{reply: wire.AppendError(nil, id, unavailable(err))})
 			return
 		}
-		s.add(item{reply: wire.Published(nil, id, pos)})
+		s.push(item{reply: wire.Published(nil, id, pos)})
 	})
 	if err != nil {
 		s.pending.Add(-1)
@@ -225,21 +258,30 @@ func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
 	return nil
 }
 
+// unavailable says why a message was not stored.
 func unavailable(err error) *wire.Error {
+	if errors.Is(err, eventlog.ErrTooLarge) {
+		return wire.Errorf(wire.CodeTooLarge, "the message was not stored: %v", err)
+	}
 	return &wire.Error{Code: wire.CodeUnavailable, Message: fmt.Sprintf("the message was not stored: %v", err), Retry: true}
 }
 
 func (s *Session) reply(b []byte) { s.push(item{reply: b}) }
 
-// push hands an item to the writing goroutine and waits while there are too many.
+// push hands an item to the writing goroutine. How many wait is bounded by await, which stands before each command, and
+// by maxPublishes.
 func (s *Session) push(i item) {
-	for s.add(i) > maxReplies {
+	s.mu.Lock()
+	s.items = append(s.items, i)
+	s.mu.Unlock()
+	s.Wake()
+}
+
+// await waits while the client does not take the replies that it has coming.
+func (s *Session) await() {
+	for s.waiting() >= maxReplies {
 		select {
 		case <-s.space:
-			if s.waiting() < maxReplies {
-				return
-			}
-			continue
 		case <-s.done:
 			return
 		}
@@ -252,12 +294,23 @@ func (s *Session) waiting() int {
 	return len(s.items)
 }
 
-// add hands an item to the writing goroutine and returns how many wait.
-func (s *Session) add(i item) int {
+// pop takes the first item that waits.
+func (s *Session) pop() (i item, ok bool) {
 	s.mu.Lock()
-	s.items = append(s.items, i)
-	n := len(s.items)
-	s.mu.Unlock()
-	s.Wake()
-	return n
+	defer s.mu.Unlock()
+	if len(s.items) == 0 {
+		return item{}, false
+	}
+	i = s.items[0]
+	s.items[0] = item{}
+	if s.items = s.items[1:]; len(s.items) == 0 {
+		s.items = nil
+	}
+	if len(s.items) < maxReplies {
+		select {
+		case s.space <- struct{}{}:
+		default:
+		}
+	}
+	return i, true
 }

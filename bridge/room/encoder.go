@@ -15,14 +15,18 @@ type encoder struct {
 	used    []*event.Series // series of rows, in the order of first use
 	usedSet map[*event.Series]struct{}
 
-	values     map[*event.Series]*wire.Aggregate
+	values     map[uint32]int // series number -> index in aggregates and valueOrder
+	aggregates []wire.Aggregate
 	valueOrder []*event.Series
-	events     map[string]*latestEvent
-	eventOrder []string
+
+	events map[string]int // topic -> index in latest
+	latest []latestEvent
+	held   int // bytes of latest's topics and payloads
 }
 
+// latestEvent is the newest event of a topic, a copy: a pointer would keep its whole batch alive.
 type latestEvent struct {
-	event *event.Decoded
+	event event.Decoded
 	count uint32
 }
 
@@ -30,54 +34,63 @@ func newEncoder(s Spec) encoder {
 	e := encoder{form: s.Form, delivery: s.Delivery}
 	switch {
 	case s.Form == wire.FormValues && s.Delivery == wire.DeliveryLatest:
-		e.values = make(map[*event.Series]*wire.Aggregate)
+		e.values = make(map[uint32]int)
 	case s.Form == wire.FormValues:
 		e.usedSet = make(map[*event.Series]struct{})
 	case s.Delivery == wire.DeliveryLatest:
-		e.events = make(map[string]*latestEvent)
+		e.events = make(map[string]int)
 	}
 	return e
 }
 
 func (e *encoder) empty() bool {
-	return len(e.rows) == 0 && len(e.valueOrder) == 0 && len(e.eventOrder) == 0
+	return len(e.rows) == 0 && len(e.valueOrder) == 0 && len(e.latest) == 0
 }
 
 // size estimates the frame's bytes.
 func (e *encoder) size() int {
-	return len(e.rows) + 64*(len(e.used)+len(e.valueOrder)) + 256*len(e.eventOrder)
+	return len(e.rows) + 64*(len(e.used)+2*len(e.valueOrder)) + 128*len(e.latest) + e.held
 }
 
 // add takes one event in.
 func (e *encoder) add(d *event.Decoded) {
-	if e.form == wire.FormEvents {
-		if e.delivery == wire.DeliveryEvery {
-			e.comma()
-			e.rows = wire.AppendEvent(e.rows, d, 1)
-			return
-		}
-		if l := e.events[d.Topic]; l != nil {
-			l.event = d
-			l.count++
-			return
-		}
-		e.events[d.Topic] = &latestEvent{event: d, count: 1}
-		e.eventOrder = append(e.eventOrder, d.Topic)
-		return
-	}
-	for _, m := range d.Metrics {
-		if e.delivery == wire.DeliveryEvery {
+	switch {
+	case e.form == wire.FormEvents && e.delivery == wire.DeliveryEvery:
+		e.comma()
+		e.rows = wire.AppendEvent(e.rows, d, 1)
+	case e.form == wire.FormEvents:
+		e.addLatest(d)
+	case e.delivery == wire.DeliveryEvery:
+		for _, m := range d.Metrics {
 			e.addRow(m.Series, d.Time, m.Value)
-			continue
 		}
-		a := e.values[m.Series]
-		if a == nil {
-			a = new(wire.Aggregate)
-			e.values[m.Series] = a
-			e.valueOrder = append(e.valueOrder, m.Series)
+	default:
+		for _, m := range d.Metrics {
+			i, known := e.values[m.Series.ID]
+			if !known {
+				i = len(e.aggregates)
+				e.values[m.Series.ID] = i
+				e.aggregates = append(e.aggregates, wire.Aggregate{})
+				e.valueOrder = append(e.valueOrder, m.Series)
+			}
+			e.valueOrder[i] = m.Series
+			e.aggregates[i].Add(d.Time, m.Value)
 		}
-		a.Add(d.Time, m.Value)
 	}
+}
+
+func (e *encoder) addLatest(d *event.Decoded) {
+	i, known := e.events[d.Topic]
+	if !known {
+		i = len(e.latest)
+		e.events[d.Topic] = i
+		e.latest = append(e.latest, latestEvent{})
+		e.held += len(d.Topic)
+	}
+	l := &e.latest[i]
+	e.held += len(d.Payload) - len(l.event.Payload)
+	l.event, l.count = *d, l.count+1
+	l.event.Metrics, l.event.Texts = nil, nil // parts of the batch that no frame of events needs
 }
 
 // addRow takes one value in that stands for itself.
@@ -102,41 +115,43 @@ func (e *encoder) appendTo(dst []byte, announced map[uint32]*event.Series) []byt
 	if e.form == wire.FormEvents {
 		dst = append(dst, `,"events":[`...)
 		dst = append(dst, e.rows...)
-		for i, topic := range e.eventOrder {
+		for i := range e.latest {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			l := e.events[topic]
-			dst = wire.AppendEvent(dst, l.event, l.count)
+			dst = wire.AppendEvent(dst, &e.latest[i].event, e.latest[i].count)
 		}
-		clear(e.events)
-		e.eventOrder = e.eventOrder[:0]
-		e.rows = reuse(e.rows)
-		return append(dst, ']')
-	}
-	dst = appendAnnounce(dst, e.used, announced)
-	dst = appendAnnounce(dst, e.valueOrder, announced)
-	dst = append(dst, `,"values":[`...)
-	dst = append(dst, e.rows...)
-	for i, s := range e.valueOrder {
-		if i > 0 {
-			dst = append(dst, ',')
+	} else {
+		dst = appendAnnounce(dst, e.used, announced)
+		dst = appendAnnounce(dst, e.valueOrder, announced)
+		dst = append(dst, `,"values":[`...)
+		dst = append(dst, e.rows...)
+		for i, s := range e.valueOrder {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = wire.AppendValue(dst, s.ID, e.aggregates[i])
 		}
-		dst = wire.AppendValue(dst, s.ID, *e.values[s])
 	}
-	clear(e.values)
-	clear(e.usedSet)
-	e.used, e.valueOrder = e.used[:0], e.valueOrder[:0]
-	e.rows = reuse(e.rows)
+	e.reset()
 	return append(dst, ']')
 }
 
-// reuse keeps a buffer for the next frame, unless a burst has made it large.
-func reuse(b []byte) []byte {
-	if cap(b) > 1<<20 {
+// reset forgets what was gathered and keeps the memory for the next frame, unless a burst has made it large.
+func (e *encoder) reset() {
+	clear(e.usedSet)
+	clear(e.values)
+	clear(e.events)
+	e.rows, e.used, e.valueOrder = reuse(e.rows), reuse(e.used), reuse(e.valueOrder)
+	e.aggregates, e.latest, e.held = reuse(e.aggregates), reuse(e.latest), 0
+}
+
+func reuse[T any](s []T) []T {
+	if cap(s) > 4*flushBytes {
 		return nil
 	}
-	return b[:0]
+	clear(s)
+	return s[:0]
 }
 
 func appendAnnounce(dst []byte, series []*event.Series, announced map[uint32]*event.Series) []byte {

@@ -41,8 +41,11 @@ type Config struct {
 	Past Past
 	// Sources are the views by form; a form without one cannot be subscribed to.
 	Sources map[wire.Form]Source
-	// RingBytes bounds the frames a room keeps; 0 is 4 MiB.
+	// RingBytes bounds the frames a room keeps, in bytes; 0 is 4 MiB.
 	RingBytes int
+	// AllRingsBytes bounds the frames that all rooms keep together, in bytes, as long as it leaves each room 16 KiB:
+	// with many rooms, each keeps less; 0 is 512 MiB.
+	AllRingsBytes int
 	// MaxRooms bounds the rooms; 0 is 100,000.
 	MaxRooms int
 	// Metrics takes the package's metrics; nil is nowhere.
@@ -51,8 +54,11 @@ type Config struct {
 
 // Bounds inside the package.
 const (
-	defaultRingBytes = 4 << 20
-	defaultMaxRooms  = 100_000
+	defaultRingBytes     = 4 << 20
+	defaultAllRingsBytes = 512 << 20
+	// minRingBytes is what each room may keep however many there are, unless RingBytes is less.
+	minRingBytes    = 16 << 10
+	defaultMaxRooms = 100_000
 	// flushBytes is what a room gathers before it makes a frame although its time has not come.
 	flushBytes = 256 << 10
 	// maxCachedTopics bounds the topic cache; beyond it starts anew.
@@ -94,6 +100,9 @@ func New(cfg Config, begin event.Position) *Registry {
 	if cfg.RingBytes == 0 {
 		cfg.RingBytes = defaultRingBytes
 	}
+	if cfg.AllRingsBytes == 0 {
+		cfg.AllRingsBytes = defaultAllRingsBytes
+	}
 	if cfg.MaxRooms == 0 {
 		cfg.MaxRooms = defaultMaxRooms
 	}
@@ -103,6 +112,11 @@ func New(cfg Config, begin event.Position) *Registry {
 	}
 	r.metrics = newMetrics(cfg.Metrics, r)
 	return r
+}
+
+// ringLimit is what each room's ring may hold now, in bytes.
+func (r *Registry) ringLimit() int {
+	return min(r.cfg.RingBytes, max(r.cfg.AllRingsBytes/max(len(r.rooms), 1), minRingBytes))
 }
 
 // Seed sets the current value of a series before the first Offer: what views knew from before the start.
@@ -165,6 +179,7 @@ func (r *Registry) Offer(batch []event.Decoded) {
 			scheduled = true
 		}
 	}
+	clear(r.touched) // rooms that end are not to be kept
 	if scheduled {
 		r.wakeRun()
 	}
@@ -176,7 +191,7 @@ func (r *Registry) give(room *Room, d *event.Decoded, now time.Time) {
 		room.touched = true
 		r.touched = append(r.touched, room)
 	}
-	if len(room.enc.rows) > flushBytes {
+	if room.enc.size() > flushBytes {
 		room.flush(d.Next(), now)
 	}
 }
@@ -242,22 +257,21 @@ func (r *Registry) flushDirty() time.Duration {
 	return next
 }
 
-// flushViews makes frames for the view rooms whose time has come. Views are asked without the registry's lock.
+// flushViews makes frames for the view rooms whose time has come and returns how long until the next one's. Views are
+// asked without the registry's lock: they may be busy with a large answer.
 func (r *Registry) flushViews() time.Duration {
 	now := time.Now()
 	next := time.Hour
 	var due []*Room
 	r.mu.Lock()
 	for _, room := range r.views {
-		if wait := room.due.Sub(now); wait > 0 {
-			next = min(next, wait)
-			continue
-		}
-		room.due = now.Add(room.interval)
-		next = min(next, room.interval)
-		if room.source.Version() != room.version {
+		wait := room.due.Sub(now)
+		if wait <= 0 {
+			wait = room.interval
+			room.due = now.Add(wait)
 			due = append(due, room)
 		}
+		next = min(next, wait)
 	}
 	r.mu.Unlock()
 	for _, room := range due {
@@ -266,18 +280,29 @@ func (r *Registry) flushViews() time.Duration {
 	return next
 }
 
+// flushView makes a frame of what changed in a room's view. Only Run's goroutine calls it, and room.version is its own.
 func (r *Registry) flushView(room *Room) {
-	members, version := room.source.AppendSince(nil, room.spec.Filters, room.version)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	room.version = version
-	if len(members) == 0 || len(room.members) == 0 {
+	if room.source.Version() == room.version {
 		return
 	}
-	data := wire.AppendHead(make([]byte, 0, len(members)+64), room.id, r.pos)
-	data = append(data, ',')
-	data = append(data, members...)
-	room.put(&frame{to: r.pos, version: version, data: append(data, '}')})
+	members, version := room.source.AppendSince(nil, room.spec.Filters, room.version)
+	room.version = version
+	if len(members) == 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	room.put(&frame{to: r.pos, version: version, data: appendFrame(room.id, r.pos, members)})
+}
+
+// appendFrame is a frame of members that are encoded already.
+func appendFrame(room uint64, pos event.Position, members []byte) []byte {
+	data := wire.AppendHead(make([]byte, 0, len(members)+64), room, pos)
+	if len(members) > 0 {
+		data = append(data, ',')
+		data = append(data, members...)
+	}
+	return append(data, '}')
 }
 
 // tellPositions tells the members of rooms in which nothing happens where the log is, so that they resume without
@@ -287,8 +312,7 @@ func (r *Registry) tellPositions() {
 	defer r.mu.Unlock()
 	for _, room := range r.rooms {
 		if room.source == nil && room.pos != r.pos && room.enc.empty() {
-			data := wire.AppendHead(nil, room.id, r.pos)
-			room.put(&frame{to: r.pos, data: append(data, '}')})
+			room.put(&frame{to: r.pos, data: appendFrame(room.id, r.pos, nil)})
 		}
 	}
 }

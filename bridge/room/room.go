@@ -10,8 +10,9 @@
 package room
 
 import (
-	"fmt"
-	"strings"
+	"encoding/binary"
+	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,9 @@ const (
 	rateView   = 1
 )
 
+// maxInterval is the longest time between two frames, however low the rate.
+const maxInterval = time.Hour
+
 func (s Spec) interval() time.Duration {
 	rate := s.Rate
 	if rate == 0 {
@@ -49,28 +53,36 @@ func (s Spec) interval() time.Duration {
 			rate = rateEvery
 		}
 	}
-	return time.Duration(float64(time.Second) / rate)
+	// A rate next to nothing would overflow.
+	return time.Duration(min(float64(time.Second)/rate, float64(maxInterval)))
 }
 
+// key tells specs apart. Each string goes in with its length, so that no character in one can make two specs equal.
 func (s Spec) key() string {
-	return fmt.Sprintf("%d %d %g %s\x00%s", s.Form, s.Delivery, s.Rate, strings.Join(s.Filters, "\x01"), strings.Join(s.Devices, "\x01"))
+	b := make([]byte, 0, 64)
+	b = append(b, byte(s.Form), byte(s.Delivery))
+	b = binary.AppendUvarint(b, math.Float64bits(s.Rate))
+	for _, list := range [...][]string{s.Filters, s.Devices} {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, text := range list {
+			b = binary.AppendUvarint(b, uint64(len(text)))
+			b = append(b, text...)
+		}
+	}
+	return string(b)
 }
 
 // matches reports whether an event of this topic and device belongs into the room.
 func (s Spec) matches(topic, device string) bool {
-	if len(s.Devices) > 0 && !contains(s.Devices, device) {
-		return false
-	}
-	return event.MatchAny(s.Filters, topic)
+	return s.hasDevice(device) && event.MatchAny(s.Filters, topic)
 }
 
-func contains(sorted []string, s string) bool {
-	for _, x := range sorted {
-		if x == s {
-			return true
-		}
+func (s Spec) hasDevice(device string) bool {
+	if len(s.Devices) == 0 {
+		return true
 	}
-	return false
+	_, found := slices.BinarySearch(s.Devices, device)
+	return found
 }
 
 // A frame is the bytes of one flush, shared by all members.
@@ -97,7 +109,9 @@ type member interface{ Wake() }
 
 // Room is one room. Everything but win belongs to the registry's lock.
 type Room struct {
+	reg      *Registry
 	id       uint64
+	key      string
 	spec     Spec
 	interval time.Duration
 	win      atomic.Pointer[window]
@@ -111,43 +125,50 @@ type Room struct {
 	enc       encoder
 	announced map[uint32]*event.Series
 	ringBytes int
-	ringLimit int
 
 	source  Source
 	version uint64
 }
 
-// put adds a frame and evicts the oldest ones beyond the ring's bound.
+// frameOverhead is what a frame in a ring takes in bytes besides its data.
+const frameOverhead = 128
+
+// put adds a frame and wakes the members.
 func (r *Room) put(f *frame) {
 	w := r.win.Load()
 	frames := append(w.frames, f) //nolint:gocritic // readers of the old window never look past its length
-	first := w.first
-	r.ringBytes += len(f.data)
-	evicted := 0
-	for r.ringBytes > r.ringLimit && len(frames)-evicted > 1 {
-		r.ringBytes -= len(frames[evicted].data)
-		evicted++
-	}
-	if evicted > 0 {
-		// A copy, so that evicted frames are not kept alive by the array.
-		frames = append(make([]*frame, 0, 2*(len(frames)-evicted)), frames[evicted:]...)
-		first += uint64(evicted)
-	}
+	r.ringBytes += len(f.data) + frameOverhead
 	r.pos = f.to
-	r.win.Store(&window{first: first, frames: frames, end: f.to})
+	r.win.Store(r.evict(&window{first: w.first, frames: frames, end: f.to}))
 	for _, m := range r.members {
 		m.Wake()
 	}
 }
 
-// flush makes a frame of what is pending, with to as the position after it. It reports whether there was anything.
-func (r *Room) flush(to event.Position, now time.Time) bool {
+// evict drops the oldest frames of a window beyond the ring's bound, a quarter of it at a time, so that the copying is
+// rare. The newest frame stays, whatever its size.
+func (r *Room) evict(w *window) *window {
+	limit := r.reg.ringLimit()
+	if r.ringBytes <= limit {
+		return w
+	}
+	evicted := 0
+	for r.ringBytes > limit-limit/4 && len(w.frames)-evicted > 1 {
+		r.ringBytes -= len(w.frames[evicted].data) + frameOverhead
+		evicted++
+	}
+	// A copy, so that evicted frames are not kept alive by the array.
+	frames := append(make([]*frame, 0, 2*(len(w.frames)-evicted)), w.frames[evicted:]...)
+	return &window{first: w.first + uint64(evicted), frames: frames, end: w.end}
+}
+
+// flush makes a frame of what is pending, if anything is, with to as the position after it.
+func (r *Room) flush(to event.Position, now time.Time) {
 	if r.enc.empty() {
-		return false
+		return
 	}
 	data := wire.AppendHead(make([]byte, 0, r.enc.size()+96), r.id, to)
 	data = r.enc.appendTo(data, r.announced)
 	r.put(&frame{to: to, data: append(data, '}')})
 	r.due = now.Add(r.interval)
-	return true
 }

@@ -1,8 +1,7 @@
 package room
 
 import (
-	"cmp"
-	"slices"
+	"sort"
 
 	"pulso/bridge/event"
 	"pulso/bridge/wire"
@@ -53,9 +52,10 @@ func (s *Sub) history(n int) ([]event.Decoded, bool, error) {
 	past := s.reg.cfg.Past
 	topics, truncated := past.Topics(s.room.spec.Filters, s.room.spec.Devices, maxHistoryTopics)
 	var out []event.Decoded
+	size := 0
 	for _, topic := range topics {
 		room := maxHistoryEvents - len(out)
-		if room <= 0 {
+		if room <= 0 || size > maxHistoryBytes {
 			truncated = true
 			break
 		}
@@ -66,10 +66,11 @@ func (s *Sub) history(n int) ([]event.Decoded, bool, error) {
 		for i := range events {
 			if s.room.spec.matches(events[i].Topic, events[i].Device) {
 				out = append(out, events[i])
+				size += len(events[i].Payload)
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b event.Decoded) int { return cmp.Compare(a.Position.Offset, b.Position.Offset) })
+	sort.Slice(out, func(a, b int) bool { return out[a].Position.Offset < out[b].Position.Offset })
 	return out, truncated, nil
 }
 

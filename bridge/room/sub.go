@@ -15,9 +15,10 @@ const (
 	// maxConflate is how many events of the log a `latest` member that fell behind reads to conflate them; beyond it, a
 	// gap says what was left out and the current values follow.
 	maxConflate = 100_000
-	// maxHistoryEvents and maxHistoryTopics bound a snapshot's history.
+	// maxHistoryEvents, maxHistoryTopics and maxHistoryBytes (of payload) bound a snapshot's history.
 	maxHistoryEvents = 20_000
 	maxHistoryTopics = 2_000
+	maxHistoryBytes  = 16 << 20
 )
 
 // reasonBehind is the gap's reason where a `latest` member was too far behind to conflate what it missed.
@@ -39,13 +40,17 @@ type Sub struct {
 	room *Room
 	opts Options
 
-	// cursor is the number of the next frame of the ring, pos the position after what was delivered.
+	// cursor is the number of the next frame of the ring, pos the position after what was delivered, told the last one
+	// that the client knows.
 	cursor uint64
 	pos    event.Position
+	told   event.Position
 	// While catching, the log is read from pos to target; then the ring goes on at cursor.
 	catching bool
 	target   event.Position
 	enc      encoder
+	// ahead says that pos, where the member resumed, is beyond the room's frames: those before it are not for it.
+	ahead bool
 
 	version uint64
 	joined  event.Position
@@ -61,16 +66,22 @@ func (r *Registry) Join(spec Spec, opts Options, m member) (*Sub, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sub{reg: r, room: room, opts: opts, joined: r.pos}
+	s := &Sub{reg: r, room: room, opts: opts}
+	s.enter()
+	room.members[s] = m
+	return s, nil
+}
+
+// enter puts the member at the room's end, with the values as they are there. The registry's lock is held.
+func (s *Sub) enter() {
+	r, room := s.reg, s.room
 	// What is pending goes out to those who were there before.
 	room.flush(r.pos, time.Now())
 	s.cursor = room.win.Load().next()
-	s.pos = r.pos
-	if spec.Form == wire.FormValues {
-		s.values = r.current.of(spec)
+	s.pos, s.told, s.joined = r.pos, r.pos, r.pos
+	if room.spec.Form == wire.FormValues {
+		s.values = r.current.of(room.spec)
 	}
-	room.members[s] = m
-	return s, nil
 }
 
 func (r *Registry) open(spec Spec) (*Room, error) {
@@ -83,8 +94,8 @@ func (r *Registry) open(spec Spec) (*Room, error) {
 	}
 	r.nextID++
 	room := &Room{
-		id: r.nextID, spec: spec, interval: spec.interval(), members: make(map[*Sub]member), pos: r.pos,
-		ringLimit: r.cfg.RingBytes, announced: make(map[uint32]*event.Series),
+		reg: r, id: r.nextID, key: key, spec: spec, interval: spec.interval(), members: make(map[*Sub]member), pos: r.pos,
+		announced: make(map[uint32]*event.Series),
 	}
 	if spec.Form.IsView() {
 		if room.source = r.cfg.Sources[spec.Form]; room.source == nil {
@@ -120,10 +131,10 @@ func (r *Registry) Leave(s *Sub) {
 	defer r.mu.Unlock()
 	room := s.room
 	delete(room.members, s)
-	if len(room.members) > 0 || r.rooms[room.spec.key()] != room {
+	if len(room.members) > 0 || r.rooms[room.key] != room {
 		return
 	}
-	delete(r.rooms, room.spec.key())
+	delete(r.rooms, room.key)
 	r.views = without(r.views, room)
 	r.dirty = without(r.dirty, room)
 	if room.source != nil {
@@ -179,9 +190,18 @@ func (s *Sub) resume() error {
 	if _, err := s.reg.cfg.Past.Read(from, 1); err != nil && !errors.As(err, &trimmed) {
 		return err
 	}
-	s.pos, s.target, s.catching = from, s.joined, true
-	s.enc = newEncoder(s.room.spec)
+	s.pos, s.told = from, from
+	if from.Offset > s.joined.Offset {
+		s.ahead = true
+		return nil
+	}
+	s.catchUpTo(s.joined)
 	return nil
+}
+
+func (s *Sub) catchUpTo(target event.Position) {
+	s.target, s.catching = target, true
+	s.enc = newEncoder(s.room.spec)
 }
 
 // Next appends up to about budget bytes of what is due for the member and reports whether there is more.
@@ -202,16 +222,34 @@ func (s *Sub) Next(dst [][]byte, budget int) (_ [][]byte, more bool, err error) 
 				return dst, true, nil
 			}
 			s.cursor++
+			if s.ahead {
+				if s.meet(f); s.catching {
+					break
+				}
+				continue
+			}
 			if s.room.source != nil && f.version <= s.version {
 				continue // the snapshot was newer
 			}
 			dst = append(dst, f.data)
 			budget -= len(f.data)
-			s.pos, s.version = f.to, f.version
+			s.pos, s.told, s.version = f.to, f.to, f.version
 			s.reg.frames.Add(1)
 		}
-		return dst, false, nil
+		if !s.catching {
+			return dst, false, nil
+		}
 	}
+}
+
+// meet lets a member that is ahead of its room pass over a frame: what of it is not older than the member's position is
+// read from the log.
+func (s *Sub) meet(f *frame) {
+	if f.to.Offset < s.pos.Offset {
+		return
+	}
+	s.ahead = false
+	s.catchUpTo(f.to)
 }
 
 // fallOut recovers a member whose next frame is no longer in the ring.
@@ -219,8 +257,9 @@ func (s *Sub) fallOut(dst [][]byte, w *window) [][]byte {
 	s.reg.metrics.fallen.Inc()
 	s.cursor = w.next()
 	if s.room.source == nil {
-		s.catching, s.target = true, w.end
-		s.enc = newEncoder(s.room.spec)
+		if s.ahead = w.end.Offset < s.pos.Offset; !s.ahead {
+			s.catchUpTo(w.end)
+		}
 		return dst
 	}
 	members, version := s.room.source.AppendSince(nil, s.room.spec.Filters, s.version)
@@ -228,33 +267,27 @@ func (s *Sub) fallOut(dst [][]byte, w *window) [][]byte {
 	if len(members) == 0 {
 		return dst
 	}
-	data := wire.AppendHead(nil, s.room.id, w.end)
-	data = append(data, ',')
-	data = append(data, members...)
-	return append(dst, append(data, '}'))
+	s.reg.frames.Add(1)
+	return append(dst, appendFrame(s.room.id, w.end, members))
 }
 
 // catchUp reads one chunk of the log. The member is through when it has reached its target.
 func (s *Sub) catchUp(dst [][]byte) ([][]byte, error) {
 	latest := s.room.spec.Delivery == wire.DeliveryLatest
-	if latest && s.target.Offset > s.pos.Offset+maxConflate {
-		return s.skip(dst), nil
-	}
-	limit := readChunk
-	if left := s.target.Offset - min(s.pos.Offset, s.target.Offset); left < readChunk {
-		limit = int(left) //nolint:gosec // less than readChunk
-	}
-	if limit == 0 {
+	left := s.target.Offset - min(s.pos.Offset, s.target.Offset)
+	switch {
+	case left == 0:
 		return s.caughtUp(dst), nil
+	case latest && left > maxConflate:
+		return s.skip(dst)
 	}
-	batch, err := s.reg.cfg.Past.Read(s.pos, limit)
+	batch, err := s.reg.cfg.Past.Read(s.pos, int(min(left, readChunk)))
 	if trimmed := (*eventlog.TrimmedError)(nil); errors.As(err, &trimmed) {
 		to := trimmed.First
 		if to.Offset > s.target.Offset {
 			to = s.target
 		}
-		dst = s.gap(dst, to, wire.ReasonRetention)
-		return dst, nil
+		return s.gap(s.emit(dst), to, wire.ReasonRetention), nil
 	}
 	if err != nil {
 		return dst, err
@@ -269,7 +302,7 @@ func (s *Sub) catchUp(dst [][]byte) ([][]byte, error) {
 	}
 	s.pos = batch[len(batch)-1].Next()
 	s.reg.metrics.reread.Add(float64(len(batch)))
-	if !latest {
+	if !latest || s.enc.size() > flushBytes {
 		dst = s.emit(dst)
 	}
 	if s.pos.Offset >= s.target.Offset {
@@ -287,12 +320,18 @@ func (s *Sub) emit(dst [][]byte) [][]byte {
 	// A catch-up frame announces all series that it uses: the member may know none of them.
 	data = s.enc.appendTo(data, make(map[uint32]*event.Series))
 	s.reg.frames.Add(1)
+	s.told = s.pos
 	return append(dst, append(data, '}'))
 }
 
+// caughtUp ends reading the log. The client learns the position even if nothing before it was for this room.
 func (s *Sub) caughtUp(dst [][]byte) [][]byte {
 	s.pos = s.target
 	dst = s.emit(dst)
+	if s.told != s.pos {
+		dst = append(dst, appendFrame(s.room.id, s.pos, nil))
+		s.told = s.pos
+	}
 	s.catching = false
 	s.enc = encoder{}
 	return dst
@@ -302,20 +341,27 @@ func (s *Sub) gap(dst [][]byte, to event.Position, reason string) [][]byte {
 	s.reg.gaps.Add(1)
 	s.reg.metrics.gaps.WithLabelValues(reason).Inc()
 	dst = append(dst, wire.AppendGap(nil, s.room.id, s.pos, to, reason))
-	s.pos = to
+	s.pos, s.told = to, to
 	return dst
 }
 
 // skip tells a `latest` member that it is too far behind to be told everything that changed, and gives it the current
-// state.
-func (s *Sub) skip(dst [][]byte) [][]byte {
-	dst = s.gap(dst, s.target, reasonBehind)
+// state: it enters the room anew.
+func (s *Sub) skip(dst [][]byte) ([][]byte, error) {
 	s.catching = false
-	if s.room.spec.Form != wire.FormValues {
-		return dst
-	}
+	s.enc = encoder{}
+	from := s.pos
 	s.reg.mu.Lock()
-	s.values = s.reg.current.of(s.room.spec)
+	s.enter()
 	s.reg.mu.Unlock()
-	return append(dst, s.valuesSnapshot(nil, false))
+	s.pos = from
+	dst = s.gap(dst, s.joined, reasonBehind)
+	if s.room.spec.Form == wire.FormValues {
+		return append(dst, s.valuesSnapshot(nil, false)), nil
+	}
+	history, truncated, err := s.history(1)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, s.eventsSnapshot(history, truncated)), nil
 }

@@ -1,6 +1,10 @@
 package room
 
-import "strings"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // A node is a level of the trie of filters. The zero value is an empty trie.
 type node struct {
@@ -36,34 +40,36 @@ func (n *node) insert(filter string, r *Room) {
 // remove takes a room's filter out and reports whether the node is empty then.
 func (n *node) remove(filter string, r *Room) bool {
 	level, rest, more := strings.Cut(filter, "/")
-	switch {
-	case level == "#":
+	if level == "#" {
 		n.all = without(n.all, r)
-	default:
-		child := n.children[level]
-		if child == nil {
-			return false
-		}
-		empty := false
-		if more {
-			empty = child.remove(rest, r)
-		} else {
-			child.rooms = without(child.rooms, r)
-			empty = child.empty()
-		}
-		if empty {
-			delete(n.children, level)
-		}
+		return n.empty()
+	}
+	child := n.children[level]
+	if child == nil {
+		return false
+	}
+	var empty bool
+	if more {
+		empty = child.remove(rest, r)
+	} else {
+		child.rooms = without(child.rooms, r)
+		empty = child.empty()
+	}
+	if empty {
+		delete(n.children, level)
 	}
 	return n.empty()
 }
 
 func (n *node) empty() bool { return len(n.children) == 0 && len(n.rooms) == 0 && len(n.all) == 0 }
 
+// without takes r out of rooms; their order is not kept.
 func without(rooms []*Room, r *Room) []*Room {
 	for i, x := range rooms {
 		if x == r {
-			return append(rooms[:i:i], rooms[i+1:]...)
+			last := len(rooms) - 1
+			rooms[i], rooms[last] = rooms[last], nil
+			return rooms[:last]
 		}
 	}
 	return rooms
@@ -71,15 +77,19 @@ func without(rooms []*Room, r *Room) []*Room {
 
 // match returns the rooms with a filter that matches topic, each once.
 func (n *node) match(topic string) []*Room {
-	var out []*Room
-	n.walk(topic, topic != "" && topic[0] == '$', &out)
+	out := n.walk(topic, topic != "" && topic[0] == '$', nil)
+	// A filter stands in one place, so only rooms with several can have been met twice.
+	if slices.ContainsFunc(out, func(r *Room) bool { return len(r.spec.Filters) > 1 }) {
+		slices.SortFunc(out, func(a, b *Room) int { return cmp.Compare(a.id, b.id) })
+		out = slices.Compact(out)
+	}
 	return out
 }
 
 // walk gathers matches below n; a first level that begins with "$" is not matched by wildcards [MQTT-4.7.2-1].
-func (n *node) walk(topic string, reserved bool, out *[]*Room) {
+func (n *node) walk(topic string, reserved bool, out []*Room) []*Room {
 	if !reserved {
-		collect(n.all, out)
+		out = append(out, n.all...)
 	}
 	level, rest, more := strings.Cut(topic, "/")
 	for _, name := range [...]string{level, "+"} {
@@ -88,22 +98,11 @@ func (n *node) walk(topic string, reserved bool, out *[]*Room) {
 			continue
 		}
 		if more {
-			child.walk(rest, false, out)
+			out = child.walk(rest, false, out)
 			continue
 		}
-		collect(child.rooms, out)
-		collect(child.all, out) // "a/#" matches "a"
+		out = append(out, child.rooms...)
+		out = append(out, child.all...) // "a/#" matches "a"
 	}
-}
-
-func collect(rooms []*Room, out *[]*Room) {
-next:
-	for _, r := range rooms {
-		for _, have := range *out {
-			if have == r {
-				continue next
-			}
-		}
-		*out = append(*out, r)
-	}
+	return out
 }

@@ -1,10 +1,15 @@
 package room
 
-import "pulso/bridge/event"
+import (
+	"strings"
 
-// values holds the current value of every series, by its number.
+	"pulso/bridge/event"
+)
+
+// values holds the current value of every series, by its number, and the numbers by topic.
 type values struct {
-	slots []current
+	slots  []current
+	topics map[string][]uint32
 }
 
 type current struct {
@@ -14,28 +19,37 @@ type current struct {
 }
 
 func (v *values) set(s *event.Series, time int64, value float64) {
-	for int(s.ID) >= len(v.slots) {
-		v.slots = append(v.slots, make([]current, max(1024, len(v.slots)))...)
+	if n := int(s.ID) + 1 - len(v.slots); n > 0 {
+		v.slots = append(v.slots, make([]current, max(n, len(v.slots), 1024))...)
 	}
-	v.slots[s.ID] = current{s, time, value}
+	slot := &v.slots[s.ID]
+	if slot.series == nil {
+		if v.topics == nil {
+			v.topics = make(map[string][]uint32)
+		}
+		v.topics[s.Topic] = append(v.topics[s.Topic], s.ID)
+	}
+	*slot = current{s, time, value}
 }
 
-// of returns what spec selects.
+// of returns what spec selects. It looks at topics, not at series, and at one topic where a filter is one.
 func (v *values) of(spec Spec) []current {
 	var out []current
-	topics := make(map[string]bool)
-	for i := range v.slots {
-		c := &v.slots[i]
-		if c.series == nil || len(spec.Devices) > 0 && !contains(spec.Devices, c.series.Device) {
-			continue
+	if len(spec.Filters) == 1 && !strings.ContainsAny(spec.Filters[0], "+#") {
+		return v.ofTopic(out, spec, spec.Filters[0])
+	}
+	for topic := range v.topics {
+		if event.MatchAny(spec.Filters, topic) {
+			out = v.ofTopic(out, spec, topic)
 		}
-		match, known := topics[c.series.Topic]
-		if !known {
-			match = event.MatchAny(spec.Filters, c.series.Topic)
-			topics[c.series.Topic] = match
-		}
-		if match {
-			out = append(out, *c)
+	}
+	return out
+}
+
+func (v *values) ofTopic(out []current, spec Spec, topic string) []current {
+	for _, id := range v.topics[topic] {
+		if c := v.slots[id]; spec.hasDevice(c.series.Device) {
+			out = append(out, c)
 		}
 	}
 	return out

@@ -21,6 +21,8 @@ const (
 	MaxMessage = 1 << 20
 	// MaxFilters is how many filters one subscription may have, and how many device ids.
 	MaxFilters = 256
+	// MaxSelection is how many bytes the filters and device ids of one subscription have together.
+	MaxSelection = 64 << 10
 	// MaxHistory is how many past events of each topic one may ask for.
 	MaxHistory = 1000
 	// MaxRate is the highest rate in frames a second.
@@ -99,7 +101,8 @@ func ParseCommand(msg []byte) (Command, *Error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return c, Errorf(CodeBadJSON, "something stands after the command's object: send one object a message")
 	}
-	return c, c.check()
+	err := c.check()
+	return c, err
 }
 
 // idOf reads the id of a command that is otherwise malformed.
@@ -199,7 +202,11 @@ func (s *Subscribe) check() *Error {
 		return Errorf(CodeBadCommand, "subscribe.delivery %.40q is unknown: it is every or latest", s.DeliveryName)
 	}
 	if s.Form.IsView() {
-		s.Delivery = DeliveryLatest
+		// What means nothing in these forms must not keep those apart who see the same.
+		s.Delivery, s.Devices = DeliveryLatest, nil
+	}
+	if s.Form == FormHub {
+		s.Filters = nil
 	}
 	if s.Rate < 0 || s.Rate > MaxRate || math.IsNaN(s.Rate) {
 		return Errorf(CodeBadCommand, "subscribe.rate is %v: it must be from 0 to %d frames a second", s.Rate, MaxRate)
@@ -222,6 +229,13 @@ func (s *Subscribe) checkFilters() *Error {
 	}
 	if len(s.Filters) > MaxFilters || len(s.Devices) > MaxFilters {
 		return Errorf(CodeTooMany, "subscribe has %d filters and %d devices: at most %d each", len(s.Filters), len(s.Devices), MaxFilters)
+	}
+	size := 0
+	for _, text := range slices.Concat(s.Filters, s.Devices) {
+		size += len(text)
+	}
+	if size > MaxSelection {
+		return Errorf(CodeTooLarge, "subscribe.filters and subscribe.devices have %d bytes: at most %d", size, MaxSelection)
 	}
 	for _, f := range s.Filters {
 		if err := event.CheckFilter(f); err != nil {

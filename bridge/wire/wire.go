@@ -85,6 +85,7 @@ const (
 	CodeTooMany         = "too_many"
 	CodeUnavailable     = "unavailable"
 	CodeForbidden       = "forbidden"
+	CodeUnauthorized    = "unauthorized" // of hubs with users
 )
 
 // ReasonInsufficientState is why a subscription did not recover: its position is not of this log.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -17,13 +18,14 @@ import (
 
 // WebSocket opcodes with the FIN bit (RFC 6455, 5.2).
 const (
-	finText = 0x80 | 0x1
-	finPing = 0x80 | 0x9
-	finPong = 0x80 | 0xa
+	finText  = 0x80 | 0x1
+	finClose = 0x80 | 0x8
+	finPing  = 0x80 | 0x9
+	finPong  = 0x80 | 0xa
 	// maxHeader is a server's longest frame header: 2 bytes and a 64-bit length.
 	maxHeader = 10
-	// closeTimeout is how long the farewell may take.
-	closeTimeout = time.Second
+	// closeTimeout is how long the last messages and the farewell may take, and then the client's answer.
+	closeTimeout = 800 * time.Millisecond
 )
 
 // conn is one client's connection, a [gateway.Transport].
@@ -35,14 +37,17 @@ type conn struct {
 
 	// Of the writing goroutine.
 	headers []byte
+	control []byte
 	buffers net.Buffers
+	rest    net.Buffers // what a write that failed has left
 
 	mu       sync.Mutex
-	control  []byte // a ping or pong that waits to be written, framed
-	closing  bool
 	hasPong  bool
 	hasPing  bool
 	pongData string
+	echo     int       // the code of the client's close frame
+	endBy    time.Time // when writing ends; zero while the session lives
+	parted   bool      // the farewell has been written: reading ends soon
 }
 
 // ping asks for a ping frame with the next write.
@@ -61,6 +66,24 @@ func (c *conn) pong(data string) {
 	c.session.Wake()
 }
 
+// alive lets the client be silent for another while.
+func (c *conn) alive(silence time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.parted {
+		_ = c.ws.SetReadDeadline(time.Now().Add(silence))
+	}
+}
+
+// left notes the client's close frame; the farewell will answer it (RFC 6455, 5.5.1).
+func (c *conn) left(code int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.echo = code; code == websocket.CloseNoStatusReceived {
+		c.echo = websocket.CloseNormalClosure
+	}
+}
+
 func (c *conn) takeControl() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,6 +97,28 @@ func (c *conn) takeControl() []byte {
 	}
 	c.hasPing, c.hasPong = false, false
 	return c.control
+}
+
+// Hurry implements [gateway.Transport].
+func (c *conn) Hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.endBy.IsZero() {
+		c.endBy = time.Now().Add(closeTimeout)
+		_ = c.net.SetWriteDeadline(c.endBy)
+	}
+}
+
+// allow gives a write its time and reports whether it is the last.
+func (c *conn) allow() (last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	by := c.endBy
+	if last = !by.IsZero(); !last {
+		by = time.Now().Add(c.timeout)
+	}
+	_ = c.net.SetWriteDeadline(by)
+	return last
 }
 
 // Write implements [gateway.Transport].
@@ -96,16 +141,28 @@ func (c *conn) Write(messages [][]byte) error {
 		buffers = append(buffers, headers[start:], m)
 	}
 	c.buffers = buffers
-	_ = c.net.SetWriteDeadline(time.Now().Add(c.timeout))
-	_, err := buffers.WriteTo(c.net)
+	rest, err := c.writeAll(buffers)
+	if err != nil {
+		c.rest = rest
+		return err
+	}
 	clear(c.buffers)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("write to %s for %v: %w", c.net.RemoteAddr(), c.timeout, gateway.ErrSlow)
-	default:
-		return fmt.Errorf("%w: %w", gateway.ErrDisconnected, err)
+	return nil
+}
+
+// writeAll writes buffers for as long as the client takes something within each timeout, and returns what is left.
+func (c *conn) writeAll(buffers net.Buffers) (rest net.Buffers, err error) {
+	for {
+		last := c.allow()
+		n, err := buffers.WriteTo(c.net)
+		switch {
+		case err == nil:
+			return nil, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, fmt.Errorf("%w: %w", gateway.ErrDisconnected, err)
+		case n == 0 || last:
+			return buffers, fmt.Errorf("write to %s for %v: %w", c.net.RemoteAddr(), c.timeout, gateway.ErrSlow)
+		}
 	}
 }
 
@@ -121,30 +178,40 @@ func appendHeader(dst []byte, n int) []byte {
 	}
 }
 
-// Close implements [gateway.Transport].
+// Close implements [gateway.Transport]. What an earlier write left goes first, so that the farewell does not cut into a
+// message.
 func (c *conn) Close(code wire.CloseCode) {
-	c.farewell(websocket.FormatCloseMessage(int(code), code.Info().Name))
-}
-
-// answerClose echoes the client's close frame (RFC 6455, 5.5.1).
-func (c *conn) answerClose(code int) {
-	if code == websocket.CloseNoStatusReceived {
-		code = websocket.CloseNormalClosure
-	}
-	c.farewell(websocket.FormatCloseMessage(code, ""))
-}
-
-func (c *conn) farewell(message []byte) {
+	c.Hurry()
 	c.mu.Lock()
-	first := !c.closing
-	c.closing = true
+	echo := c.echo
 	c.mu.Unlock()
-	if first {
-		// A write that is under way ends by this deadline, too.
-		_ = c.ws.WriteControl(websocket.CloseMessage, message, time.Now().Add(closeTimeout))
-		_ = c.ws.SetReadDeadline(time.Now().Add(closeTimeout))
+	buffers := c.rest
+	switch {
+	case code != 0:
+		buffers = append(buffers, closeFrame(int(code), code.Info().Name))
+	case echo != 0:
+		buffers = append(buffers, closeFrame(echo, ""))
 	}
+	// Whether the client hears it is beyond us.
+	_, _ = c.writeAll(buffers)
+	c.rest, c.buffers = nil, nil
+	if tcp, ok := c.net.(interface{ CloseWrite() error }); ok {
+		_ = tcp.CloseWrite()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parted = true
+	_ = c.net.SetReadDeadline(time.Now().Add(closeTimeout))
 }
 
-// end frees the connection.
-func (c *conn) end() { _ = c.ws.Close() }
+func closeFrame(code int, reason string) []byte {
+	payload := websocket.FormatCloseMessage(code, reason)
+	return append([]byte{finClose, byte(len(payload))}, payload...)
+}
+
+// end frees the connection after Close. It first takes in what the client still sends, until the client hangs up or its
+// time is over: a connection closed before that is reset, and the client might never read the farewell.
+func (c *conn) end() {
+	_, _ = io.Copy(io.Discard, c.net)
+	_ = c.ws.Close()
+}

@@ -1,8 +1,8 @@
 // Package ws is the WebSocket transport of gateway sessions (RFC 6455), subprotocol pulso.v1.json.
 //
-// gorilla/websocket does the handshake and the reading. Writing is ours: one vectored write carries all messages that
-// are due, straight from the frames that sessions share. Both sides write whole WebSocket frames with single calls to
-// the connection, so that they never cut into each other.
+// gorilla/websocket does the handshake and the reading. Writing is ours, by the session's one writing goroutine: a
+// vectored write carries all messages that are due, straight from the frames that sessions share, and the farewell comes
+// after them.
 package ws
 
 import (
@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,9 +48,10 @@ type Handler struct {
 	cfg      Config
 	upgrader websocket.Upgrader
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-	wg    sync.WaitGroup
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	stopping bool
+	wg       sync.WaitGroup // one for each request and each connection
 }
 
 // New makes a Handler.
@@ -79,6 +81,9 @@ func (h *Handler) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			h.mu.Lock()
+			h.stopping = true
+			h.mu.Unlock()
 			h.wg.Wait()
 			return nil
 		case <-tick.C:
@@ -91,9 +96,25 @@ func (h *Handler) Run(ctx context.Context) error {
 	}
 }
 
+// begin counts a request in, unless Run has ended.
+func (h *Handler) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopping {
+		return false
+	}
+	h.wg.Add(1)
+	return true
+}
+
 // ServeHTTP upgrades the connection and begins a session on it.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if offered := websocket.Subprotocols(r); len(offered) > 0 && !contains(offered, wire.Subprotocol) {
+	if !h.begin() {
+		http.Error(w, "the hub is stopping", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.wg.Done()
+	if offered := websocket.Subprotocols(r); len(offered) > 0 && !slices.Contains(offered, wire.Subprotocol) {
 		http.Error(w, "none of the subprotocols offered is served here: this is "+wire.Subprotocol, http.StatusBadRequest)
 		return
 	}
@@ -128,52 +149,62 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
-}
-
-// read hands the client's messages to its session until the connection ends.
+// read hands the client's messages to its session until the connection or the session ends.
 func (h *Handler) read(c *conn) {
 	silence := h.cfg.PingInterval * 12 / 5
-	alive := func() { _ = c.ws.SetReadDeadline(time.Now().Add(silence)) }
-	alive()
-	c.ws.SetReadLimit(maxRead)
-	c.ws.SetPongHandler(func(string) error { alive(); return nil })
-	c.ws.SetPingHandler(func(data string) error { alive(); c.pong(data); return nil })
-	c.ws.SetCloseHandler(func(code int, _ string) error { c.answerClose(code); return nil })
+	c.ws.SetPongHandler(func(string) error { c.alive(silence); return nil })
+	c.ws.SetPingHandler(func(data string) error { c.alive(silence); c.pong(data); return nil })
+	c.ws.SetCloseHandler(func(code int, _ string) error { c.left(code); return nil })
 	for {
+		c.alive(silence)
 		kind, reader, err := c.ws.NextReader()
-		if err != nil {
-			h.readFailed(c, err)
-			return
-		}
-		alive()
-		if kind != websocket.TextMessage {
+		if err == nil && kind != websocket.TextMessage {
 			c.session.Close(wire.CloseWrongForm)
 			return
 		}
-		message, err := io.ReadAll(io.LimitReader(reader, wire.MaxMessage+1))
+		if err == nil {
+			err = h.message(c, reader)
+		}
 		if err != nil {
 			h.readFailed(c, err)
 			return
 		}
-		if len(message) > wire.MaxMessage {
-			c.session.Refuse(0, wire.Errorf(wire.CodeTooLarge, "the command is larger than %d bytes", wire.MaxMessage))
-			continue
+		select {
+		case <-c.session.Done():
+			return
+		default:
 		}
-		c.session.Handle(message)
 	}
+}
+
+var errTooLarge = errors.New("message is too large to wait for its end")
+
+// message reads one message and hands it to the session. One that is too large is read to its end, up to a bound, and
+// refused.
+func (h *Handler) message(c *conn, r io.Reader) error {
+	message, err := io.ReadAll(io.LimitReader(r, wire.MaxMessage+1))
+	if err != nil {
+		return err
+	}
+	if len(message) <= wire.MaxMessage {
+		c.session.Handle(message)
+		return nil
+	}
+	n, err := io.Copy(io.Discard, io.LimitReader(r, maxRead-wire.MaxMessage))
+	switch {
+	case err != nil:
+		return err
+	case n == maxRead-wire.MaxMessage:
+		return errTooLarge
+	}
+	c.session.Refuse(0, wire.Errorf(wire.CodeTooLarge, "the command is larger than %d bytes", wire.MaxMessage))
+	return nil
 }
 
 func (h *Handler) readFailed(c *conn, err error) {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, websocket.ErrReadLimit):
+	case errors.Is(err, errTooLarge):
 		c.session.Close(wire.CloseTooLarge)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		c.session.Close(wire.CloseSilent)

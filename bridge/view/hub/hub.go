@@ -18,7 +18,7 @@ import (
 const (
 	historySeconds = 300
 	maxRefusals    = 20
-	maxReasonBytes = 200
+	maxTextBytes   = 200
 )
 
 // A Sample is what the parts say at one moment. The counts are since the start; the latencies since the last sample.
@@ -96,15 +96,16 @@ func New(cfg Config) *View { return &View{cfg: cfg, started: time.Now()} }
 func (v *View) Refused(r Refusal) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(r.Reason) > maxReasonBytes {
-		r.Reason = r.Reason[:maxReasonBytes]
-	}
+	// What the other side chose is as long as it chose.
+	r.Reason, r.Client = cut(r.Reason), cut(r.Client)
 	if len(v.refused) == maxRefusals {
 		v.refused = append(v.refused[:0], v.refused[1:]...)
 	}
 	v.refused = append(v.refused, r)
 	v.turned++
 }
+
+func cut(s string) string { return s[:min(len(s), maxTextBytes)] }
 
 // Run samples once a second until ctx ends.
 func (v *View) Run(ctx context.Context) error {
@@ -140,7 +141,7 @@ func (v *View) sample(now time.Time) {
 	}
 	row := second{
 		time: now.UnixMilli(), events: v.rates.events, p50: millis(s.P50), p99: millis(s.P99),
-		online: s.Online, total: s.Total, errors: s.errors() - v.before.errors(),
+		online: s.Online, total: s.Total, errors: s.errors() - min(v.before.errors(), s.errors()),
 	}
 	if len(v.history) < historySeconds {
 		v.history = append(v.history, row)
@@ -260,7 +261,7 @@ func (v *View) appendHistory(dst []byte) []byte {
 			dst = append(dst, ',')
 			dst = wire.AppendFloat(dst, round(f))
 		}
-		for _, n := range [...]uint64{uint64(row.online), uint64(row.total), row.errors} { //nolint:gosec // counts
+		for _, n := range [...]uint64{uint64(row.online), uint64(row.total), row.errors} {
 			dst = append(dst, ',')
 			dst = strconv.AppendUint(dst, n, 10)
 		}

@@ -1,0 +1,240 @@
+package room_test
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"pulso/bridge/event"
+	"pulso/bridge/eventlog/memlog"
+	"pulso/bridge/room"
+	"pulso/bridge/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A world is a log and the rooms over it. Payloads are JSON numbers, and each is a reading "n" in °C of the device that
+// the topic's second level names.
+type world struct {
+	t   testing.TB
+	log *memlog.Log
+	reg *room.Registry
+
+	mu     sync.Mutex
+	series map[string]*event.Series
+	fail   error // what Read returns, if not nil
+}
+
+func newWorld(t testing.TB, log memlog.Config, cfg room.Config) *world {
+	t.Helper()
+	l, err := memlog.New(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, log: l, series: make(map[string]*event.Series)}
+	cfg.Past = w
+	_, next := l.Bounds()
+	w.reg = room.New(cfg, next)
+	return w
+}
+
+// publish appends one batch, one number a topic ("devices/d1/t=17"), and offers it.
+func (w *world) publish(messages ...string) []event.Decoded {
+	w.t.Helper()
+	batch := w.append(messages...)
+	decoded := w.decode(batch)
+	w.reg.Offer(decoded)
+	return decoded
+}
+
+func (w *world) append(messages ...string) []event.Event {
+	w.t.Helper()
+	batch := make([]event.Event, len(messages))
+	for i, m := range messages {
+		topic, payload, _ := strings.Cut(m, "=")
+		batch[i] = event.Event{Topic: topic, Payload: []byte(payload), Time: time.Now().UnixNano()}
+	}
+	if err := w.log.Append(batch, false); err != nil {
+		w.t.Error(err)
+	}
+	return batch
+}
+
+func (w *world) decode(events []event.Event) []event.Decoded {
+	out := make([]event.Decoded, len(events))
+	for i, e := range events {
+		out[i] = event.Decoded{Event: e, JSON: true}
+		if levels := strings.Split(e.Topic, "/"); len(levels) > 1 {
+			out[i].Device = levels[1]
+		}
+		if v, err := strconv.ParseFloat(string(e.Payload), 64); err == nil {
+			out[i].Metrics = []event.Metric{{Series: w.intern(out[i].Device, e.Topic), Value: v}}
+		}
+	}
+	return out
+}
+
+func (w *world) intern(device, topic string) *event.Series {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.series[topic]
+	if s == nil {
+		s = &event.Series{ID: uint32(len(w.series) + 1), Device: device, Name: "n", Unit: "°C", Topic: topic}
+		w.series[topic] = s
+	}
+	return s
+}
+
+func (w *world) Read(from event.Position, limit int) ([]event.Decoded, error) {
+	w.mu.Lock()
+	err := w.fail
+	w.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	events, err := w.log.Read(from, limit)
+	return w.decode(events), err
+}
+
+func (w *world) Last(topic string, before event.Position, limit int) ([]event.Decoded, error) {
+	events, err := w.log.Last(topic, before, limit)
+	return w.decode(events), err
+}
+
+func (w *world) Bounds() (first, next event.Position) { return w.log.Bounds() }
+
+func (w *world) Topics(filters, _ []string, limit int) ([]string, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var topics []string
+	for topic := range w.series {
+		if event.MatchAny(filters, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	if len(topics) > limit {
+		return topics[:limit], true
+	}
+	return topics, false
+}
+
+// A message is anything that a member gets, read back from its JSON.
+type message struct {
+	Room       uint64
+	Position   string
+	Subscribed *struct {
+		Room      uint64
+		Position  string
+		Recovered bool
+		Reason    string
+	}
+	Snapshot  *message
+	Truncated bool
+	Gap       *struct {
+		From, To string
+		Events   int
+		Reason   string
+	}
+	Series [][]any
+	Values [][]float64
+	Events []struct {
+		Topic   string
+		Payload float64
+		Count   int
+	}
+	Hub json.RawMessage
+}
+
+// A member is one who watches.
+type member struct {
+	world *world
+	sub   *room.Sub
+	spec  room.Spec
+	wake  chan struct{}
+}
+
+func (m *member) Wake() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func spec(form wire.Form, delivery wire.Delivery, filters ...string) room.Spec {
+	return room.Spec{Filters: filters, Form: form, Delivery: delivery}
+}
+
+// join makes a member and returns what Begin says.
+func (w *world) join(s room.Spec, o room.Options) (*member, []message) {
+	w.t.Helper()
+	m := &member{world: w, spec: s, wake: make(chan struct{}, 1)}
+	return m, m.join(o)
+}
+
+func (m *member) join(o room.Options) []message {
+	m.world.t.Helper()
+	sub, err := m.world.reg.Join(m.spec, o, m)
+	if err != nil {
+		m.world.t.Fatal(err)
+	}
+	m.sub = sub
+	raw, err := sub.Begin(nil, 1)
+	if err != nil {
+		m.world.t.Fatal(err)
+	}
+	return parse(m.world.t, raw)
+}
+
+func (m *member) leave() { m.world.reg.Leave(m.sub) }
+
+// next returns all that is due.
+func (m *member) next() []message {
+	m.world.t.Helper()
+	var raw [][]byte
+	for more := true; more; {
+		var err error
+		if raw, more, err = m.sub.Next(raw, 1<<20); err != nil {
+			m.world.t.Fatal(err)
+		}
+	}
+	return parse(m.world.t, raw)
+}
+
+func parse(t testing.TB, raw [][]byte) []message {
+	t.Helper()
+	out := make([]message, len(raw))
+	for i, b := range raw {
+		if err := json.Unmarshal(b, &out[i]); err != nil {
+			t.Fatalf("%v in %s", err, b)
+		}
+	}
+	return out
+}
+
+// numbers are the payloads and values of messages, in their order.
+func numbers(messages []message) []int {
+	var out []int
+	for _, m := range messages {
+		for _, e := range m.Events {
+			out = append(out, int(e.Payload))
+		}
+		for _, v := range m.Values {
+			out = append(out, int(v[2]))
+		}
+	}
+	return out
+}
+
+func position(t testing.TB, s string) event.Position {
+	t.Helper()
+	p, err := event.ParsePosition(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
