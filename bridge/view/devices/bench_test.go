@@ -1,0 +1,87 @@
+package devices_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pulso/bridge/event"
+	"pulso/bridge/view/devices"
+)
+
+// fleet returns a batch of messages of n devices, the first being number from.
+func fleet(series interner, from, n int) []event.Decoded {
+	batch := make([]event.Decoded, n)
+	for i := range batch {
+		e := &batch[i]
+		e.Device = fmt.Sprintf("device-%05d", from+i)
+		e.Topic, e.Client, e.Time = "devices/"+e.Device+"/telemetry", e.Device, start.UnixNano()
+		for _, name := range []string{"temperature", "humidity", "pressure", "battery", "rssi"} {
+			e.Metrics = append(e.Metrics, event.Metric{Series: series.intern(e.Device, name, "", e.Topic), Value: 21.5})
+		}
+		e.Texts = []event.Text{{Name: "mode", Value: "eco"}}
+	}
+	return batch
+}
+
+func benchmarkView(b *testing.B) (v *devices.View, batches [][]event.Decoded) {
+	b.Helper()
+	const fleetSize, batchSize = 10_000, 1024
+	w := newWorld(b, devices.Config{})
+	for i := 0; i < fleetSize; i += batchSize {
+		batch := fleet(w.series, i, min(batchSize, fleetSize-i))
+		w.v.Apply(batch)
+		if len(batch) == batchSize {
+			batches = append(batches, batch)
+		}
+	}
+	return w.v, batches
+}
+
+func BenchmarkApply(b *testing.B) {
+	v, batches := benchmarkView(b)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		batch := batches[i%len(batches)]
+		for k := range batch {
+			batch[k].Time += int64(time.Second)
+		}
+		v.Apply(batch)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1024, "ns/event")
+}
+
+func BenchmarkAppendSince(b *testing.B) {
+	v, batches := benchmarkView(b)
+	filters := []string{"#"}
+	var dst []byte
+	b.Run("snapshot of 10000", func(b *testing.B) {
+		for b.Loop() {
+			dst, _ = v.AppendSince(dst[:0], filters, 0)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+	b.Run("1024 changed", func(b *testing.B) {
+		version := v.Version()
+		v.Apply(batches[0])
+		for b.Loop() {
+			dst, _ = v.AppendSince(dst[:0], filters, version)
+		}
+		b.SetBytes(int64(len(dst)))
+	})
+	b.Run("nothing changed", func(b *testing.B) {
+		version := v.Version()
+		for b.Loop() {
+			dst, _ = v.AppendSince(dst[:0], filters, version)
+		}
+	})
+}
+
+func BenchmarkTick(b *testing.B) {
+	v, _ := benchmarkView(b)
+	now := start
+	for b.Loop() {
+		now = now.Add(time.Second)
+		v.Tick(now)
+	}
+}
