@@ -30,7 +30,7 @@ test("the first run waits for a device and shows it when it comes", async ({ pag
   await expect(page.getByTestId("first-run")).toContainText(port);
 
   mosquittoPub("home/kitchen/temp", "21.5");
-  await expect(page.getByTestId("first-run-done")).toContainText("kitchen");
+  await expect(page.getByTestId("arrived-device")).toContainText("kitchen");
   expect(said).toEqual([]);
 });
 
@@ -43,7 +43,9 @@ test("what mosquitto_pub and mqtt.js publish is on the page, live", async ({ pag
   mosquittoPub("home/kitchen/temp", "22.25");
   await expect(kitchen.getByTestId("device-value")).toContainText("22.25");
 
-  const client = await mqtt.connectAsync(`ws://${new URL(process.env.PULSO_URL ?? "").host}/mqtt`, { clientId: "browser-7" });
+  const client = await mqtt.connectAsync(`ws://${new URL(process.env.PULSO_URL ?? "").host}/mqtt`, {
+    clientId: "browser-7",
+  });
   await client.publishAsync("devices/garden/telemetry", '{"soil":41.5,"soil_unit":"%"}', { qos: 1 });
   const garden = page.locator('[data-testid=device-row][data-device="garden"]');
   await expect(garden).toHaveAttribute("data-status", "online");
@@ -74,8 +76,12 @@ test("a person and a device talk in a chat channel", async ({ page }) => {
 
   const device = await mqtt.connectAsync(`mqtt://${mqttAddress}`, { clientId: "boiler-1" });
   await device.subscribeAsync("chat/general", { qos: 1 });
-  await expect(page.getByTestId("present")).toContainText("boiler-1");
-  const heard = new Promise<string>((resolve) => device.on("message", (_topic, payload) => resolve(payload.toString())));
+  await expect(page.getByTestId("present")).toContainText("2");
+  await page.getByTestId("present").click();
+  await expect(page.getByTestId("chat")).toContainText("boiler-1");
+  const heard = new Promise<string>((resolve) =>
+    device.on("message", (_topic, payload) => resolve(payload.toString())),
+  );
   const name = page.getByTestId("chat-name");
   if (await name.isVisible()) {
     await name.fill("Ana");
