@@ -47,8 +47,9 @@ type Sink interface {
 	Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error
 }
 
-// Presence hears of the subscriptions that MQTT clients hold, in the order in which they change for each client. Its
-// methods must not block. A session that outlives its connection keeps its subscriptions.
+// Presence hears of the subscriptions of MQTT clients while they are connected, in the order in which they change for
+// each client: a connection that ends takes its subscriptions along, one that resumes a session brings them back. Its
+// methods must not block.
 type Presence interface {
 	Subscribed(client, filter string)
 	Unsubscribed(client, filter string)

@@ -310,6 +310,28 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+// A session that outlives its connection is present only while it is connected.
+func TestPresenceOfPersistentSession(t *testing.T) {
+	p := &presence{}
+	r := newRig(t, func(c *Config) { c.Presence = p })
+	heard := func(want string) {
+		t.Helper()
+		eventually(t, want, func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return strings.Join(p.log, ",") == want
+		})
+	}
+	c := r.connect(options{id: "c", persistent: true})
+	c.subscribe("chat/x", 1)
+	_ = c.Close()
+	heard("+c chat/x,-c chat/x")
+	c = r.connect(options{id: "c", persistent: true})
+	heard("+c chat/x,-c chat/x,+c chat/x")
+	_ = c.Close()
+	heard("+c chat/x,-c chat/x,+c chat/x,-c chat/x")
+}
+
 func TestWebSocket(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.AllowedOrigins = []string{"https://panel.example"} })
 	srv := httptest.NewServer(r.broker.Handler())

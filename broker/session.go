@@ -66,6 +66,11 @@ func (s *session) attach(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = c
+	if p := s.broker.cfg.Presence; p != nil {
+		for filter := range s.filters {
+			p.Subscribed(s.id, filter)
+		}
+	}
 	for i := range s.inflight {
 		o := &s.inflight[i]
 		if o.received {
@@ -84,6 +89,11 @@ func (s *session) detach(c *conn) {
 		return
 	}
 	s.conn = nil
+	if p := s.broker.cfg.Presence; p != nil {
+		for filter := range s.filters {
+			p.Unsubscribed(s.id, filter)
+		}
+	}
 	kept := s.queue[:0]
 	for _, d := range s.queue {
 		if d.qos > 0 {
@@ -284,7 +294,7 @@ func (s *session) unsubscribe(filter string) {
 	delete(s.filters, filter)
 	s.broker.index.remove(s, filter)
 	s.broker.subscriptions.Add(-1)
-	if p := s.broker.cfg.Presence; p != nil {
+	if p := s.broker.cfg.Presence; p != nil && s.conn != nil {
 		p.Unsubscribed(s.id, filter)
 	}
 }

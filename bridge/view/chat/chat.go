@@ -4,7 +4,7 @@
 // of each channel outlive a restart. Presence does not: it is of the connections there are now. Present are
 //
 //   - screens that watch the channel, told by [View.Join] and [View.Leave];
-//   - MQTT clients that subscribe to it, told by [View.Subscribed], [View.Unsubscribed] and [View.Gone];
+//   - MQTT clients that subscribe to it, told by [View.Subscribed] and [View.Unsubscribed];
 //   - MQTT clients that have said something in it since the View was made and are still connected, from the log.
 //
 // A View starts no goroutine. Its Runner calls Apply, Save and Restore; the other methods may be called from any

@@ -168,7 +168,7 @@ func TestPresence(t *testing.T) {
 	check("[[Ana screen] [boiler device] [pump device]]")
 	v.Apply([]event.Decoded{disconnect("pump", "broken"), disconnect("boiler", "broken")})
 	check("[[Ana screen] [boiler device]]")
-	v.Gone("boiler")
+	v.Unsubscribed("boiler", "chat/general")
 	check("[[Ana screen]]")
 	v.Subscribed("boiler", "chat/general")
 	v.Subscribed("boiler", "chat/general")

@@ -91,18 +91,6 @@ func (v *View) Unsubscribed(clientID, filter string) {
 	}
 }
 
-// Gone says that an MQTT client's connection has ended. A session that is resumed says Subscribed again.
-func (v *View) Gone(clientID string) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if c := v.clients[clientID]; c != nil {
-		filters := c.filters
-		c.filters = nil
-		v.changed(filters, v.version+1)
-		v.drop(clientID, c)
-	}
-}
-
 // isChat reports whether a filter is of chat: nobody is in a channel who subscribes to everything.
 func isChat(filter string) bool { return strings.HasPrefix(filter, Prefix) }
 
