@@ -202,6 +202,65 @@ func TestDurableIsSynced(t *testing.T) {
 	}
 }
 
+// TestEndedSegmentIsSynced sees that a segment is on the disk before its indexes say that it is whole.
+func TestEndedSegmentIsSynced(t *testing.T) {
+	disk := &faulty{}
+	l := mustOpen(t, Config{open: disk.openFile, Sync: SyncOS, SyncInterval: time.Hour, SegmentBytes: 8 << 10})
+	disk.set(func(d *faulty) { d.sync = syscall.EIO })
+	for i := range uint64(300) {
+		if err := l.Append([]event.Event{crashEvent(i)}, false); errors.Is(err, syscall.EIO) {
+			break
+		}
+	}
+	eventually(t, "the failure", func() bool { return errors.Is(l.Err(), syscall.EIO) })
+	mustClose(t, l)
+	if found, err := filepath.Glob(filepath.Join(l.cfg.Dir, "*"+offsetsExt)); err != nil || len(found) > 0 {
+		t.Errorf("indexes %v, %v", found, err)
+	}
+}
+
+// TestNoDurableGap sees that a segment is on the disk before a durable batch can be in the next one.
+func TestNoDurableGap(t *testing.T) {
+	disk := &faulty{}
+	l := mustOpen(t, Config{open: disk.openFile, SyncInterval: time.Hour, SegmentBytes: 8 << 10})
+	appendN(t, l, 3)
+	disk.set(func(d *faulty) { d.sync = syscall.EIO })
+	large := crashEvent(3)
+	large.Payload = make([]byte, 8<<10)
+	if err := l.Append([]event.Event{large}, false); !errors.Is(err, syscall.EIO) || len(l.segments) != 1 {
+		t.Errorf("append to a new segment: %v, %d segments", err, len(l.segments))
+	}
+}
+
+func TestBytesOnDisk(t *testing.T) {
+	c := Config{Dir: t.TempDir(), Sync: SyncOS, SegmentBytes: 8 << 10, RetainBytes: 64 << 10}
+	files := func() (total int64) {
+		found, err := filepath.Glob(filepath.Join(c.Dir, "0*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range found {
+			if info, err := os.Stat(path); err == nil {
+				total += info.Size()
+			}
+		}
+		return total
+	}
+	counted := func(l *Log) int64 {
+		l.mu.RLock()
+		defer l.mu.RUnlock()
+		return l.bytes
+	}
+	l := mustOpen(t, c)
+	appendN(t, l, 3000)
+	eventually(t, "retention", func() bool { return counted(l) <= 64<<10 && counted(l) == files() })
+	mustClose(t, l)
+	l = mustOpen(t, c)
+	if n := counted(l); n != files() || n < 32<<10 {
+		t.Errorf("%d bytes counted, %d in files", n, files())
+	}
+}
+
 func TestRetentionByAge(t *testing.T) {
 	c := Config{Dir: t.TempDir(), Sync: SyncOS, RetainAge: time.Hour}
 	l := mustOpen(t, c)
