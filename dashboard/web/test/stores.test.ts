@@ -85,19 +85,27 @@ describe("charts", () => {
   const [track] = store.list();
 
   it("enter and leave a range with one point on each side", () => {
-    const live = trackData(track, rangeOf({ name: "live" }, 9000, 3500), "--series-1");
+    const live = trackData(
+      track,
+      rangeOf({ name: "live" }, () => 9000, 3500),
+      "--series-1",
+    );
     expect([...(live.times as Float64Array)]).toEqual([5000, 6000, 7000, 8000, 9000]);
     expect(live.gapAfter).toBe(2500);
     const held = trackData(
       track,
-      rangeOf({ name: "exploring", from: 2500, to: 4500, events: 0 }, 9000, 3500),
+      rangeOf({ name: "exploring", from: 2500, to: 4500, events: 0 }, () => 9000, 3500),
       "--series-1",
     );
     expect([...(held.times as Float64Array)]).toEqual([2000, 3000, 4000, 5000]);
   });
 
   it("keep a held range while the ring goes on", () => {
-    const held = trackData(track, rangeOf({ name: "paused", at: 9000, events: 0 }, 9000, 20_000), "--series-1");
+    const held = trackData(
+      track,
+      rangeOf({ name: "paused", at: 9000, events: 0 }, () => 9000, 20_000),
+      "--series-1",
+    );
     const before = [...(held.times as Float64Array)];
     for (let i = 10; i < 40; i++) store.apply(frameOf({ values: [[1, 1000 * i, i]] }), false);
     expect([...(held.times as Float64Array)]).toEqual(before);

@@ -3,13 +3,26 @@ import type { Track } from "../core/state/series";
 import type { ViewMode } from "../core/state/view";
 import type { PlotData } from "./plot";
 
+/** shownValue is the value to show of a series: the newest, or that of the pause. */
+export function shownValue(track: Track, mode: ViewMode): number {
+  return mode.name === "paused" ? track.ring.valueAt(mode.at) : track.ring.newest;
+}
+
 /** Points closer than this are always joined, ms: a busy series comes as ten conflated points a second. */
 const joinedWithin = 500;
 
+/** Range is a part of time, ms. One that is held does not move with it. */
+export interface Range {
+  from: number;
+  to: number;
+  held: boolean;
+}
+
 /** rangeOf is what the charts show, ms: the window up to now, the pause, or the range that is explored. */
-export function rangeOf(mode: ViewMode, now: number, window: number): { from: number; to: number; held: boolean } {
+export function rangeOf(mode: ViewMode, now: () => number, window: number): Range {
   if (mode.name === "exploring") return { from: mode.from, to: mode.to, held: true };
-  return { from: now - window, to: now, held: mode.name === "paused" };
+  const to = mode.name === "paused" ? mode.at : now();
+  return { from: to - window, to, held: mode.name === "paused" };
 }
 
 /** The newest distances between points that tell what is usual, and the part of them that is. */
@@ -33,10 +46,10 @@ export function gapAfter(ring: SeriesRing): number {
  * trackData is the points of a series in a range, and one on each side so that the line enters and leaves. While the range is
  * held the points are copied, since the ring goes on beneath.
  */
-export function trackData(track: Track, range: { from: number; to: number; held: boolean }, color: string): PlotData {
+export function trackData(track: Track, range: Range, color: string): PlotData {
   const { ring } = track;
   const first = Math.max(0, ring.lowerBound(range.from) - 1);
-  const last = Math.min(ring.length, ring.lowerBound(range.to + 1) + (range.held ? 1 : 0));
+  const last = Math.min(ring.length, ring.lowerBound(range.to + 1) + 1);
   const own = (points: Float64Array) => (range.held ? points.slice() : points);
   const line = { name: track.meta.name, color, values: own(ring.lasts(first, last)) };
   return {
