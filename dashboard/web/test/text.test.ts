@@ -122,6 +122,9 @@ describe("pretty and diffLines", () => {
       { text: "x", change: "added" },
       { text: "c", change: "same" },
     ]);
+    expect(diffLines("a\nb", "x\ny").map((line) => line.text)).toEqual(["a", "x", "b", "y"]);
+    expect(diffLines("a\nb", "x").map((line) => line.text)).toEqual(["a", "b", "x"]);
+    expect(diffLines("", "x\ny").map((line) => line.change)).toEqual(["removed", "added", "added"]);
     expect(diffLines("a", "a").every((line) => line.change === "same")).toBe(true);
     expect(diffLines("a\n".repeat(1000), "b\n".repeat(1000)).every((line) => line.change === "same")).toBe(true);
   });

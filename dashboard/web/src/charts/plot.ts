@@ -20,6 +20,8 @@ export interface PlotData {
   to: number;
   /** gapAfter: points further apart than this are not joined, ms. */
   gapAfter: number;
+  /** fromZero: the axis begins at 0, for what is a rate or a duration. */
+  fromZero?: boolean;
 }
 
 export interface PlotConfig {
@@ -40,6 +42,7 @@ export class Plot {
   #shape = "";
   #gapAfter = Number.POSITIVE_INFINITY;
   #range: [number, number] = [0, 1];
+  #fromZero = false;
 
   constructor(element: HTMLElement, config: PlotConfig) {
     this.#element = element;
@@ -49,6 +52,7 @@ export class Plot {
   draw(data: PlotData): void {
     this.#gapAfter = data.gapAfter;
     this.#range = [data.from, data.to];
+    this.#fromZero = data.fromZero ?? false;
     const columns: ArrayLike<number>[] = [data.times];
     for (const { values, min, max } of data.lines) {
       columns.push(values);
@@ -103,7 +107,10 @@ export class Plot {
         y: false,
         points: { size: 6 },
       },
-      scales: { x: { time: true, range: () => this.#range }, y: { range: paddedRange } },
+      scales: {
+        x: { time: true, range: () => this.#range },
+        y: { range: (_, min, max) => paddedRange(min, max, this.#fromZero) },
+      },
       axes: [
         { ...axis, size: 26, values: (_, splits) => timeLabels(splits), space: 80 },
         { ...axis, size: 56, values: (_, splits) => formatTicks(splits), space: 28 },
@@ -149,8 +156,9 @@ function timeLabels(splits: number[]): string[] {
 }
 
 /** paddedRange leaves a tenth above and below, and gives a flat line the middle. */
-function paddedRange(_: uPlot, min: number | null, max: number | null): [number, number] {
+function paddedRange(min: number | null, max: number | null, fromZero: boolean): [number, number] {
   if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
+  if (fromZero) return [Math.min(0, min), max > 0 ? max * 1.1 : 1];
   const pad = (max - min) * 0.1 || Math.abs(max) * 0.05 || 1;
   return [min >= 0 && min - pad < 0 ? 0 : min - pad, max + pad];
 }

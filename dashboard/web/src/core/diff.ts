@@ -68,5 +68,26 @@ export function diffLines(before: string, after: string): Line[] {
       lines.push({ text: a[i++], change: "removed" });
     } else lines.push({ text: b[j++], change: "added" });
   }
-  return lines;
+  return paired(lines);
+}
+
+/** paired sets each changed line beside what it was before, where as many went as came: a payload's fields keep their places. */
+function paired(lines: Line[]): Line[] {
+  const result: Line[] = [];
+  for (let at = 0; at < lines.length; ) {
+    let middle = at;
+    while (lines[middle]?.change === "removed") middle++;
+    const count = middle - at;
+    let end = middle;
+    while (lines[end]?.change === "added") end++;
+    if (count === 0 || end - middle !== count) {
+      const next = Math.max(end, at + 1);
+      result.push(...lines.slice(at, next));
+      at = next;
+      continue;
+    }
+    for (let i = 0; i < count; i++) result.push(lines[at + i], lines[middle + i]);
+    at = end;
+  }
+  return result;
 }
