@@ -125,7 +125,7 @@ func jsonError(err error) *Error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Errorf(CodeBadJSON, "the JSON ends too early")
 	case errors.As(err, &typ):
-		return Errorf(CodeBadCommand, "%s must be a %s, not a %s", cmpOr(typ.Field, "the command"), kindWord(typ.Type.String()), typ.Value)
+		return Errorf(CodeBadCommand, "%s must be %s, not %s", cmpOr(typ.Field, "the command"), kindWord(typ.Type.String()), typ.Value)
 	default:
 		return Errorf(CodeBadCommand, "%s", strings.TrimPrefix(err.Error(), "json: "))
 	}
@@ -142,17 +142,17 @@ func cmpOr(s, otherwise string) string {
 func kindWord(typ string) string {
 	switch {
 	case strings.HasPrefix(typ, "[]"):
-		return "list"
+		return "a list"
 	case strings.Contains(typ, "string"):
-		return "string"
+		return "a string"
 	case strings.Contains(typ, "bool"):
-		return "boolean"
+		return "a boolean"
 	case strings.Contains(typ, "int"):
-		return "whole number"
+		return "a whole number"
 	case strings.Contains(typ, "float"):
-		return "number"
+		return "a number"
 	default:
-		return "object"
+		return "an object"
 	}
 }
 

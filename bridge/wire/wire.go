@@ -4,7 +4,7 @@
 // Everything here is a function of its arguments: any number of goroutines may call any of it.
 package wire
 
-//go:generate go run ./gencodes -out ../../dashboard/web/src/core/wire/codes.gen.ts
+//go:generate go run pulso/internal/tools/gencodes -out ../../dashboard/web/src/core/wire/codes.gen.ts
 
 import "fmt"
 
@@ -145,7 +145,7 @@ func CloseCodes() []CloseInfo {
 		{CloseSilent, "silent", "no pong for 60 s"},
 		{CloseBadCommands, "bad_commands", "20 bad commands in a row"},
 		{CloseUnauthorized, "unauthorized", "credentials are missing or wrong"},
-		{CloseTooLarge, "too_large", "a message over 1 MiB"},
+		{CloseTooLarge, "too_large", "a message over 16 MiB"},
 		{CloseWrongForm, "wrong_form", "a binary frame in the JSON form"},
 	}
 }
