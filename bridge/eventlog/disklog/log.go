@@ -113,6 +113,13 @@ func (l *Log) err() error {
 	return l.failed
 }
 
+// Size is the bytes of segments and indexes on the disk.
+func (l *Log) Size() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.bytes
+}
+
 // Bounds implements [eventlog.Log].
 func (l *Log) Bounds() (first, next event.Position) {
 	l.mu.RLock()

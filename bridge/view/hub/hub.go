@@ -6,6 +6,7 @@ package hub
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ const (
 	maxTextBytes   = 200
 )
 
-// A Sample is what the parts say at one moment. The counts are since the start; the latencies since the last sample.
+// A Sample is what the parts say at one moment. The counts are since the start; the latencies since the last sample, 0 where there were none.
 type Sample struct {
 	Total, Online, Stale, Offline     int
 	Connections, Screens              int
@@ -159,7 +160,13 @@ func (s *Sample) errors() uint64 {
 	return n
 }
 
-func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// millis is a latency on the wire; one that nothing was measured of is not a number, which the wire calls null.
+func millis(d time.Duration) float64 {
+	if d == 0 {
+		return math.NaN()
+	}
+	return float64(d.Microseconds()) / 1000
+}
 
 // Version implements the rooms' Source.
 func (v *View) Version() uint64 {
@@ -271,7 +278,7 @@ func (v *View) appendHistory(dst []byte) []byte {
 }
 
 // round keeps three decimals: more would only be bytes.
-func round(f float64) float64 { return float64(int64(f*1000+0.5)) / 1000 }
+func round(f float64) float64 { return math.Round(f*1000) / 1000 }
 
 func appendKey(dst []byte, key string) []byte {
 	dst = append(dst, ',', '"')
