@@ -149,6 +149,9 @@ func (r *Room) put(f *frame) {
 // rare. The newest frame stays, whatever its size.
 func (r *Room) evict(w *window) *window {
 	limit := r.reg.ringLimit()
+	if r.source != nil {
+		limit = min(limit, viewRingBytes)
+	}
 	if r.ringBytes <= limit {
 		return w
 	}
