@@ -75,7 +75,7 @@ func brief(s string) string { return fmt.Sprintf("%.80q", s) }
 // Match reports whether a valid filter matches a valid topic. A leading "$" is matched only by a filter that begins with
 // it [MQTT-4.7.2-1]; "a/#" matches "a" itself (MQTT 5, 4.7.1.2).
 func Match(filter, topic string) bool {
-	if topic == "" {
+	if topic == "" || filter == "" {
 		return false
 	}
 	if topic[0] == '$' && filter[0] != '$' {
