@@ -123,7 +123,10 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
-	if h.devices, err = devices.New(devices.Config{Intern: h.bridge.Intern, Learn: decoder.Learn, MaxDevices: h.cfg.MaxDevices, Metrics: h.registry}); err != nil {
+	h.devices, err = devices.New(devices.Config{
+		Intern: h.bridge.Intern, Learn: decoder.Learn, MaxDevices: h.cfg.MaxDevices, Metrics: h.registry,
+	})
+	if err != nil {
 		return err
 	}
 	if h.topics, err = topics.New(topics.Config{Metrics: h.registry}); err != nil {

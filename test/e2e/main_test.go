@@ -48,15 +48,15 @@ type hub struct {
 }
 
 // serve starts a hub on a data folder and waits until it is ready. It is killed at the test's end, if it still runs.
-func serve(t *testing.T, data string, flags ...string) *hub {
+func serve(t *testing.T, data string) *hub {
 	t.Helper()
-	return serveOn(t, data, freePort(t), freePort(t), flags...)
+	return serveOn(t, data, freePort(t), freePort(t))
 }
 
-func serveOn(t *testing.T, data, mqtt, http string, flags ...string) *hub {
+func serveOn(t *testing.T, data, mqtt, http string) *hub {
 	t.Helper()
 	h := &hub{t: t, mqtt: mqtt, http: http, log: newLogFile(t), exited: make(chan error, 1)}
-	h.cmd = exec.Command(binary, append([]string{"serve", "--mqtt", mqtt, "--http", http, "--data", data}, flags...)...)
+	h.cmd = exec.Command(binary, "serve", "--mqtt", mqtt, "--http", http, "--data", data)
 	h.cmd.Stdout, h.cmd.Stderr = h.log, h.log
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)
