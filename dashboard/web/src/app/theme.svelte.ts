@@ -6,6 +6,7 @@ const system = window.matchMedia("(prefers-color-scheme: light)");
 class Theme {
   #chosen = $state(preferences.theme);
   #system = $state(system.matches ? "light" : "dark");
+  readonly #colors = new Map<string, string>();
   readonly name: string = $derived(this.#chosen || this.#system);
 
   constructor() {
@@ -22,8 +23,19 @@ class Theme {
     this.#show();
   }
 
+  /** color is the value of a custom property in the present theme, for canvases. */
+  color(property: string): string {
+    let value = this.#colors.get(property);
+    if (value === undefined) {
+      value = getComputedStyle(document.documentElement).getPropertyValue(property).trim();
+      this.#colors.set(property, value);
+    }
+    return value;
+  }
+
   /** show marks the document at once, so that charts that are redrawn read the new colours. */
   #show(): void {
+    this.#colors.clear();
     document.documentElement.dataset.theme = this.#chosen || this.#system;
   }
 }

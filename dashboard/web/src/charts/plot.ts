@@ -28,6 +28,8 @@ export interface PlotConfig {
   height: number;
   /** sync names the charts that share a cursor. */
   sync: string;
+  /** color is the value of a custom property in the present theme. */
+  color(property: string): string;
   /** selected is called with a range that was dragged, ms. */
   selected(from: number, to: number): void;
   /** pointed is called with the index of the point under the pointer, or -1. */
@@ -77,8 +79,7 @@ export class Plot {
   }
 
   #options(lines: Line[]): uPlot.Options {
-    const style = getComputedStyle(this.#element);
-    const color = (name: string) => style.getPropertyValue(name).trim();
+    const { color } = this.#config;
     const axis = {
       stroke: color("--muted"),
       font: "11px system-ui, sans-serif",

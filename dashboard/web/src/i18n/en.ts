@@ -88,6 +88,7 @@ export const en = {
     rate: (shown: string) => `${shown}/s`,
     sampled: (shown: string, all: string) => `showing ${shown}/s of ${all}/s`,
     sampledWhy: "Newest event of each topic; the others are counted, not shown.",
+    chosenWhy: (n: number) => `Events of ${n} devices from all over the list; a topic filter shows others.`,
     kept: (n: string) => `newest ${n} kept`,
     count: (n: number) => `×${n}`,
     countWhy: (n: number) => `Stands for ${n} events of this topic`,
