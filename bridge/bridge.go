@@ -67,6 +67,8 @@ const (
 	defaultMaxBatch       = 1024
 	defaultGather         = time.Millisecond
 	defaultMaxSeries      = 1_000_000
+	// queueChunk is how many messages the queue has memory for when it begins a new array.
+	queueChunk = 128
 	// commitsAhead is how many committed batches wait for the decoding goroutine before the log waits for it.
 	commitsAhead = 16
 )
@@ -154,6 +156,9 @@ func (b *Bridge) Ingest(ctx context.Context, m event.Event, done func(event.Posi
 			return fmt.Errorf("message on %.80q waited for the log: %w", m.Topic, context.Cause(ctx))
 		}
 	}
+	if len(b.events) == 0 && cap(b.events) == 0 {
+		b.events, b.dones = make([]event.Event, 0, queueChunk), make([]DoneFunc, 0, queueChunk)
+	}
 	b.events = append(b.events, m)
 	b.dones = append(b.dones, done)
 	b.bytes += len(m.Payload)
@@ -231,16 +236,10 @@ func (b *Bridge) take(to *batch) bool {
 	if n == 0 {
 		return false
 	}
-	// The events go on to the decoding goroutine, so each batch has its own.
-	to.events = append(make([]event.Event, 0, n), b.events[:n]...)
-	to.dones = append(to.dones[:0], b.dones[:n]...)
+	// The batch keeps its part of the queue's array, since its events go on to the followers; the queue goes on behind it.
+	to.events, b.events = b.events[:n:n], b.events[n:]
+	to.dones, b.dones = b.dones[:n:n], b.dones[n:]
 	to.durable = b.durable
-	rest := copy(b.events, b.events[n:])
-	clear(b.events[rest:])
-	b.events = b.events[:rest]
-	copy(b.dones, b.dones[n:])
-	clear(b.dones[rest:])
-	b.dones = b.dones[:rest]
 	b.bytes, b.durable = 0, false
 	for i := range b.events {
 		b.bytes += len(b.events[i].Payload)
@@ -276,9 +275,13 @@ func (b *Bridge) commit(t *batch) {
 			done(t.events[i].Next(), nil)
 		}
 	}
-	if err == nil {
-		b.committed <- t.events
+	// The queue's array lives on: what has been dealt with must not live with it.
+	clear(t.dones)
+	if err != nil {
+		clear(t.events)
+		return
 	}
+	b.committed <- t.events
 }
 
 // refused counts messages that the log did not take and tells the operator, at most once a second.
@@ -295,6 +298,7 @@ func (b *Bridge) refused(count int, err error) {
 func (b *Bridge) handOn() {
 	for events := range b.committed {
 		decoded := b.decode(events, len(events))
+		clear(events)
 		b.traffic.add(decoded)
 		for _, f := range b.followers {
 			f.Offer(decoded)

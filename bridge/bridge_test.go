@@ -66,6 +66,7 @@ func (c *collector) all() []event.Decoded {
 
 type parts struct {
 	*bridge.Bridge
+
 	log      *flaky
 	follower *collector
 	logged   *strings.Builder
@@ -373,7 +374,8 @@ func TestNewNeedsLogAndDecoder(t *testing.T) {
 // FuzzFrames decodes any payload and writes it into frames, which must be JSON in UTF-8 whatever it is.
 func FuzzFrames(f *testing.F) {
 	for _, s := range []string{
-		`{"a":1}`, "21.5", "\xff\x00", `{"a":"` + "\xff" + `"}`, `"\ud800"`, "[1e999]", `{"a":1}{"b":2}`, "\ufeff{}", "{\"a\":\n1}", `{"unit":"\u0000","value":1}`, "NaN", "01",
+		`{"a":1}`, "21.5", "\xff\x00", `{"a":"` + "\xff" + `"}`, `"\ud800"`, "[1e999]", `{"a":1}{"b":2}`, "\ufeff{}",
+		"{\"a\":\n1}", `{"unit":"\u0000","value":1}`, "NaN", "01",
 	} {
 		f.Add("devices/d/t", []byte(s))
 	}

@@ -20,7 +20,7 @@ func (b *Bridge) Decode(events []event.Event) []event.Decoded {
 func (b *Bridge) decode(events []event.Event, chunk int) []event.Decoded {
 	out := make([]event.Decoded, len(events))
 	// All metrics of a batch share one array. It may move while it grows, so the pieces are cut at the end.
-	metrics := make([]event.Metric, 0, len(events))
+	metrics := make([]event.Metric, 0, 4*len(events))
 	ends := make([]int, len(events))
 	for from := 0; from < len(events); from += chunk {
 		b.decoding.Lock()

@@ -157,7 +157,9 @@ func TestPosition(t *testing.T) {
 	if !zero.IsZero() || zero.String() != "" || zero.UnmarshalText(nil) != nil {
 		t.Error("the zero position")
 	}
-	for _, s := range []string{"", ".", "k3f", "k3f.", ".1", "0.1", "K3F.1", "k3f.01", "0k3f.1", "k3f.+1", "k3f.-1", "k3f.1 ", "k3f.18446744073709551616", "k3f.1.2"} {
+	for _, s := range []string{
+		"", ".", "k3f", "k3f.", ".1", "0.1", "K3F.1", "k3f.01", "0k3f.1", "k3f.+1", "k3f.-1", "k3f.1 ", "k3f.18446744073709551616", "k3f.1.2",
+	} {
 		if p, err := event.ParsePosition(s); !errors.Is(err, event.ErrPosition) {
 			t.Errorf("%q is %v, %v", s, p, err)
 		}

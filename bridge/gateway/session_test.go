@@ -37,7 +37,11 @@ func (v *valve) Write(messages [][]byte) error {
 	select {
 	case <-v.gate:
 	case <-v.hurried:
-		return gateway.ErrSlow
+		select {
+		case <-v.gate:
+		default:
+			return gateway.ErrSlow
+		}
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()

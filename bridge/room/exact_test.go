@@ -107,9 +107,9 @@ func parting(a, b []int) int {
 type watcher struct {
 	member
 
-	random          *rand.Rand
-	from            event.Position
-	got             []int
+	random  *rand.Rand
+	from    event.Position
+	got     []int
 	resumed *atomic.Int32
 }
 

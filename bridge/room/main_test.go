@@ -125,29 +125,27 @@ func (w *world) Topics(filters, _ []string, limit int) ([]string, bool) {
 
 // A message is anything that a member gets, read back from its JSON.
 type message struct {
-	Room       uint64
-	Position   string
+	Room       uint64 `json:"room"`
+	Position   string `json:"position"`
 	Subscribed *struct {
-		Room      uint64
-		Position  string
-		Recovered bool
-		Reason    string
-	}
-	Snapshot  *message
-	Truncated bool
-	Gap       *struct {
-		From, To string
-		Events   int
-		Reason   string
-	}
-	Series [][]any
-	Values [][]float64
+		Position  string `json:"position"`
+		Recovered bool   `json:"recovered"`
+		Reason    string `json:"reason"`
+	} `json:"subscribed"`
+	Snapshot *message `json:"snapshot"`
+	Gap      *struct {
+		From   string `json:"from"`
+		To     string `json:"to"`
+		Events int    `json:"events"`
+		Reason string `json:"reason"`
+	} `json:"gap"`
+	Series [][]any     `json:"series"`
+	Values [][]float64 `json:"values"`
 	Events []struct {
-		Topic   string
-		Payload float64
-		Count   int
-	}
-	Hub json.RawMessage
+		Payload float64 `json:"payload"`
+		Count   int     `json:"count"`
+	} `json:"events"`
+	Hub json.RawMessage `json:"hub"`
 }
 
 // A member is one who watches.
@@ -173,7 +171,8 @@ func spec(form wire.Form, delivery wire.Delivery, filters ...string) room.Spec {
 func (w *world) join(s room.Spec, o room.Options) (*member, []message) {
 	w.t.Helper()
 	m := &member{world: w, spec: s, wake: make(chan struct{}, 1)}
-	return m, m.join(o)
+	hello := m.join(o)
+	return m, hello
 }
 
 func (m *member) join(o room.Options) []message {

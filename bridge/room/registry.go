@@ -57,7 +57,7 @@ const (
 	defaultRingBytes     = 4 << 20
 	defaultAllRingsBytes = 512 << 20
 	// minRingBytes is what each room may keep however many there are, unless RingBytes is less.
-	minRingBytes    = 16 << 10
+	minRingBytes = 16 << 10
 	// viewRingBytes bounds a view room's ring: who falls out of it asks the view, which costs no more than the frames.
 	viewRingBytes   = 256 << 10
 	defaultMaxRooms = 100_000

@@ -12,7 +12,8 @@ import (
 
 func TestParseCommand(t *testing.T) {
 	t.Parallel()
-	c, err := wire.ParseCommand([]byte(`{"id":2,"subscribe":{"filters":["b","a","b"],"form":"values","delivery":"latest","rate":2.5,"from":"k3f.7","history":5,"devices":["z","y"]}}`))
+	c, err := wire.ParseCommand([]byte(`{"id":2,"subscribe":{"filters":["b","a","b"],"form":"values","delivery":"latest",
+		"rate":2.5,"from":"k3f.7","history":5,"devices":["z","y"]}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,9 +35,9 @@ func TestParseCommand(t *testing.T) {
 		}
 	}
 	for text, filters := range map[string][]string{
-		`{"subscribe":{"form":"hub"}}`:                                         {"#"},
-		`{"subscribe":{"form":"hub","filters":["a"],"devices":["d"]}}`:         {"#"},
-		`{"subscribe":{"devices":["d"]}}`:                                      {"#"},
+		`{"subscribe":{"form":"hub"}}`:                                          {"#"},
+		`{"subscribe":{"form":"hub","filters":["a"],"devices":["d"]}}`:          {"#"},
+		`{"subscribe":{"devices":["d"]}}`:                                       {"#"},
 		`{"subscribe":{"form":"chat","filters":["chat/+"],"delivery":"every"}}`: {"chat/+"},
 	} {
 		c, err := wire.ParseCommand([]byte(text))

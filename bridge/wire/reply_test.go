@@ -76,10 +76,10 @@ func TestEventHasTheFieldsOfTheProto(t *testing.T) {
 	} {
 		b := wire.AppendEvent(nil, &d, 3)
 		var got struct {
-			Time    int64
-			Payload json.RawMessage
-			Text    string `json:"payload_text"`
-			Base64  []byte `json:"payload_base64"`
+			Time    int64           `json:"time"`
+			Payload json.RawMessage `json:"payload"`
+			Text    string          `json:"payload_text"`
+			Base64  []byte          `json:"payload_base64"`
 		}
 		if err := json.Unmarshal(b, &got); err != nil {
 			t.Fatalf("%v in %s", err, b)

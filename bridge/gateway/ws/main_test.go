@@ -150,8 +150,10 @@ func (h *hub) Topics(filters, _ []string, limit int) ([]string, bool) {
 }
 
 // Join and Leave implement gateway.Presence.
-func (h *hub) Join(_, name string, filters []string) { h.note("join " + name + " " + strings.Join(filters, ",")) }
-func (h *hub) Leave(string)                          { h.note("leave") }
+func (h *hub) Join(_, name string, filters []string) {
+	h.note("join " + name + " " + strings.Join(filters, ","))
+}
+func (h *hub) Leave(string) { h.note("leave") }
 
 func (h *hub) note(s string) {
 	h.mu.Lock()
@@ -192,6 +194,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 // A client is a real WebSocket client.
 type client struct {
 	*websocket.Conn
+
 	t testing.TB
 }
 
@@ -216,32 +219,39 @@ func (c *client) send(command string) {
 
 // A message is anything that the hub says.
 type message struct {
-	ID       uint64
-	Room     uint64
-	Position string
+	ID       uint64 `json:"id"`
+	Room     uint64 `json:"room"`
+	Position string `json:"position"`
 	Welcome  *struct {
-		Session, Node, Version string
-		Now                    int64
-	}
+		Session string `json:"session"`
+		Node    string `json:"node"`
+		Version string `json:"version"`
+		Now     int64  `json:"now"`
+	} `json:"welcome"`
 	Subscribed *struct {
-		Room      uint64
-		Position  string
-		Recovered bool
-	}
-	Unsubscribed *struct{ Room uint64 }
-	Published    *struct{ Position string }
-	Pong         *struct{ Now int64 }
-	Error        *struct {
-		Code, Message string
-		Retry         bool
-	}
-	Snapshot *message
+		Room      uint64 `json:"room"`
+		Position  string `json:"position"`
+		Recovered bool   `json:"recovered"`
+	} `json:"subscribed"`
+	Unsubscribed *struct {
+		Room uint64 `json:"room"`
+	} `json:"unsubscribed"`
+	Published *struct {
+		Position string `json:"position"`
+	} `json:"published"`
+	Pong *struct {
+		Now int64 `json:"now"`
+	} `json:"pong"`
+	Error *struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Retry   bool   `json:"retry"`
+	} `json:"error"`
+	Snapshot *message `json:"snapshot"`
 	Events   []struct {
-		Topic   string
-		Payload json.RawMessage
-		Text    string `json:"payload_text"`
-	}
-	Values [][]float64
+		Payload json.RawMessage `json:"payload"`
+	} `json:"events"`
+	Values [][]float64 `json:"values"`
 }
 
 // receive returns the next message.

@@ -25,7 +25,8 @@ func TestConversation(t *testing.T) {
 	if c.Subprotocol() != wire.Subprotocol {
 		t.Errorf("subprotocol %q", c.Subprotocol())
 	}
-	if w := c.ask(`{"id":1,"hello":{"client":"test/1","name":"Ana"}}`).Welcome; w == nil || w.Node != "node" || w.Version != "test" || w.Session == "" || w.Now == 0 {
+	w := c.ask(`{"id":1,"hello":{"client":"test/1","name":"Ana"}}`).Welcome
+	if w == nil || w.Node != "node" || w.Version != "test" || w.Session == "" || w.Now == 0 {
 		t.Fatalf("welcome: %+v", w)
 	}
 	h.publish("a/t", []byte("1"))
@@ -155,7 +156,7 @@ func TestBinaryFrame(t *testing.T) {
 
 func TestLargeMessages(t *testing.T) {
 	c := newHub(t, ws.Config{}, gateway.Config{}, room.Config{}).dial()
-	fits := fmt.Sprintf(`{"id":1,"publish":{"topic":"a","payload":"%s"}}`, strings.Repeat("x", wire.MaxMessage-60))
+	fits := fmt.Sprintf(`{"id":1,"publish":{"topic":"a","payload":%q}}`, strings.Repeat("x", wire.MaxMessage-60))
 	if m := c.ask(fits); m.Published == nil {
 		t.Fatalf("just fits: %+v", m)
 	}
