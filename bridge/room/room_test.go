@@ -434,3 +434,26 @@ func TestViewRooms(t *testing.T) {
 		}
 	})
 }
+
+// TestOneBatchOfManyFrames resumes between the frames that a large batch was cut into.
+func TestOneBatchOfManyFrames(t *testing.T) {
+	w := newWorld(t, memlog.Config{}, room.Config{})
+	m, _ := w.join(spec(wire.FormEvents, wire.DeliveryEvery, "#"), room.Options{})
+	batch := make([]string, 40)
+	for i := range batch {
+		batch[i] = fmt.Sprintf("a=%s%d", strings.Repeat(" ", 20<<10), i)
+	}
+	w.publish(batch...)
+	m.flush()
+	frames := m.next()
+	if len(frames) < 3 {
+		t.Fatalf("%d frames", len(frames))
+	}
+	for cut := range frames {
+		again, _ := w.join(m.spec, room.Options{From: position(t, frames[cut].Position)})
+		got := append(numbers(frames[:cut+1]), numbers(again.next())...)
+		if len(got) != len(batch) || !slices.IsSorted(got) || slices.Compact(got)[len(got)-1] != len(batch)-1 {
+			t.Errorf("cut after %d frames: %v", cut+1, got)
+		}
+	}
+}

@@ -125,9 +125,9 @@ func jsonError(err error) *Error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return Errorf(CodeBadJSON, "the JSON ends too early")
 	case errors.As(err, &typ):
-		return Errorf(CodeBadCommand, "%s must be %s, not %s", cmpOr(typ.Field, "the command"), kindWord(typ.Type.String()), typ.Value)
+		return Errorf(CodeBadCommand, "%s must be %s, not %.80s", cmpOr(typ.Field, "the command"), kindWord(typ.Type.String()), typ.Value)
 	default:
-		return Errorf(CodeBadCommand, "%s", strings.TrimPrefix(err.Error(), "json: "))
+		return Errorf(CodeBadCommand, "%.160s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 }
 

@@ -70,6 +70,8 @@ func TestParseCommandErrors(t *testing.T) {
 		{`{"id":5,"ping":{},"hello":{}}`, wire.CodeBadCommand, "2 commands"},
 		{`{"id":-5,"ping":{}}`, wire.CodeBadCommand, "id must be a whole number"},
 		{`{"id":5,"dance":{}}`, wire.CodeBadCommand, `"dance"`},
+		{`{"id":5,"` + strings.Repeat("x", 10_000) + `":{}}`, wire.CodeBadCommand, "unknown field"},
+		{`{"id":5,"hello":{"name":1` + strings.Repeat("0", 10_000) + `}}`, wire.CodeBadCommand, "hello.name must be a string"},
 		{`{"id":5,"ping":{"payload":1}}`, wire.CodeBadCommand, `"payload"`},
 		{`{"id":5,"ping":1}`, wire.CodeBadCommand, "ping must be an object"},
 		{`{"id":5,"hello":{"name":1}}`, wire.CodeBadCommand, "hello.name must be a string"},
