@@ -152,7 +152,7 @@ func TestHistoryAndRefusalsAreBounded(t *testing.T) {
 		}
 		last := -1.0
 		for _, row := range history {
-			second, ok := row.([]any)[0].(float64) //nolint:forcetypeassert,errcheck // fails the test as well
+			second, ok := row.([]any)[0].(float64)
 			if !ok || last >= 0 && second-last != 1000 {
 				t.Fatalf("%v after %v", second, last)
 			}
