@@ -164,10 +164,7 @@ func (b *Bridge) Ingest(ctx context.Context, m event.Event, done func(event.Posi
 	b.bytes += len(m.Payload)
 	b.durable = b.durable || m.QoS > 0
 	b.mu.Unlock()
-	select {
-	case b.ready <- struct{}{}:
-	default:
-	}
+	b.wake()
 	return nil
 }
 
@@ -207,10 +204,20 @@ func (b *Bridge) Run(ctx context.Context) error {
 			case <-ctx.Done():
 			}
 		}
-		for b.take(&batch) {
+		if b.take(&batch) {
 			b.commit(&batch)
 		}
 		last = time.Now()
+		if b.Queued() > 0 {
+			b.wake() // what has come meanwhile gathers, too
+		}
+	}
+}
+
+func (b *Bridge) wake() {
+	select {
+	case b.ready <- struct{}{}:
+	default:
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 
 // Time that each step of stopping may take.
 const (
-	stopBroker  = 2500 * time.Millisecond
-	stopGateway = time.Second
+	stopBroker  = 2000 * time.Millisecond
+	stopGateway = 1500 * time.Millisecond
 	stopHTTP    = 500 * time.Millisecond
 )
 
