@@ -161,8 +161,9 @@ test("a connection that is lost says so, dims the values, and comes back by itse
   await expect(page.getByTestId("connection-pill")).toHaveAttribute("data-state", "live", { timeout: 10_000 });
   await expect(page.getByTestId("banner")).toHaveCount(0);
   await expect(page).toHaveURL(/window=60/);
-  const before = await points(page);
-  await expect.poll(() => points(page)).not.toBe(before);
+  const counted = (await page.getByTestId("device-events").textContent()) ?? "";
+  await expect(page.getByTestId("device-events")).not.toHaveText(counted);
+  await expect.poll(() => value.evaluate((one) => Number(getComputedStyle(one).opacity))).toBe(1);
 });
 
 test("a phone has a bottom bar and targets that a finger meets", async ({ browser }) => {

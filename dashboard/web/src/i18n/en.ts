@@ -111,6 +111,7 @@ export const en = {
     kind: "Kind",
     count: (shown: string, all: string) =>
       `${shown === all ? all : `${shown} of ${all}`} ${all === "1" ? "device" : "devices"}`,
+    waiting: (n: number) => `Show ${n} new`,
     none: "No device matches.",
     clear: "Clear the filter",
     empty: "No device yet.",
