@@ -32,11 +32,19 @@ afterEach(() => {
 });
 
 describe("backoff", () => {
-  it("doubles from a quarter of a second to eight seconds, and is spread by chance", () => {
-    expect([0, 1, 2, 3, 4, 5, 6, 99].map((n) => backoff(n, () => 1))).toEqual([
-      250, 500, 1000, 2000, 4000, 8000, 8000, 8000,
-    ]);
-    expect(backoff(2, () => 0)).toBe(500);
+  it("grows from a quarter of a second to eight seconds, and is spread by chance", () => {
+    expect(backoff(0, () => 1)).toBe(250);
+    expect(backoff(1, () => 1)).toBe(337.5);
+    expect([12, 99, 1e9].map((n) => backoff(n, () => 1))).toEqual([8000, 8000, 8000]);
+    expect(backoff(0, () => 0)).toBe(125);
+  });
+
+  it("finds a hub within two seconds of its return when it was away for five", () => {
+    for (const chance of [0, 0.5, 1]) {
+      let elapsed = 0;
+      for (let attempt = 0; elapsed < 5_000; attempt++) elapsed += backoff(attempt, () => chance);
+      expect(elapsed).toBeLessThan(7_000);
+    }
   });
 });
 
@@ -86,8 +94,8 @@ describe("Connection", () => {
     vi.advanceTimersByTime(1);
     expect(hub.sockets).toHaveLength(2);
     hub.socket.drop();
-    expect(connection.state).toMatchObject({ name: "reconnecting", retryAt: Date.now() + 500 });
-    vi.advanceTimersByTime(500);
+    expect(connection.state).toMatchObject({ name: "reconnecting", retryAt: Date.now() + 337.5 });
+    vi.advanceTimersByTime(338);
     hub.welcome();
     expect(hub.socket.last("subscribe").subscribe).toEqual({ ...events, history: 0, from: "n.42" });
     connection.close();
