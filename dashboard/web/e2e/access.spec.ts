@@ -10,6 +10,7 @@ for (const colorScheme of ["dark", "light"] as const) {
     ["phone", { width: 390, height: 844 }],
   ] as const) {
     test(`all can use each screen, ${colorScheme}, ${size}`, async ({ browser }) => {
+      test.setTimeout(240_000); // Nine screens, each looked over whole.
       const context = await browser.newContext({ colorScheme, viewport, hasTouch: size === "phone" });
       const page = await context.newPage();
       await page.goto("/devices?status=online");
