@@ -67,6 +67,7 @@ func TestDemo(t *testing.T) {
 	}
 	playwright(t, "demo.spec.ts", url, "")
 	playwright(t, "dashboard.spec.ts", url, "")
+	playwright(t, "access.spec.ts", url, "")
 	if err := cmd.Cancel(); err != nil {
 		t.Fatal(err)
 	}

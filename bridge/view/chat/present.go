@@ -23,6 +23,9 @@ type client struct {
 
 func (c *client) none() bool { return len(c.filters) == 0 && len(c.spoken) == 0 }
 
+// nameless is what others see of a screen whose person has not said a name.
+const nameless = "guest"
+
 // maxFilters bounds the chat filters noted of one client or screen.
 const maxFilters = 64
 
@@ -37,7 +40,7 @@ func (v *View) Join(session, name string, filters []string) {
 	}
 	s := &screen{name: clean(name, MaxNameBytes)}
 	if s.name == "" {
-		s.name = clean(session, MaxNameBytes)
+		s.name = nameless
 	}
 	for _, f := range filters {
 		if isChat(f) && len(s.filters) < maxFilters {

@@ -100,6 +100,14 @@ describe("charts", () => {
     expect([...(held.times as Float64Array)]).toEqual([2000, 3000, 4000, 5000]);
   });
 
+  it("begin where there was first anything, but show a minute at least", () => {
+    const from = (now: number, since?: number) => rangeOf({ name: "live" }, () => now, 300_000, since).from;
+    expect(from(1_000_000)).toBe(700_000);
+    expect(from(1_000_000, 100_000)).toBe(700_000);
+    expect(from(1_000_000, 800_000)).toBe(800_000);
+    expect(from(1_000_000, 995_000)).toBe(940_000);
+  });
+
   it("keep a held range while the ring goes on", () => {
     const held = trackData(
       track,

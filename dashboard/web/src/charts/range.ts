@@ -18,11 +18,18 @@ export interface Range {
   held: boolean;
 }
 
-/** rangeOf is what the charts show, ms: the window up to now, the pause, or the range that is explored. */
-export function rangeOf(mode: ViewMode, now: () => number, window: number): Range {
+/** A window is not cut to less than this, ms, however little there is to show. */
+const shortestWindow = 60_000;
+
+/**
+ * rangeOf is what the charts show, ms: the window up to now, the pause, or the range that is explored. A window that reaches
+ * back to before there was anything begins there, at since (ms; NaN where that is not known).
+ */
+export function rangeOf(mode: ViewMode, now: () => number, window: number, since = Number.NaN): Range {
   if (mode.name === "exploring") return { from: mode.from, to: mode.to, held: true };
   const to = mode.name === "paused" ? mode.at : now();
-  return { from: to - window, to, held: mode.name === "paused" };
+  const begin = Number.isNaN(since) ? Number.NEGATIVE_INFINITY : Math.min(since, to - shortestWindow);
+  return { from: Math.max(to - window, begin), to, held: mode.name === "paused" };
 }
 
 /** The newest distances between points that tell what is usual, and the part of them that is. */
