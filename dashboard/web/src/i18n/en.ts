@@ -1,3 +1,4 @@
+import { closeCodes } from "../core/wire/codes.gen";
 /** All that the dashboard says, in English. Another language is another object of this shape. */
 export const en = {
   product: "Pulso",
@@ -45,10 +46,10 @@ export const en = {
     refused: (why: string) => `The hub refused this connection: ${why}. Reload once it has been put right.`,
   },
   closed: {
-    4500: "too many bad commands",
-    4501: "credentials are missing or wrong",
-    4502: "a message was too large",
-    4503: "wrong form of message",
+    [closeCodes.bad_commands]: "too many bad commands",
+    [closeCodes.unauthorized]: "credentials are missing or wrong",
+    [closeCodes.too_large]: "a message was too large",
+    [closeCodes.wrong_form]: "wrong form of message",
   } as Record<number, string>,
   mode: {
     backToLive: "Back to live",
