@@ -46,7 +46,7 @@ func (p *progress) during(ctx context.Context, work func(context.Context) error)
 
 	var teller sync.WaitGroup
 
-	teller.Go(func() { p.tell(done) })
+	teller.Go(func() { p.tell(ctx, done) })
 
 	err := work(ctx)
 
@@ -60,7 +60,9 @@ func (p *progress) during(ctx context.Context, work func(context.Context) error)
 	return err
 }
 
-func (p *progress) tell(done <-chan struct{}) {
+// tell tells of the work until it is done or its end has begun: while everybody says goodbye, the figures would say that
+// connections are missing.
+func (p *progress) tell(ctx context.Context, done <-chan struct{}) {
 	interval := plainInterval
 	if p.terminal {
 		interval = terminalInterval
@@ -72,6 +74,8 @@ func (p *progress) tell(done <-chan struct{}) {
 	for {
 		select {
 		case <-done:
+			return
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			if p.terminal {

@@ -114,7 +114,7 @@ func TestProblemsSayWhere(t *testing.T) {
 		{"{\"a\":\"\xff\"}", "invalid UTF-8 at offset 6"},
 		{`{"a":1} x`, "more after the value at offset 8"},
 		{`{"a":`, "a value is missing at offset 5"},
-		{strings.Repeat("[", 40) + strings.Repeat("]", 40), "nested deeper than 32 at offset 32"},
+		{strings.Repeat("[", 40) + strings.Repeat("]", 40), "nested deeper than 32 levels, at offset 32"},
 		{"\x00\x01", "byte 0x00 at offset 0"},
 		{"ok\xff", "byte 0xff at offset 2"},
 	}

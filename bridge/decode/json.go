@@ -191,7 +191,7 @@ const maxAsked = 4 * MaxReadings
 
 func (p *parser) enter() error {
 	if p.depth++; p.depth > MaxDepth {
-		return p.fail(fmt.Sprintf("nested deeper than %d", MaxDepth))
+		return fmt.Errorf("JSON nested deeper than %d levels, at offset %d", MaxDepth, p.at)
 	}
 	p.at++
 	p.space()

@@ -58,8 +58,8 @@ const (
 	defaultAllRingsBytes = 512 << 20
 	// minRingBytes is what each room may keep however many there are, unless RingBytes is less.
 	minRingBytes = 16 << 10
-	// viewRingBytes bounds a view room's ring: who falls out of it asks the view, which costs no more than the frames.
-	viewRingBytes   = 256 << 10
+	// latestRingBytes bounds the ring where only the current state counts: who falls out of it gets that, in one frame.
+	latestRingBytes = 256 << 10
 	defaultMaxRooms = 100_000
 	// flushBytes is what a room gathers before it makes a frame although its time has not come.
 	flushBytes = 256 << 10

@@ -149,8 +149,8 @@ func (r *Room) put(f *frame) {
 // rare. The newest frame stays, whatever its size.
 func (r *Room) evict(w *window) *window {
 	limit := r.reg.ringLimit()
-	if r.source != nil {
-		limit = min(limit, viewRingBytes)
+	if r.spec.Delivery == wire.DeliveryLatest {
+		limit = min(limit, latestRingBytes)
 	}
 	if r.ringBytes <= limit {
 		return w

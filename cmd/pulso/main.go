@@ -21,6 +21,8 @@ var version string
 
 // cli is the command line.
 type cli struct {
+	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
+
 	Serve   serveCmd   `cmd:"" help:"Run the hub."`
 	Demo    demoCmd    `cmd:"" help:"Run a hub with a simulated fleet and show where to look."`
 	Sim     simCmd     `cmd:"" help:"Simulate devices against any MQTT broker."`
@@ -81,6 +83,7 @@ func run(ctx context.Context, args []string) error {
 		kong.Name("pulso"),
 		kong.Description("A hub for MQTT devices: point them at it and see them."),
 		kong.UsageOnError(),
+		kong.Vars{"version": "pulso " + versionString()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindToProvider(progressOutput),

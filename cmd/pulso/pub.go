@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	mqtt "github.com/eclipse/paho.mqtt.golang"
@@ -31,6 +32,9 @@ const maxLine = 1 << 20
 
 // Run publishes and waits for the acknowledgements.
 func (c *pubCmd) Run(ctx context.Context) error {
+	if strings.ContainsAny(c.Topic, "+#") || c.Topic == "" {
+		return fmt.Errorf("topic %q: wildcards are for subscribing", c.Topic)
+	}
 	client := mqtt.NewClient(mqtt.NewClientOptions().AddBroker(c.Broker).SetClientID(c.ID).SetUsername(c.Username).
 		SetPassword(c.Password).SetConnectTimeout(c.Timeout).SetAutoReconnect(false).SetProtocolVersion(4))
 	if err := c.wait(client.Connect(), "connect to "+c.Broker); err != nil {
@@ -62,7 +66,7 @@ func (c *pubCmd) wait(t mqtt.Token, what string) error {
 		return fmt.Errorf("%s: no answer in %v", what, c.Timeout)
 	}
 	if err := t.Error(); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w (a broker hangs up where the topic is not allowed)", what, err)
 	}
 	return nil
 }

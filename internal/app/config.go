@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,10 +49,13 @@ func (c *Config) Check() error {
 		errs = append(errs, fmt.Errorf("%w: %s: %s", ErrConfig, key, fmt.Sprintf(format, args...)))
 	}
 	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
-		host, _, err := net.SplitHostPort(a.addr)
+		host, port, err := net.SplitHostPort(a.addr)
+		_, portErr := strconv.ParseUint(port, 10, 16)
 		switch {
 		case err != nil:
 			bad(a.key, "%q is not HOST:PORT: %v", a.addr, err)
+		case portErr != nil:
+			bad(a.key, "%q: the port must be a number from 0 to 65535", a.addr)
 		case !c.AllowAnonymous && !isLoopback(host):
 			bad(a.key, "%q is reachable from other machines, but this hub has no users: "+
 				"listen on 127.0.0.1, or set allow-anonymous if everybody who reaches it may read and publish everything", a.addr)

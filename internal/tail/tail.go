@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -23,7 +24,7 @@ type Config struct {
 	// Filters are MQTT filters.
 	Filters []string `arg:"" optional:"" name:"filter" default:"#" help:"MQTT filters; # by default."`
 	// URL is the hub's stream.
-	URL string `default:"ws://127.0.0.1:8080/ws" env:"PULSO_URL" help:"The hub's stream."`
+	URL string `default:"ws://127.0.0.1:8080/ws" env:"PULSO_URL" help:"The hub: its stream, or the dashboard's address."`
 	// History is how many of the newest events of each topic come first.
 	History int `short:"n" default:"0" help:"Begin with the newest N events of each topic."`
 	// From is a position to begin after, or "start"; empty is now.
@@ -129,13 +130,14 @@ type tail struct {
 }
 
 func (t *tail) follow(ctx context.Context) error {
-	if _, err := url.Parse(t.cfg.URL); err != nil {
-		return fmt.Errorf("--url: %w", err)
+	address, err := streamURL(t.cfg.URL)
+	if err != nil {
+		return err
 	}
 	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 10 * time.Second}
-	conn, resp, err := dialer.DialContext(ctx, t.cfg.URL, nil)
+	conn, resp, err := dialer.DialContext(ctx, address, nil)
 	if err != nil {
-		return fmt.Errorf("connect to %s: %w", t.cfg.URL, err)
+		return fmt.Errorf("connect to %s: %w", address, err)
 	}
 	_ = resp.Body.Close()
 	defer conn.Close()
@@ -220,4 +222,28 @@ func (t *tail) printJSON(e *streamEvent) error {
 	}
 	_, err = t.out.Write(append(line, '\n'))
 	return err
+}
+
+// streamURL makes the address of the stream from what a person has: that, the dashboard's address, or host and port.
+func streamURL(text string) (string, error) {
+	if !strings.Contains(text, "://") {
+		text = "ws://" + text
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("--url: %w", err)
+	}
+	switch u.Scheme {
+	case "http":
+		u.Scheme = "ws"
+	case "https":
+		u.Scheme = "wss"
+	case "ws", "wss":
+	default:
+		return "", fmt.Errorf("--url %q: want ws://HOST:PORT/ws or the address of the dashboard", text)
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = "/ws"
+	}
+	return u.String(), nil
 }

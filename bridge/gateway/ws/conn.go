@@ -115,7 +115,7 @@ func (c *conn) allow() (last bool) {
 	defer c.mu.Unlock()
 	by := c.endBy
 	if last = !by.IsZero(); !last {
-		by = time.Now().Add(c.timeout)
+		by = time.Now().Add(c.timeout / attempts)
 	}
 	_ = c.net.SetWriteDeadline(by)
 	return last
@@ -150,17 +150,23 @@ func (c *conn) Write(messages [][]byte) error {
 	return nil
 }
 
+// attempts is into how many the timeout is cut, to see between them whether the client takes something.
+const attempts = 8
+
 // writeAll writes buffers for as long as the client takes something within each timeout, and returns what is left.
 func (c *conn) writeAll(buffers net.Buffers) (rest net.Buffers, err error) {
-	for {
+	for idle := 0; ; {
 		last := c.allow()
 		n, err := buffers.WriteTo(c.net)
+		if idle++; n > 0 {
+			idle = 0
+		}
 		switch {
 		case err == nil:
 			return nil, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, fmt.Errorf("%w: %w", gateway.ErrDisconnected, err)
-		case n == 0 || last:
+		case idle == attempts || last:
 			return buffers, fmt.Errorf("write to %s for %v: %w", c.net.RemoteAddr(), c.timeout, gateway.ErrSlow)
 		}
 	}
