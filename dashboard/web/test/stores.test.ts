@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { gapAfter, rangeOf, trackData } from "../src/charts/range";
+import { dots, nulled, stretches } from "../src/charts/stretches";
 import { HubClock } from "../src/core/clock";
 import { Frames } from "../src/core/frame";
 import { ChatStore, messageLimit } from "../src/core/state/chat";
@@ -129,6 +130,31 @@ describe("charts", () => {
     }
     expect(gapAfter(irregular.list()[0].ring)).toBe(150_000);
   });
+
+  it("join only what was measured, and show as a dot what no line leads to", () => {
+    const values = [Number.NaN, 3, 4, Number.NaN, 9, Number.NaN, 5, 6];
+    const times = values.map((_, i) => 1000 * i);
+    const joined = stretches(times, values, 2500);
+    expect(joined).toEqual([
+      [1, 2],
+      [4, 4],
+      [6, 7],
+    ]);
+    expect(stretches([0, 1000, 9000], [1, 2, 3], 2500)).toEqual([
+      [0, 1],
+      [2, 2],
+    ]);
+    expect(dots(joined, 4)).toEqual([4]);
+    expect(dots(joined, 5)).toEqual([1, 2, 4, 6, 7]);
+    expect(dots(stretches([7], [1], Number.POSITIVE_INFINITY), 50)).toEqual([0]);
+    expect(dots(stretches([], [], 1), 50)).toEqual([]);
+  });
+
+  it("give the plot null where nothing was measured, and leave the rest as it is", () => {
+    expect(nulled(Float64Array.of(Number.NaN, 3.5, Number.POSITIVE_INFINITY, 2))).toEqual([null, 3.5, null, 2]);
+    const whole = Float64Array.of(1, 2);
+    expect(nulled(whole)).toBe(whole);
+  });
 });
 
 describe("TailStore", () => {
@@ -250,6 +276,18 @@ describe("HubStore", () => {
     expect([...hub.column("time")]).toEqual([1000, 2000, 3000, 4000, 9000]);
     for (let i = 10; i < 400; i++) hub.apply(told({ time: i * 1000 }), false);
     expect(hub.history).toHaveLength(300);
+  });
+
+  it("knows a second in which nothing was measured from one that took no time", () => {
+    const hub = new HubStore(frames);
+    const history = [
+      [1000, 1, null, null, 1, 1, 0],
+      [2000, 1, 0, 3.5, 1, 1, 0],
+    ];
+    hub.apply(told({ time: 2000, history }, true), true);
+    hub.apply(told({ time: 3000, latency: { p50: null, p99: null } }), false);
+    expect(nulled(hub.column("p99"))).toEqual([null, 3.5, null]);
+    expect(nulled(hub.column("p50"))).toEqual([null, 0, null]);
   });
 });
 

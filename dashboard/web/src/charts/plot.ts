@@ -1,12 +1,14 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { formatClock, formatMinute, formatTicks } from "../core/format";
+import { type Column, dots, nulled, type Stretch, stretches } from "./stretches";
 
 /** Line is one series to draw, times in ms ascending. Where min and max are given, the band between them is drawn too. */
 export interface Line {
   name: string;
   /** color is the name of a custom property, e.g. "--series-1". */
   color: string;
+  /** values are NaN where nothing was measured. */
   values: ArrayLike<number>;
   min?: ArrayLike<number>;
   max?: ArrayLike<number>;
@@ -36,6 +38,9 @@ export interface PlotConfig {
   pointed(index: number): void;
 }
 
+/** Width in CSS pixels that each point has at least where points are drawn as dots. */
+const dotSpace = 10;
+
 /** Plot is the only place that knows uPlot. */
 export class Plot {
   readonly #element: HTMLElement;
@@ -55,10 +60,10 @@ export class Plot {
     this.#gapAfter = data.gapAfter;
     this.#range = [data.from, data.to];
     this.#fromZero = data.fromZero ?? false;
-    const columns: ArrayLike<number>[] = [data.times];
+    const columns: Column[] = [data.times];
     for (const { values, min, max } of data.lines) {
-      columns.push(values);
-      if (min !== undefined && max !== undefined) columns.push(max, min);
+      columns.push(nulled(values));
+      if (min !== undefined && max !== undefined) columns.push(nulled(max), nulled(min));
     }
     const shape = data.lines.map(({ name, color, min }) => [name, color, min !== undefined].join()).join("\n");
     if (shape !== this.#shape || this.#plot === undefined) {
@@ -90,7 +95,8 @@ export class Plot {
     const bands: uPlot.Band[] = [];
     for (const line of lines) {
       const stroke = color(line.color);
-      series.push({ label: line.name, stroke, width: 1.5, gaps: this.#gaps, points: { size: 4, fill: stroke } });
+      const points = { show: false, filter: this.#dots, size: 4, fill: stroke };
+      series.push({ label: line.name, stroke, width: 1.5, gaps: this.#gaps, points });
       if (line.min === undefined) continue;
       const edge = { stroke: `${stroke}66`, width: 1, gaps: this.#gaps, points: { show: false } };
       series.push({ ...edge, label: "max" }, { ...edge, label: "min" });
@@ -122,19 +128,20 @@ export class Plot {
     };
   }
 
-  /** gaps breaks the line where two points are further apart than the device's own interval allows. */
-  readonly #gaps: uPlot.Series.GapsRefiner = (plot, _series, first, last) => {
-    const times = plot.data[0];
-    const gaps: uPlot.Series.Gaps = [];
-    for (let i = first + 1; i <= last; i++) {
-      if (times[i] - times[i - 1] <= this.#gapAfter) continue;
-      gaps.push([
-        Math.round(plot.valToPos(times[i - 1], "x", true)) + 1,
-        Math.round(plot.valToPos(times[i], "x", true)) - 1,
-      ]);
-    }
-    return gaps;
+  #stretches(plot: uPlot, series: number): Stretch[] {
+    return stretches(plot.data[0], plot.data[series] as Column, this.#gapAfter);
+  }
+
+  /** gaps breaks the line where nothing was measured, and where points are further apart than the device's own interval allows. */
+  readonly #gaps: uPlot.Series.GapsRefiner = (plot, series) => {
+    const at = (index: number) => Math.round(plot.valToPos(plot.data[0][index], "x", true));
+    const joined = this.#stretches(plot, series);
+    return joined.slice(1).map(([first], i) => [at(joined[i][1]), at(first)]);
   };
+
+  /** dots shows the points themselves where there are few, or where no line leads to them. */
+  readonly #dots: uPlot.Series.Points.Filter = (plot, series) =>
+    dots(this.#stretches(plot, series), plot.over.clientWidth / dotSpace);
 
   #select(plot: uPlot): void {
     const { left, width } = plot.select;
