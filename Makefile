@@ -121,5 +121,5 @@ $(TALLY): $(wildcard internal/tools/tally/*.go)
 	@go build -o $@ ./internal/tools/tally
 
 $(NODE_MODULES): $(WEB)/package-lock.json
-	npm --prefix $(WEB) ci --silent
+	npm --prefix $(WEB) ci --loglevel=error
 	@touch $@
