@@ -1,6 +1,7 @@
 package disklog
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,7 @@ func (f *diskFile) Sync() error { return datasync(f.File) }
 
 // writeDurably replaces the named file by one that holds data: after a crash either the old one is there or the new one,
 // whole.
-func writeDurably(path string, data []byte) error {
+func writeDurably(path string, data io.Reader) error {
 	if err := replace(path, data, (*os.File).Sync); err != nil {
 		return err
 	}
@@ -35,16 +36,16 @@ func writeDurably(path string, data []byte) error {
 // writeRebuildable is writeDurably for a file that is verified when it is read and can be made anew: it does not wait
 // for the disk.
 func writeRebuildable(path string, data []byte) error {
-	return replace(path, data, func(*os.File) error { return nil })
+	return replace(path, bytes.NewReader(data), func(*os.File) error { return nil })
 }
 
-func replace(path string, data []byte, sync func(*os.File) error) error {
+func replace(path string, data io.Reader, sync func(*os.File) error) error {
 	tmp := path + tmpSuffix
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
 	if err != nil {
 		return fmt.Errorf("create: %w", err)
 	}
-	_, err = f.Write(data)
+	_, err = io.Copy(f, data)
 	if err == nil {
 		err = sync(f)
 	}

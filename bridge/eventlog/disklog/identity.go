@@ -1,12 +1,14 @@
 package disklog
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pulso/bridge/eventlog"
@@ -85,7 +87,7 @@ func (id *identity) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return writeDurably(filepath.Join(dir, identityName), data)
+	return writeDurably(filepath.Join(dir, identityName), bytes.NewReader(data))
 }
 
 func (id *identity) last() epoch { return id.Epochs[len(id.Epochs)-1] }
@@ -145,12 +147,17 @@ func loadIdentity(dir string) (id identity, fresh bool, err error) {
 	return id, false, err
 }
 
-// checkEmpty returns ErrNotOurs if the folder holds what a log did not leave there before its first identity was whole.
-// A mounted file system brings its lost+found.
+// checkEmpty returns ErrNotOurs if the folder holds what a log did not leave there before its first identity was whole,
+// ErrDamaged if that is segments. A mounted file system brings its lost+found.
 func checkEmpty(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("read folder: %w", err)
+	}
+	segment := func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == segmentExt }
+	if i := slices.IndexFunc(entries, segment); i >= 0 {
+		return fmt.Errorf("%w: log identity %s is missing, but %s is there: put %[2]s back from a backup of this folder, "+
+			"or move the folder's files elsewhere to begin a new log", ErrDamaged, identityName, entries[i].Name())
 	}
 	for _, e := range entries {
 		switch e.Name() {

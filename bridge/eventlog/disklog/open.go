@@ -17,6 +17,11 @@ type Recovery struct {
 	// Cut is the number of bytes cut from its end, Next the offset that the log goes on with.
 	Cut  int64
 	Next uint64
+	// Saved is the file that those bytes were saved to, as they may hold events; empty after a mere torn write.
+	Saved string
+	// Missing is how many events the log is known to have had after those that were left; 0 also where damage was cut and
+	// it is not known how many events that was.
+	Missing uint64
 	// Reason says why those bytes were no records.
 	Reason string
 	// HeaderRepaired says that the segment's header was torn or damaged and has been written again.
@@ -41,7 +46,7 @@ func Open(c Config) (*Log, error) {
 	l.readers.New = func() any { return newReader() }
 	l.metrics = newMetrics(l)
 	if err := l.open(); err != nil {
-		return nil, fmt.Errorf("open log in %s: %w", c.Dir, err)
+		return nil, fmt.Errorf("open log in %s: %w", c.Dir, withAdvice(err, c.Dir))
 	}
 	return l, nil
 }
@@ -108,6 +113,7 @@ func (l *Log) recover(fresh bool) error {
 		l.recovery.NewEpoch = false
 	}
 	next := max(l.next, id.Next)
+	l.recovery.Missing = next - l.next
 	if l.recovery.NewEpoch {
 		id.begin(next)
 	}
@@ -121,22 +127,8 @@ func (l *Log) recover(fresh bool) error {
 	if err := id.save(l.cfg.Dir); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotWritable, err)
 	}
-	l.report(lost)
+	l.report()
 	return nil
-}
-
-func (l *Log) report(lost bool) {
-	r := &l.recovery
-	l.metrics.cutBytes.Add(float64(r.Cut))
-	if r.Cut > 0 || r.HeaderRepaired {
-		l.log.Warn("cut the log's end", "file", r.File, "offset", r.Next, "bytes", r.Cut, "reason", r.Reason,
-			"header_repaired", r.HeaderRepaired)
-	}
-	if r.NewEpoch {
-		l.log.Warn("events that were handed on may be gone: the log begins a new epoch",
-			"folder", l.cfg.Dir, "offset", r.Next, "events_missing", lost || r.damaged)
-	}
-	l.log.Info("log is open", "folder", l.cfg.Dir, "first", l.first(), "next", l.next, "segments", len(l.segments))
 }
 
 // list finds the segments in the folder and removes what a crash left of files that were not whole yet.
@@ -214,14 +206,8 @@ func (l *Log) openActive(s *segment) error {
 	s.end, s.size, l.next = end, size, end
 	l.bytes += size
 	if why != nil {
-		info, err := os.Stat(s.segPath())
-		if err != nil {
-			return fmt.Errorf("cut segment: %w", err)
-		}
-		r := &l.recovery
-		r.File, r.Cut, r.Reason, r.damaged = s.segPath(), info.Size()-size, why.Error(), errors.Is(why, errDamaged)
-		if err := f.Truncate(size); err != nil {
-			return fmt.Errorf("cut segment %s: %w", s.segPath(), err)
+		if err := l.cutEnd(s, f, size, why); err != nil {
+			return err
 		}
 	}
 	if err := f.Sync(); err != nil {
