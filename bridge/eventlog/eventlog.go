@@ -45,16 +45,21 @@ var (
 	ErrTooLarge = errors.New("event is too large")
 )
 
-// A TrimmedError says that retention has passed a position by.
+// A TrimmedError says that the event at a position is no longer held, because of retention or damage.
 type TrimmedError struct {
 	// From is the position that was asked for.
 	From event.Position
-	// First is the oldest position still held.
+	// First is where reading goes on: the oldest position still held or, behind damage, the next one that can be read.
 	First event.Position
+	// Damaged says that the events between are lost to damage of what the log is stored on, and not dropped by retention.
+	Damaged bool
 }
 
 // Error implements error.
 func (e *TrimmedError) Error() string {
+	if e.Damaged {
+		return fmt.Sprintf("events at %s are lost to damage: the next that can be read is at %s", e.From, e.First)
+	}
 	return fmt.Sprintf("retention has passed %s by: the oldest held is %s", e.From, e.First)
 }
 
@@ -65,8 +70,8 @@ type Log interface {
 	// ErrTooLarge (nothing stored, the log goes on), or the engine's own.
 	Append(batch []event.Event, durable bool) error
 	// Read returns up to limit events from a position on, fewer when about 1 MiB of payload has been gathered; none at
-	// the log's end. Errors: ErrEpoch (also for the zero Position), *TrimmedError (also where events between two
-	// others are lost to damage: First is where reading goes on), ErrClosed.
+	// the log's end. Errors: ErrEpoch (also for the zero Position), *TrimmedError (with Damaged where events between two
+	// others are lost to damage), ErrClosed.
 	Read(from event.Position, limit int) ([]event.Event, error)
 	// Last returns up to limit of the newest events of one topic that are before the position (the zero Position: the
 	// end), oldest first; fewer, the newest, when about 1 MiB of payload has been gathered. Events of the topic are

@@ -17,7 +17,7 @@ func newMetrics(reg prometheus.Registerer, r *Registry) metrics {
 			Name: "pulso_room_reread_events_total", Help: "Events read from the log again for members that had missed them.",
 		}),
 		gaps: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pulso_room_gaps_total", Help: "Gaps that members were told of, by reason (retention, behind).",
+			Name: "pulso_room_gaps_total", Help: "Gaps that members were told of, by reason (retention, damaged, behind).",
 		}, []string{"reason"}),
 	}
 	if reg == nil {

@@ -287,7 +287,11 @@ func (s *Sub) catchUp(dst [][]byte) ([][]byte, error) {
 		if to.Offset > s.target.Offset {
 			to = s.target
 		}
-		return s.gap(s.emit(dst), to, wire.ReasonRetention), nil
+		reason := wire.ReasonRetention
+		if trimmed.Damaged {
+			reason = wire.ReasonDamaged
+		}
+		return s.gap(s.emit(dst), to, reason), nil
 	}
 	if err != nil {
 		return dst, err

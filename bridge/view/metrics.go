@@ -19,7 +19,7 @@ func newMetrics(registerer prometheus.Registerer, r *Runner) (*metrics, error) {
 	m := &metrics{
 		events:   counter("pulso_view_events_total", "Events that the view has applied."),
 		behind:   counter("pulso_view_behind_total", "Times that the view fell behind and read from the log."),
-		missed:   counter("pulso_view_missed_total", "Events that retention dropped before the view had read them."),
+		missed:   counter("pulso_view_missed_total", "Events that retention dropped before the view had read them, or that are lost to damage of the log."),
 		rebuilds: counter("pulso_view_rebuilds_total", "Times that the view was built again from the log's start."),
 		failed:   counter("pulso_view_snapshot_failures_total", "Snapshots that could not be written."),
 		lag: prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -212,7 +212,7 @@ func (r *Runner) catchUp(ctx context.Context) error {
 		case errors.As(err, &trimmed):
 			missed := trimmed.First.Offset - min(trimmed.From.Offset, trimmed.First.Offset)
 			r.metrics.missed.Add(float64(missed))
-			r.logger.Warn("retention has passed a view by", "from", trimmed.From, "first", trimmed.First, "events", missed)
+			r.logger.Warn("a view misses events", "events", missed, "reason", trimmed)
 			r.position.Store(&trimmed.First)
 		case errors.Is(err, eventlog.ErrEpoch):
 			if err := r.rebuild("its position is not of this log"); err != nil {

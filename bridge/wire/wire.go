@@ -91,8 +91,13 @@ const (
 // ReasonInsufficientState is why a subscription did not recover: its position is not of this log.
 const ReasonInsufficientState = "insufficient_state"
 
-// ReasonRetention is why there is a gap: the log no longer holds what lies in it.
-const ReasonRetention = "retention"
+// Why there is a gap.
+const (
+	// ReasonRetention: retention has dropped what lies in it.
+	ReasonRetention = "retention"
+	// ReasonDamaged: what lies in it is lost to damage of the log.
+	ReasonDamaged = "damaged"
+)
 
 // An Error is what an error reply tells the client.
 type Error struct {

@@ -18,9 +18,10 @@
 //
 // # Damage
 //
-// Bytes that changed on the disk are found by checksums. At the log's end they are cut, and a new epoch begins. Within
-// the log, what can no longer be read is passed over as if retention had dropped it: Read gives a TrimmedError whose
-// First is where the log goes on, and everything after stays readable. Indexes are built anew from the records.
+// Bytes that changed on the disk are found by checksums. At the log's end they are saved to a file of their own and cut,
+// and a new epoch begins. Within the log, what can no longer be read is passed over: Read gives a TrimmedError with
+// Damaged set, whose First is where the log goes on, and everything after stays readable. Indexes are built anew from
+// the records.
 //
 // # Failure
 //

@@ -26,7 +26,7 @@ func (l *Log) view(offset uint64) (view, error) {
 	}
 	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > offset }) - 1
 	if i < 0 {
-		return view{}, l.trimmed(offset, l.first())
+		return view{}, &eventlog.TrimmedError{From: l.position(offset), First: l.position(l.first())}
 	}
 	s := l.segments[i]
 	switch {
@@ -35,11 +35,12 @@ func (l *Log) view(offset uint64) (view, error) {
 	case i == len(l.segments)-1:
 		return view{}, nil
 	}
-	return view{}, l.trimmed(offset, l.segments[i+1].base)
+	return view{}, l.hole(offset, l.segments[i+1].base)
 }
 
-func (l *Log) trimmed(from, first uint64) error {
-	return &eventlog.TrimmedError{From: l.position(from), First: l.position(first)}
+// hole is the error of reading where events are lost to damage.
+func (l *Log) hole(from, first uint64) error {
+	return &eventlog.TrimmedError{From: l.position(from), First: l.position(first), Damaged: true}
 }
 
 // Read implements [eventlog.Log].
@@ -94,7 +95,7 @@ func (l *Log) readSegment(r *reader, v view, offset uint64) (uint64, error) {
 	}
 	if errors.Is(err, errDamaged) {
 		l.noteDamage(v.segment, offset, err)
-		err = l.trimmed(offset, r.resume(h.file, v, entries, offset))
+		err = l.hole(offset, r.resume(h.file, v, entries, offset))
 	}
 	return offset, err
 }

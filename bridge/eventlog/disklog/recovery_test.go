@@ -180,6 +180,9 @@ func readThrough(t *testing.T, l *Log) (events, gaps int) {
 			if trimmed.First.Offset <= at.Offset {
 				t.Fatalf("%v leads nowhere", err)
 			}
+			if !trimmed.Damaged || !strings.Contains(err.Error(), "damage") {
+				t.Errorf("a gap within the log: %v", err)
+			}
 			at, gaps = trimmed.First, gaps+1
 			continue
 		}
@@ -314,7 +317,7 @@ func TestFoldersThatAreRefused(t *testing.T) {
 			writeFile(t, filepath.Join(dir, "thesis.tex"), nil)
 			return dir
 		}},
-		"identity lost": {ErrNotOurs, func(t *testing.T) string {
+		"identity lost": {ErrDamaged, func(t *testing.T) string {
 			dir := closed(t)
 			if err := os.Remove(filepath.Join(dir, identityName)); err != nil {
 				t.Fatal(err)

@@ -126,7 +126,7 @@ func testRetention(t *testing.T, e Engine) {
 	if _, err := l.Read(start, 10); !errors.As(err, &trimmed) {
 		t.Fatalf("read before the oldest held: %v", err)
 	}
-	if trimmed.From != start || trimmed.First.Offset < held.Offset || trimmed.First.Offset >= next(l).Offset {
+	if trimmed.Damaged || trimmed.From != start || trimmed.First.Offset < held.Offset || trimmed.First.Offset >= next(l).Offset {
 		t.Fatalf("read before the oldest held: from %s, first %s", trimmed.From, trimmed.First)
 	}
 	if err := l.Wait(soon(t), start); err != nil {
