@@ -162,6 +162,7 @@ type Broker struct {
 	index         index
 	subscriptions atomic.Int64 // accepted filters over all sessions
 	lastRefused   atomic.Int64 // when a refusal was last logged, in Unix seconds, see refuse
+	complaints    complaints
 
 	wg       sync.WaitGroup // accept loop, connections, housekeeping
 	mu       sync.Mutex

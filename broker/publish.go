@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	mqtt "github.com/mochi-mqtt/server/v2"
@@ -74,7 +75,7 @@ func (l *link) ingest(m event.Event, done func(event.Position, error)) bool {
 		return true
 	}
 	if l.ctx.Err() == nil {
-		l.broker.log.Error("message was not taken by the log", "client", l.id, "topic", m.Topic, "error", err)
+		l.broker.notStored(l.id, err)
 	}
 	l.end(causeStore)
 	return false
@@ -95,9 +96,33 @@ func (l *link) stored(arrival time.Time, id uint16, err error) {
 
 func (l *link) notStored(err error) {
 	if l.cause.Load() == nil {
-		l.broker.log.Error("message could not be stored", "client", l.id, "error", err)
+		l.broker.notStored(l.id, err)
 	}
 	l.end(causeStore)
+}
+
+// complaints counts the messages that were not stored and not yet told of.
+type complaints struct {
+	mu    sync.Mutex
+	count int
+	last  time.Time // when the operator was told
+}
+
+// notStored tells the operator of a message that the log did not take, at most once a second: the line says how many
+// there were since the one before, and names the client of the last.
+func (b *Broker) notStored(client string, err error) {
+	c := &b.complaints
+	c.mu.Lock()
+	c.count++
+	now := time.Now()
+	if now.Sub(c.last) < time.Second {
+		c.mu.Unlock()
+		return
+	}
+	count := c.count
+	c.count, c.last = 0, now
+	c.mu.Unlock()
+	b.log.Error("messages not stored", "count", count, "client", client, "error", err)
 }
 
 // ingestAndWait reports whether m was stored. What the sink has taken it waits for even if the connection ends, so that

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -81,7 +82,7 @@ func (b *Broker) ingestWill(will *event.Event) {
 	m := *will
 	m.Time = time.Now().UnixNano()
 	if err := b.cfg.Sink.Ingest(b.ctx, m, nil); err != nil {
-		b.log.Warn("will is not in the log", "client", m.Client, "topic", m.Topic, "error", err)
+		b.notStored(m.Client, fmt.Errorf("will: %w", err))
 		return
 	}
 	b.metrics.wills.Inc()
