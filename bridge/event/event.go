@@ -63,6 +63,9 @@ type Event struct {
 	QoS        uint8
 	// Retain is the publish's RETAIN flag.
 	Retain bool
+	// PacketID is the packet identifier of a publish that came with QoS 2 over MQTT, else 0: by it the broker knows after a
+	// crash what a client sends again [MQTT-4.3.3-10].
+	PacketID uint16
 }
 
 // Next is the position after this event: what a reader that has seen it resumes from.

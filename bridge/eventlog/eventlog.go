@@ -41,6 +41,9 @@ var (
 	ErrFailed = errors.New("log has failed")
 	// ErrEpoch: the position is of another log's life, or of a future that this log never reached.
 	ErrEpoch = errors.New("position is not of this log")
+	// ErrFull: there is no room to store the batch. Nothing of it is stored, and the log goes on as soon as there is room
+	// again: the same batch may be appended anew.
+	ErrFull = errors.New("no room for the log")
 	// ErrTooLarge: an event is larger than the engine stores.
 	ErrTooLarge = errors.New("event is too large")
 )
@@ -67,12 +70,17 @@ func (e *TrimmedError) Error() string {
 type Log interface {
 	// Append stores batch in its order as one commit and sets each event's Position. It blocks until the batch is
 	// stored (and durable, if asked). Only one goroutine may call it at a time. Errors: ErrClosed, ErrFailed,
-	// ErrTooLarge (nothing stored, the log goes on), or the engine's own.
+	// ErrTooLarge and ErrFull (nothing stored, the log goes on), or the engine's own.
 	Append(batch []event.Event, durable bool) error
 	// Read returns up to limit events from a position on, fewer when about 1 MiB of payload has been gathered; none at
 	// the log's end. Errors: ErrEpoch (also for the zero Position), *TrimmedError (with Damaged where events between two
 	// others are lost to damage), ErrClosed.
 	Read(from event.Position, limit int) ([]event.Event, error)
+	// Scan returns, in order, up to limit events from a position on whose topic want accepts, and the position after what it
+	// has looked at, from which to go on. It may return fewer, or none, before the log's end: the end is reached when next
+	// is what Bounds says. Where the engine has an index by topic, want is called for each topic of a segment once, and
+	// what it does not accept costs nothing; session events have the topic "". Errors as of Read.
+	Scan(from event.Position, want func(topic string) bool, limit int) (found []event.Event, next event.Position, err error)
 	// Last returns up to limit of the newest events of one topic that are before the position (the zero Position: the
 	// end), oldest first; fewer, the newest, when about 1 MiB of payload has been gathered. Events of the topic are
 	// found by an index, not by a scan of the log. None where retention has passed the position by. Errors: ErrEpoch,
