@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
@@ -22,7 +23,7 @@ const (
 	maxNameBytes = 256
 )
 
-// A reader holds the buffers of one Read or Last.
+// A reader holds the buffers of one Read, Scan or Last.
 type reader struct {
 	buf    []byte
 	found  []record
@@ -31,9 +32,13 @@ type reader struct {
 	limit  int
 	bytes  int    // of payload, in events
 	slab   []byte // holds small payloads of events
+
+	look   int                     // how many more records gather may look at
+	want   func(topic string) bool // what Scan wants; nil: everything
+	wanted map[string]bool         // what want has said
 }
 
-func newReader() *reader { return &reader{names: make(map[string]string)} }
+func newReader() *reader { return &reader{names: make(map[string]string), wanted: make(map[string]bool), look: math.MaxInt} }
 
 func (l *Log) reader(limit int) *reader {
 	r, _ := l.readers.Get().(*reader)
@@ -47,6 +52,8 @@ func (r *reader) hasRoom() bool { return len(r.events) < r.limit && r.bytes < ev
 func (r *reader) take() []event.Event {
 	events := r.events
 	r.events, r.bytes, r.slab = nil, 0, nil
+	r.look, r.want = math.MaxInt, nil
+	clear(r.wanted)
 	clear(r.found)
 	if cap(r.buf) > keepBuffer {
 		r.buf = nil
@@ -101,75 +108,79 @@ func (r *reader) seek(f io.ReaderAt, v view, entries []entry, offset uint64) (in
 	return place, nil
 }
 
-// gather decodes records from a place on, until the segment ends or there is no more room, and returns the offset after
-// the last one.
+// gather decodes the records that are wanted from a place on, until the segment ends, there is no more room, or enough
+// has been looked at, and returns the offset after the last one looked at.
 func (r *reader) gather(l *Log, f io.ReaderAt, v view, place int64, offset uint64) (uint64, error) {
 	guess := func() int { return max(minRead, min(maxRead, (r.limit-len(r.events))*perEventRead)) }
-	for want := guess(); offset < v.end && r.hasRoom(); {
-		b, fillErr := r.fill(f, v, place, want)
-		n, cutErr := r.cut(b, v, offset)
-		done, err := r.decode(l)
-		offset += uint64(done)
+	for size := guess(); offset < v.end && r.hasRoom() && r.look > 0; {
+		b, fillErr := r.fill(f, v, place, size)
+		n, next, cutErr := r.cut(b, v, offset)
+		if bad, err := r.decode(l); err != nil {
+			return bad.offset(), err
+		}
+		offset = next
 		place += int64(n)
 		switch {
-		case err != nil:
-			return offset, err
 		case cutErr != nil && !errors.Is(cutErr, errShort):
 			return offset, cutErr
 		case n > 0:
-			want = guess()
+			size = guess()
 			continue
 		case fillErr != nil:
 			return offset, fillErr
 		}
-		if want, _, err = peek(b); err != nil || int64(want) > v.size-place {
+		var err error
+		if size, _, err = peek(b); err != nil || int64(size) > v.size-place {
 			return offset, fmt.Errorf("%w: cut off", errDamaged)
 		}
 	}
 	return offset, nil
 }
 
-// cut finds the records in b, the first with that offset, for as many as there is room, and returns their bytes. The
-// error says why the next one is none.
-func (r *reader) cut(b []byte, v view, offset uint64) (n int, err error) {
+// cut finds the records in b, the first with that offset, for as many as there is room, keeps those that are wanted, and
+// returns the bytes of all and the offset after them. The error says why the next one is none.
+func (r *reader) cut(b []byte, v view, offset uint64) (n int, next uint64, err error) {
 	r.found = r.found[:0]
-	for bytes := r.bytes; offset < v.end && len(r.events)+len(r.found) < r.limit && bytes < eventlog.ReadBytes; offset++ {
+	for bytes := r.bytes; offset < v.end && r.look > 0 && len(r.events)+len(r.found) < r.limit && bytes < eventlog.ReadBytes; offset++ {
 		rec, err := cutRecord(b[n:], offset)
 		if err != nil {
-			return n, err
+			return n, offset, err
 		}
-		r.found = append(r.found, rec)
-		bytes += rec.payloadLen()
+		r.look--
 		n += len(rec)
+		if r.want == nil || r.wants(rec.topic()) {
+			r.found = append(r.found, rec)
+			bytes += rec.payloadLen()
+		}
 	}
-	return n, nil
+	return n, offset, nil
 }
 
-// decode appends the records found as events that own their memory and returns how many.
-func (r *reader) decode(l *Log) (int, error) {
+// decode appends the records found as events that own their memory. With an error it returns the record that it is about.
+func (r *reader) decode(l *Log) (bad record, err error) {
 	small := 0
 	for _, rec := range r.found {
 		if n := rec.payloadLen(); n <= smallPayload {
 			small += n
 		}
 	}
-	if r.events == nil {
+	if r.events == nil && len(r.found) > 0 {
 		r.events = make([]event.Event, 0, len(r.found))
 	}
-	for i, rec := range r.found {
+	for _, rec := range r.found {
 		if err := r.add(l, rec, small); err != nil {
-			return i, err
+			return rec, err
 		}
 		if n := rec.payloadLen(); n <= smallPayload {
 			small -= n
 		}
 	}
-	return len(r.found), nil
+	return nil, nil //nolint:nilnil // no record is bad
 }
 
 // add appends a record as an event; more is how many bytes of small payloads are to come, this one included.
 func (r *reader) add(l *Log, rec record, more int) error {
-	properties, err := rec.properties()
+	properties, packetID, err := rec.tail()
 	if err != nil {
 		return err
 	}
@@ -178,7 +189,7 @@ func (r *reader) add(l *Log, rec record, more int) error {
 	r.events = append(r.events, event.Event{
 		Position: l.position(rec.offset()), Time: rec.time(), Topic: r.name(rec.topic()), Client: r.name(rec.client()),
 		Payload: payload, Properties: properties, Kind: event.Kind(rec[atKind]), Source: event.Source(rec[atSource]),
-		QoS: rec[atFlags] & flagQoS, Retain: rec[atFlags]&flagRetain != 0,
+		QoS: rec[atFlags] & flagQoS, Retain: rec[atFlags]&flagRetain != 0, PacketID: packetID,
 	})
 	return nil
 }
@@ -242,4 +253,18 @@ func (r *reader) resume(f io.ReaderAt, v view, entries []entry, damaged uint64) 
 		}
 	}
 	return v.end
+}
+
+// wants asks want, once for each topic as far as it can be remembered.
+func (r *reader) wants(topic []byte) bool {
+	yes, known := r.wanted[string(topic)]
+	if known {
+		return yes
+	}
+	name := r.name(topic)
+	yes = r.want(name)
+	if len(r.wanted) < maxNames {
+		r.wanted[name] = yes
+	}
+	return yes
 }

@@ -26,9 +26,10 @@ const (
 	flagQoS        = 3
 	flagRetain     = 4
 	flagProperties = 8
+	flagPacketID   = 16
 )
 
-// The tags of the properties at a record's end.
+// The tags of the entries at a record's end: properties, and what only some events have.
 const (
 	tagContentType   = 1
 	tagResponseTopic = 2
@@ -36,6 +37,7 @@ const (
 	tagUser          = 4
 	tagExpiry        = 5
 	tagUTF8          = 6
+	tagPacketID      = 7
 
 	tagHeader = 5 // tag and length
 )
@@ -51,6 +53,9 @@ var (
 // recordSize is the number of bytes that appendRecord appends.
 func recordSize(e *event.Event) int {
 	n := recordHeader + len(e.Topic) + len(e.Client) + len(e.Payload)
+	if e.PacketID != 0 {
+		n += tagHeader + 2
+	}
 	if p := e.Properties; p != nil {
 		n += propertiesSize(p)
 	}
@@ -94,6 +99,9 @@ func appendRecord(b []byte, e *event.Event, offset uint64) []byte {
 	if e.Properties != nil {
 		flags |= flagProperties
 	}
+	if e.PacketID != 0 {
+		flags |= flagPacketID
+	}
 	b = append(b, 0, 0, 0, 0, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint64(b, offset)
 	b = binary.LittleEndian.AppendUint64(b, uint64(e.Time))
@@ -104,6 +112,10 @@ func appendRecord(b []byte, e *event.Event, offset uint64) []byte {
 	b = append(b, e.Topic...)
 	b = append(b, e.Client...)
 	b = append(b, e.Payload...)
+	if e.PacketID != 0 {
+		b = append(b, tagPacketID, 2, 0, 0, 0)
+		b = binary.LittleEndian.AppendUint16(b, e.PacketID)
+	}
 	if e.Properties != nil {
 		b = appendProperties(b, e.Properties)
 	}
@@ -207,24 +219,40 @@ func (r record) tailStart() int {
 	return recordHeader + r.topicLen() + r.clientLen() + r.payloadLen()
 }
 
-// properties decodes what follows the payload; nil if the event has none. Tags that are not known are passed over.
-func (r record) properties() (*event.Properties, error) {
-	if r[atFlags]&flagProperties == 0 {
-		return nil, nil //nolint:nilnil // nil is how an event says that it has no properties
+// tail decodes what follows the payload: the properties, nil if the event has none, and the packet identifier, 0 if it has
+// none. Tags that are not known are passed over.
+func (r record) tail() (p *event.Properties, packetID uint16, err error) {
+	if r[atFlags]&(flagProperties|flagPacketID) == 0 {
+		return nil, 0, nil
 	}
-	p := &event.Properties{}
+	if r[atFlags]&flagProperties != 0 {
+		p = &event.Properties{}
+	}
 	for b := r[r.tailStart():]; len(b) > 0; {
 		if len(b) < tagHeader {
-			return nil, fmt.Errorf("%w: property", errDamaged)
+			return nil, 0, fmt.Errorf("%w: property", errDamaged)
 		}
 		tag, n := b[0], binary.LittleEndian.Uint32(b[1:])
 		b = b[tagHeader:]
-		if uint64(n) > uint64(len(b)) || !setProperty(p, tag, b[:n]) {
-			return nil, fmt.Errorf("%w: property %d", errDamaged, tag)
+		if uint64(n) > uint64(len(b)) {
+			return nil, 0, fmt.Errorf("%w: property %d", errDamaged, tag)
 		}
+		v := b[:n]
 		b = b[n:]
+		ok := true
+		switch {
+		case tag == tagPacketID:
+			if ok = len(v) == 2; ok {
+				packetID = binary.LittleEndian.Uint16(v)
+			}
+		case p != nil:
+			ok = setProperty(p, tag, v)
+		}
+		if !ok {
+			return nil, 0, fmt.Errorf("%w: property %d", errDamaged, tag)
+		}
 	}
-	return p, nil
+	return p, packetID, nil
 }
 
 func setProperty(p *event.Properties, tag byte, v []byte) bool {

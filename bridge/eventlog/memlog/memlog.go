@@ -21,6 +21,9 @@ import (
 // eventOverhead is what an event takes in bytes besides its contents: the entry, and its share of the topic index.
 const eventOverhead = 160
 
+// scanEvents is how many events one Scan looks at, at most.
+const scanEvents = 1 << 14
+
 // ErrConfig is wrapped by the error of New.
 var ErrConfig = errors.New("invalid configuration")
 
@@ -176,6 +179,27 @@ func (l *Log) Read(from event.Position, limit int) ([]event.Event, error) {
 		events = append(events, *l.ring.at(offset))
 	}
 	return events, nil
+}
+
+// Scan implements [eventlog.Log].
+func (l *Log) Scan(from event.Position, want func(topic string) bool, limit int) (found []event.Event, next event.Position, err error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if err := l.check(from); err != nil {
+		return nil, event.Position{}, err
+	}
+	if from.Offset < l.ring.first {
+		return nil, event.Position{}, &eventlog.TrimmedError{From: from, First: l.position(l.ring.first)}
+	}
+	at, bytes := from.Offset, 0
+	for at < l.ring.next && at-from.Offset < scanEvents && len(found) < limit && bytes < eventlog.ReadBytes {
+		if e := l.ring.at(at); want(e.Topic) {
+			found = append(found, *e)
+			bytes += len(e.Payload)
+		}
+		at++
+	}
+	return found, l.position(at), nil
 }
 
 // Last implements [eventlog.Log].
