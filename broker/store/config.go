@@ -18,6 +18,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics gets the store's metrics; nil: they are not registered.
 	Metrics prometheus.Registerer
+
+	// vfs is the name of SQLite's file system to use; tests put a faulty one here.
+	vfs string
 }
 
 func (c Config) withDefaults() Config {
