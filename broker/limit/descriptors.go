@@ -1,0 +1,22 @@
+package limit
+
+// ReservedFiles is the files that are kept free for the log, the store and what else the process opens, so that no flood
+// of connections takes them away: the log holds at most a few dozen segments open.
+const ReservedFiles = 64
+
+// Descriptors is how many files the process may have open at one time; 0: no limit is known.
+type Descriptors int
+
+// Share says how many connections two ports may have, of what they want. If both and the reserved files fit, it is what
+// they want; else what there is, divided as they want it, so that neither port can take the other's away. It is at
+// least 1 each.
+func (d Descriptors) Share(mqtt, http int) (forMQTT, forHTTP int) {
+	room := int64(d) - ReservedFiles
+	want := int64(mqtt) + int64(http)
+	if d == 0 || want <= room {
+		return mqtt, http
+	}
+	room = max(2, room)
+	forMQTT = int(max(1, room*int64(mqtt)/want))
+	return forMQTT, max(1, int(room)-forMQTT)
+}

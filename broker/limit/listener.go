@@ -1,0 +1,71 @@
+package limit
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// A listener admits connections at a door.
+type listener struct {
+	net.Listener
+
+	door   *Addresses
+	once   sync.Once
+	closed chan struct{}
+	wait   time.Duration // of Accept, which has one caller
+}
+
+// Accept implements [net.Listener].
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		if !l.pause() {
+			return nil, net.ErrClosed
+		}
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		release, wait, refused := l.door.AdmitConn(nc.RemoteAddr().String())
+		if refused == "" {
+			l.wait = wait
+			return &conn{Conn: nc, release: release}, nil
+		}
+		_ = nc.Close() // it was never used
+	}
+}
+
+// pause waits as long as the door said; false: the listener was closed meanwhile.
+func (l *listener) pause() bool {
+	if l.wait <= 0 {
+		return true
+	}
+	t := time.NewTimer(l.wait)
+	defer t.Stop()
+	l.wait = 0
+	select {
+	case <-t.C:
+		return true
+	case <-l.closed:
+		return false
+	}
+}
+
+// Close implements [net.Listener].
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return l.Listener.Close()
+}
+
+// A conn tells the door when it is closed.
+type conn struct {
+	net.Conn
+
+	release func()
+}
+
+// Close implements [net.Conn].
+func (c *conn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
