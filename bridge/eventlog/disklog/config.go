@@ -59,6 +59,8 @@ type Config struct {
 
 	// open opens segment files; tests put a failing disk here.
 	open func(path string, flag int) (file, error)
+	// walkFirst stands for the constant of that name.
+	walkFirst int
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -68,6 +70,7 @@ func (c Config) withDefaults() (Config, error) {
 	setDefault(&c.RetainBytes, 10<<30)
 	setDefault(&c.RetainAge, 30*24*time.Hour)
 	setDefault(&c.MaxEventBytes, eventlog.DefaultEventBytes)
+	setDefault(&c.walkFirst, walkFirst)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

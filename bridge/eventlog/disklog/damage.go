@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -139,7 +138,7 @@ func (l *Log) report() {
 
 // withAdvice adds to the error of a disk that is full what to do about it.
 func withAdvice(err error, dir string) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if noRoom(err) {
 		return fmt.Errorf("%w: free some space in the file system of %s and start again", err, dir)
 	}
 	return err

@@ -315,7 +315,7 @@ func TestReaderKeepsDroppedSegment(t *testing.T) {
 		eventually(t, "removal", func() bool { _, err := os.Stat(s.segPath()); return err != nil })
 	}
 	r := l.reader(10)
-	if next, err := r.gather(l, h.file, view{s, s.end, s.size}, segmentHeader, s.base); err != nil || next != s.base+10 {
+	if next, _, err := r.gather(l, h.file, view{s, s.end, s.size}, segmentHeader, s.base); err != nil || next != s.base+10 {
 		t.Fatalf("read to %d, %v", next, err)
 	}
 	l.handles.release(h)

@@ -1,12 +1,10 @@
 package disklog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"math"
 	"os"
 	"sync"
@@ -32,8 +30,7 @@ type handle struct {
 
 // indexBytes is the size of the index files.
 func (h *handle) indexBytes() int64 {
-	return offsetsHeader + int64(len(h.offsets.entries))*offsetsEntry +
-		topicsHeader + int64(h.topics.count)*topicEntry + int64(h.topics.total)*placeBytes
+	return offsetsHeader + int64(len(h.offsets.entries))*offsetsEntry + h.topics.bytes()
 }
 
 func (h *handle) close() error {
@@ -165,9 +162,7 @@ func (l *Log) load(s *segment) (*handle, error) {
 	h := &handle{file: f, closers: []io.Closer{f}}
 	err = l.loadIndexes(s, h)
 	if errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) {
-		if err = l.rebuild(s, f, err); err == nil {
-			err = l.loadIndexes(s, h)
-		}
+		err = l.rebuild(s, h, err)
 	}
 	if err != nil {
 		_ = h.close()
@@ -200,51 +195,4 @@ func (l *Log) loadIndexes(s *segment, h *handle) error {
 	}
 	h.offsets, h.topics, h.closers = x, topics, append(h.closers, f)
 	return nil
-}
-
-// rebuild writes the indexes of a sealed segment from its records.
-func (l *Log) rebuild(s *segment, f file, why error) error {
-	t := newSegment(l.cfg.Dir, s.base)
-	x := newLiveIndex()
-	end, size, stop, err := scan(f, s.base, t.indexer(x))
-	if err != nil {
-		return fmt.Errorf("segment %s: %w", s.segPath(), err)
-	}
-	t.end, t.size = end, size
-	l.metrics.rebuilt.Inc()
-	level := slog.LevelWarn
-	if stop == nil && errors.Is(why, fs.ErrNotExist) {
-		level = slog.LevelInfo // the process ended before it had written them
-	}
-	l.log.Log(context.Background(), level, "building a segment's indexes anew",
-		"file", s.segPath(), "why", why, "next", end, "damage", stop)
-	_, err = writeIndexes(t, x)
-	return err
-}
-
-// indexer returns what scan calls to fill an index.
-func (s *segment) indexer(x *liveIndex) func(record, int64) error {
-	return func(r record, place int64) error {
-		if place > math.MaxUint32 {
-			return fmt.Errorf("%w: segment longer than 4 GiB", errDamaged)
-		}
-		x.addRecord(r, uint32(r.offset()-s.base), uint32(place))
-		s.noteTime(r.time())
-		return nil
-	}
-}
-
-// writeIndexes writes the index files of a segment that no longer grows and returns their size in bytes.
-func writeIndexes(s *segment, x *liveIndex) (int64, error) {
-	x.mu.RLock()
-	offsets := appendOffsetIndex(nil, s, x.entries)
-	topics := appendTopicIndex(nil, s, x.topics)
-	x.mu.RUnlock()
-	if err := writeRebuildable(s.topicsPath(), topics); err != nil {
-		return 0, err
-	}
-	if err := writeRebuildable(s.offsetsPath(), offsets); err != nil {
-		return 0, err
-	}
-	return int64(len(offsets) + len(topics)), nil
 }

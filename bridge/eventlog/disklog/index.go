@@ -52,21 +52,25 @@ func floor(entries []entry, ordinal uint32) entry {
 type liveIndex struct {
 	mu         sync.RWMutex
 	entries    []entry
-	topics     map[string]*[]uint32 // the places of the topic's records, ascending
+	topics     map[string]*liveTopic
+	list       []*liveTopic // the same, in the order of their appearance
 	topicBytes int
 	nextEntry  uint32 // the place from which on a record gets an entry
 }
 
-func newLiveIndex() *liveIndex { return &liveIndex{topics: make(map[string]*[]uint32)} }
+// A liveTopic is a topic in memory with the places of its records, ascending. Events of connections have the topic "".
+type liveTopic struct {
+	name   string
+	places []uint32
+}
+
+func newLiveIndex() *liveIndex { return &liveIndex{topics: make(map[string]*liveTopic)} }
 
 // add notes one record; mu is held.
 func (x *liveIndex) add(topic string, ordinal, place uint32) {
 	x.addEntry(ordinal, place)
-	if topic == "" {
-		return
-	}
-	if places, ok := x.topics[topic]; ok {
-		*places = append(*places, place)
+	if t, ok := x.topics[topic]; ok {
+		t.places = append(t.places, place)
 		return
 	}
 	x.addTopic(strings.Clone(topic), place)
@@ -76,11 +80,8 @@ func (x *liveIndex) add(topic string, ordinal, place uint32) {
 func (x *liveIndex) addRecord(r record, ordinal, place uint32) {
 	x.addEntry(ordinal, place)
 	topic := r.topic()
-	if len(topic) == 0 {
-		return
-	}
-	if places, ok := x.topics[string(topic)]; ok {
-		*places = append(*places, place)
+	if t, ok := x.topics[string(topic)]; ok {
+		t.places = append(t.places, place)
 		return
 	}
 	x.addTopic(string(topic), place)
@@ -94,7 +95,9 @@ func (x *liveIndex) addEntry(ordinal, place uint32) {
 }
 
 func (x *liveIndex) addTopic(topic string, place uint32) {
-	x.topics[topic] = &[]uint32{place}
+	t := &liveTopic{topic, []uint32{place}}
+	x.topics[topic] = t
+	x.list = append(x.list, t)
 	x.topicBytes += len(topic)
 }
 
@@ -116,8 +119,8 @@ func (x *liveIndex) sparse() []entry {
 func (x *liveIndex) places(topic string, below int64, n int) []uint32 {
 	x.mu.RLock()
 	var all []uint32
-	if p := x.topics[topic]; p != nil {
-		all = *p
+	if t := x.topics[topic]; t != nil {
+		all = t.places
 	}
 	x.mu.RUnlock()
 	i, _ := slices.BinarySearchFunc(all, below, func(p uint32, b int64) int { return cmp.Compare(int64(p), b) })

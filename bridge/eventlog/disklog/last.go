@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 
 	"pulso/bridge/event"
@@ -18,7 +16,7 @@ const placesAtOnce = 1024
 // Last implements [eventlog.Log]. It asks the index of one segment after the other, from the newest to the oldest.
 func (l *Log) Last(topic string, before event.Position, limit int) ([]event.Event, error) {
 	views, offset, err := l.viewsBefore(before)
-	if err != nil {
+	if err != nil || topic == "" { // events of connections are of no topic
 		return nil, err
 	}
 	r := l.reader(limit)
@@ -75,14 +73,11 @@ func (l *Log) lastOf(r *reader, v view, topic string, before uint64) error {
 	events, bytes := len(r.events), r.bytes
 	strict := !v.segment.reindexed.Load()
 	err := l.query(r, v, query{topic: topic, before: before, strict: strict})
-	if errors.Is(err, errDamaged) && v.segment.reindexed.CompareAndSwap(false, true) {
-		l.log.Warn("a topic index is damaged", "file", v.segment.topicsPath(), "reason", err)
-		if err := os.Remove(v.segment.topicsPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("damaged topic index: %w", err)
+	if errors.Is(err, errDamaged) {
+		if err = l.reindex(v.segment, err); err == nil {
+			r.events, r.bytes = r.events[:events], bytes
+			err = l.query(r, v, query{topic: topic, before: before})
 		}
-		l.handles.forget(v.segment)
-		r.events, r.bytes = r.events[:events], bytes
-		err = l.query(r, v, query{topic: topic, before: before})
 	}
 	return err
 }

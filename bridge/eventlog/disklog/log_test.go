@@ -32,7 +32,7 @@ func mustOpen(t testing.TB, c Config) *Log {
 func TestConformance(t *testing.T) {
 	for name, c := range map[string]Config{
 		"defaults":    {},
-		"small files": {Sync: SyncOS, SegmentBytes: 4 << 10, RetainBytes: -1},
+		"small files": {Sync: SyncOS, SegmentBytes: 4 << 10, RetainBytes: -1, walkFirst: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			small := c

@@ -87,8 +87,9 @@ func (l *Log) seal(j sealJob) {
 	if l.syncFile(j.handle.file) != nil {
 		return
 	}
-	n, err := writeIndexes(s, s.live.Load())
-	if err != nil {
+	offsets, topics := encodeIndexes(s, s.live.Load())
+	n := int64(len(offsets) + len(topics))
+	if err := writeIndexes(s, offsets, topics); err != nil {
 		l.log.Warn("writing a segment's indexes: they stay in memory", "file", s.segPath(), "error", err)
 		return
 	}

@@ -199,7 +199,7 @@ func (l *Log) openActive(s *segment) error {
 	if err := l.repairHeader(s, f); err != nil {
 		return err
 	}
-	end, size, why, err := scan(f, s.base, s.indexer(s.live.Load()))
+	end, size, why, err := scan(f, s.base, segmentHeader, s.indexer(s.live.Load()))
 	if err != nil {
 		return fmt.Errorf("segment %s: %w", s.segPath(), err)
 	}

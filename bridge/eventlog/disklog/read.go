@@ -91,7 +91,7 @@ func (l *Log) readSegment(r *reader, v view, offset uint64) (uint64, error) {
 	}
 	place, err := r.seek(h.file, v, entries, offset)
 	if err == nil {
-		offset, err = r.gather(l, h.file, v, place, offset)
+		offset, _, err = r.gather(l, h.file, v, place, offset)
 	}
 	if errors.Is(err, errDamaged) {
 		l.noteDamage(v.segment, offset, err)

@@ -38,7 +38,9 @@ type reader struct {
 	wanted map[string]bool         // what want has said
 }
 
-func newReader() *reader { return &reader{names: make(map[string]string), wanted: make(map[string]bool), look: math.MaxInt} }
+func newReader() *reader {
+	return &reader{names: make(map[string]string), wanted: make(map[string]bool), look: math.MaxInt}
+}
 
 func (l *Log) reader(limit int) *reader {
 	r, _ := l.readers.Get().(*reader)
@@ -109,32 +111,40 @@ func (r *reader) seek(f io.ReaderAt, v view, entries []entry, offset uint64) (in
 }
 
 // gather decodes the records that are wanted from a place on, until the segment ends, there is no more room, or enough
-// has been looked at, and returns the offset after the last one looked at.
-func (r *reader) gather(l *Log, f io.ReaderAt, v view, place int64, offset uint64) (uint64, error) {
-	guess := func() int { return max(minRead, min(maxRead, (r.limit-len(r.events))*perEventRead)) }
-	for size := guess(); offset < v.end && r.hasRoom() && r.look > 0; {
+// has been looked at, and returns the offset and the place after the last one looked at.
+func (r *reader) gather(l *Log, f io.ReaderAt, v view, place int64, offset uint64) (uint64, int64, error) {
+	for size := r.guess(); offset < v.end && r.hasRoom() && r.look > 0; {
 		b, fillErr := r.fill(f, v, place, size)
 		n, next, cutErr := r.cut(b, v, offset)
 		if bad, err := r.decode(l); err != nil {
-			return bad.offset(), err
+			return bad.offset(), place, err
 		}
 		offset = next
 		place += int64(n)
 		switch {
 		case cutErr != nil && !errors.Is(cutErr, errShort):
-			return offset, cutErr
+			return offset, place, cutErr
 		case n > 0:
-			size = guess()
+			size = r.guess()
 			continue
 		case fillErr != nil:
-			return offset, fillErr
+			return offset, place, fillErr
 		}
 		var err error
 		if size, _, err = peek(b); err != nil || int64(size) > v.size-place {
-			return offset, fmt.Errorf("%w: cut off", errDamaged)
+			return offset, place, fmt.Errorf("%w: cut off", errDamaged)
 		}
 	}
-	return offset, nil
+	return offset, place, nil
+}
+
+// guess is how many bytes to read for the events that there is room for.
+func (r *reader) guess() int {
+	least := minRead
+	if r.want != nil {
+		least = scanRead
+	}
+	return max(least, min(maxRead, (r.limit-len(r.events))*perEventRead))
 }
 
 // cut finds the records in b, the first with that offset, for as many as there is room, keeps those that are wanted, and

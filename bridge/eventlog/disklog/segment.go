@@ -94,12 +94,13 @@ func checkSegmentHeader(b []byte, base uint64) error {
 	return nil
 }
 
-// scan reads the records of a segment's file one after another, the first with the offset base, and calls each with
-// every valid one and its place. It returns what comes after the last of them and why it is no record: nil at the end
-// of the file, else an error that wraps errShort or errDamaged. failed is an error of reading, or of each.
-func scan(f io.ReaderAt, base uint64, each func(r record, place int64) error) (end uint64, size int64, why, failed error) {
+// scan reads the records of a segment's file one after another, the first with the offset end at the place size, and
+// calls each with every valid one and its place. It returns what comes after the last of them and why it is no record:
+// nil at the end of the file, else an error that wraps errShort or errDamaged. failed is an error of reading, or of each.
+func scan(
+	f io.ReaderAt, end uint64, size int64, each func(r record, place int64) error,
+) (nextEnd uint64, nextSize int64, why, failed error) {
 	buf := make([]byte, scanBytes)
-	end, size = base, segmentHeader
 	for {
 		n, err := f.ReadAt(buf, size)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -49,7 +49,8 @@ func testFields(t *testing.T, e Engine) {
 			ContentType: "text/plain", ResponseTopic: "r", CorrelationData: []byte{1, 0}, Expiry: 7, HasExpiry: true, UTF8: true,
 			User: []event.UserProperty{{Name: "a", Value: "1"}, {Name: "a", Value: ""}, {Name: "", Value: "2"}},
 		}},
-		{Topic: "p", Properties: &event.Properties{HasExpiry: true, CorrelationData: []byte{}}},
+		{Topic: "p", Properties: &event.Properties{HasExpiry: true, CorrelationData: []byte{}}, QoS: 2, PacketID: 1},
+		{Topic: "q", Payload: []byte("x"), QoS: 2, PacketID: 65535},
 	}
 	appendTo(t, l, batch, true)
 	same(t, "read", readAll(t, l, first(l), 100), batch)
@@ -64,7 +65,7 @@ func testFields(t *testing.T, e Engine) {
 	if err != nil {
 		t.Fatalf("last: %v", err)
 	}
-	same(t, "last", last, batch[6:])
+	same(t, "last", last, batch[6:8])
 }
 
 // testBuffers writes over what the caller may use again.

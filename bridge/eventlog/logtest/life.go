@@ -72,11 +72,13 @@ func testClose(t *testing.T, e Engine) {
 		t.Fatalf("close: %v", err)
 	}
 	_, readErr := l.Read(from, 1)
+	_, _, scanErr := l.Scan(from, func(string) bool { return true }, 1)
 	_, lastErr := l.Last("a", event.Position{}, 1)
 	for what, err := range map[string]error{
 		"append": l.Append([]event.Event{message("a", 1)}, true),
 		"read":   readErr,
 		"last":   lastErr,
+		"scan":   scanErr,
 		"wait":   l.Wait(t.Context(), from),
 		"trim":   l.Trim(),
 		"close":  l.Close(),

@@ -50,6 +50,8 @@ func Run(t *testing.T, e Engine) {
 		{"ReadIsBounded", testReadIsBounded},
 		{"Last", testLast},
 		{"LastOfManyTopics", testLastOfManyTopics},
+		{"Scan", testScan},
+		{"ScanBesideTheAppender", testScanBesideTheAppender},
 		{"Wait", testWait},
 		{"Close", testClose},
 		{"Positions", testPositions},

@@ -35,6 +35,7 @@ func testModel(t *testing.T, e Engine) {
 			"append": m.append,
 			"read":   m.read,
 			"last":   m.last,
+			"scan":   m.scan,
 			"reopen": m.reopen,
 			"":       m.bounds,
 		})
@@ -51,8 +52,9 @@ func (m *model) append(r *rapid.T) {
 	for i := range batch {
 		batch[i] = event.Event{
 			Time: time.Now().UnixNano(), Topic: topics.Draw(r, "topic"),
-			Payload: bytes.Repeat([]byte{byte(len(m.all) + i)}, sizes.Draw(r, "size")),
-			Client:  rapid.StringN(0, 5, 20).Draw(r, "client"), QoS: rapid.Uint8Range(0, 2).Draw(r, "qos"),
+			Payload:  bytes.Repeat([]byte{byte(len(m.all) + i)}, sizes.Draw(r, "size")),
+			PacketID: rapid.Uint16().Draw(r, "packet id"),
+			Client:   rapid.StringN(0, 5, 20).Draw(r, "client"), QoS: rapid.Uint8Range(0, 2).Draw(r, "qos"),
 		}
 		if rapid.Bool().Draw(r, "properties") {
 			batch[i].Properties = &event.Properties{ContentType: rapid.String().Draw(r, "content type")}

@@ -21,8 +21,11 @@ import (
 // eventOverhead is what an event takes in bytes besides its contents: the entry, and its share of the topic index.
 const eventOverhead = 160
 
-// scanEvents is how many events one Scan looks at, at most.
-const scanEvents = 1 << 14
+// Bounds of one Scan: how many events it looks at, at most, and how many at a time.
+const (
+	scanEvents = 1 << 14
+	scanPart   = 512
+)
 
 // ErrConfig is wrapped by the error of New.
 var ErrConfig = errors.New("invalid configuration")
@@ -181,25 +184,31 @@ func (l *Log) Read(from event.Position, limit int) ([]event.Event, error) {
 	return events, nil
 }
 
-// Scan implements [eventlog.Log].
+// Scan implements [eventlog.Log]. It looks at one event after another: there is an index of each topic's events, but none
+// of topics in the log's order.
 func (l *Log) Scan(from event.Position, want func(topic string) bool, limit int) (found []event.Event, next event.Position, err error) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if err := l.check(from); err != nil {
-		return nil, event.Position{}, err
-	}
-	if from.Offset < l.ring.first {
-		return nil, event.Position{}, &eventlog.TrimmedError{From: from, First: l.position(l.ring.first)}
-	}
-	at, bytes := from.Offset, 0
-	for at < l.ring.next && at-from.Offset < scanEvents && len(found) < limit && bytes < eventlog.ReadBytes {
-		if e := l.ring.at(at); want(e.Topic) {
-			found = append(found, *e)
-			bytes += len(e.Payload)
+	next, bytes := from, 0
+	for looked := 0; looked < scanEvents && len(found) < limit && bytes < eventlog.ReadBytes; {
+		some, err := l.Read(next, scanPart)
+		if err != nil && looked == 0 {
+			return nil, event.Position{}, err
 		}
-		at++
+		if err != nil || len(some) == 0 {
+			break
+		}
+		for i := range some { // want is not called with the log locked
+			next = some[i].Next()
+			if !want(some[i].Topic) {
+				continue
+			}
+			found = append(found, some[i])
+			if bytes += len(some[i].Payload); len(found) == limit || bytes >= eventlog.ReadBytes {
+				break
+			}
+		}
+		looked += len(some)
 	}
-	return found, l.position(at), nil
+	return found, next, nil
 }
 
 // Last implements [eventlog.Log].
