@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,5 +159,99 @@ func BenchmarkOpen(b *testing.B) {
 		if err := l.Close(); err != nil && !errors.Is(err, eventlog.ErrClosed) {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkScan reads a log to its end, in calls of 1,000 events: once by Read, and by Scan with filters that take from
+// all events to none.
+func BenchmarkScan(b *testing.B) {
+	l, first, next := benchLog(b)
+	events := float64(next.Offset - first.Offset)
+	b.Run("read", func(b *testing.B) { benchReadThrough(b, l) })
+	for _, every := range []int{1, 2, 10, 100, 1000} {
+		wanted := make(map[string]bool)
+		for i := 0; i < len(benchTopics); i += every {
+			wanted[benchTopics[i]] = true
+		}
+		b.Run(fmt.Sprintf("one in %d", every), func(b *testing.B) {
+			for b.Loop() {
+				if n := scanThrough(b, l, func(topic string) bool { return wanted[topic] }); n != int(events)/every {
+					b.Fatalf("%d events", n)
+				}
+			}
+			b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+	b.Run("none", func(b *testing.B) {
+		for b.Loop() {
+			scanThrough(b, l, func(string) bool { return false })
+		}
+		b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+}
+
+func benchReadThrough(b *testing.B, l *Log) {
+	b.Helper()
+	first, next := l.Bounds()
+	for b.Loop() {
+		for at := first; at != next; {
+			got, err := l.Read(at, 1000)
+			if err != nil {
+				b.Fatal(err)
+			}
+			at = got[len(got)-1].Next()
+		}
+	}
+	b.ReportMetric(float64(next.Offset-first.Offset)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+func scanThrough(b *testing.B, l *Log, want func(string) bool) (events int) {
+	b.Helper()
+	for at, next := l.Bounds(); at != next; {
+		found, to, err := l.Scan(at, want, 1000)
+		if err != nil {
+			b.Fatal(err)
+		}
+		events, at = events+len(found), to
+	}
+	return events
+}
+
+// BenchmarkScanManyTopics has ten segments with 100,000 topics in each.
+func BenchmarkScanManyTopics(b *testing.B) {
+	const topics, n = 100_000, 1000
+	l := mustOpen(b, Config{Sync: SyncOS, RetainBytes: -1})
+	names := make([]string, topics)
+	for i := range names {
+		names[i] = fmt.Sprintf("fleet/%d/devices/%d/telemetry", i%100, i)
+	}
+	batch := benchBatch(n, 0)
+	for i := 0; len(l.segments) < 11; i += n {
+		for k := range batch {
+			batch[k].Topic = names[(i+k)%topics]
+		}
+		if err := l.Append(batch, false); err != nil {
+			b.Fatal(err)
+		}
+	}
+	first, next := l.Bounds()
+	events := float64(next.Offset - first.Offset)
+	b.Run("read", func(b *testing.B) { benchReadThrough(b, l) })
+	for name, want := range map[string]func(string) bool{
+		"one topic":   func(topic string) bool { return topic == "fleet/7/devices/77707/telemetry" },
+		"one percent": func(topic string) bool { return event.Match("fleet/7/devices/+/telemetry", topic) },
+		"a tenth":     func(topic string) bool { return strings.HasSuffix(topic, "7/telemetry") },
+		"everything":  func(topic string) bool { return event.Match("fleet/#", topic) },
+		"nothing":     func(topic string) bool { return event.Match("fleets/#", topic) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			found := 0
+			for b.Loop() {
+				found = scanThrough(b, l, want)
+			}
+			b.ReportMetric(events*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(found), "found")
+			b.ReportMetric(b.Elapsed().Seconds()*1000/float64(b.N)/10, "ms/segment")
+		})
 	}
 }

@@ -55,7 +55,7 @@ func FuzzRecords(f *testing.F) {
 		file := bytes.NewReader(append(make([]byte, segmentHeader), data...))
 		r := newReader()
 		end, size, why, err := scan(file, 0, segmentHeader, func(rec record, _ int64) error {
-			if e := r.add(l, rec, rec.payloadLen()); e != nil && !errors.Is(e, errDamaged) {
+			if e := r.add(l, hit{record: rec}, rec.payloadLen()); e != nil && !errors.Is(e, errDamaged) {
 				t.Fatal(e)
 			}
 			return nil
@@ -81,7 +81,7 @@ func checkRoundTrip(t *testing.T, l *Log, e *event.Event) {
 		t.Fatal(err)
 	}
 	r := newReader()
-	if err := r.add(l, rec, 0); err != nil || !reflect.DeepEqual(r.events[0], *e) {
+	if err := r.add(l, hit{record: rec}, 0); err != nil || !reflect.DeepEqual(r.events[0], *e) {
 		t.Fatalf("%+v instead of %+v, %v", r.events, e, err)
 	}
 }

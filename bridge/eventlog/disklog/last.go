@@ -155,7 +155,7 @@ func (r *reader) collect(
 				return false, nil
 			}
 			if err == nil && rec.offset() < q.before {
-				err = r.add(l, rec, (i+1)*rec.payloadLen())
+				err = r.add(l, hit{record: rec}, (i+1)*rec.payloadLen())
 			}
 			if errors.Is(err, errDamaged) && !q.strict {
 				l.noteDamage(v.segment, v.segment.base, err)

@@ -26,20 +26,34 @@ const (
 // A reader holds the buffers of one Read, Scan or Last.
 type reader struct {
 	buf    []byte
-	found  []record
-	names  map[string]string // topics and clients seen lately, so that equal ones are one string
+	found  []hit
+	names  map[string]*name // topics and clients seen lately, so that equal ones are one string
 	events []event.Event
 	limit  int
 	bytes  int    // of payload, in events
 	slab   []byte // holds small payloads of events
 
-	look   int                     // how many more records gather may look at
-	want   func(topic string) bool // what Scan wants; nil: everything
-	wanted map[string]bool         // what want has said
+	look int                     // how many more records gather may look at
+	want func(topic string) bool // what Scan wants; nil: everything
+	scan uint64                  // counts the Scans
+}
+
+// A name is a topic or a client, and what the Scan with a number wants of the topic.
+type name struct {
+	text   string
+	scan   uint64
+	wanted bool
+}
+
+// A hit is a record that is to become an event, and its topic if that has been looked up.
+type hit struct {
+	record
+
+	topic *name
 }
 
 func newReader() *reader {
-	return &reader{names: make(map[string]string), wanted: make(map[string]bool), look: math.MaxInt}
+	return &reader{names: make(map[string]*name), look: math.MaxInt}
 }
 
 func (l *Log) reader(limit int) *reader {
@@ -55,7 +69,6 @@ func (r *reader) take() []event.Event {
 	events := r.events
 	r.events, r.bytes, r.slab = nil, 0, nil
 	r.look, r.want = math.MaxInt, nil
-	clear(r.wanted)
 	clear(r.found)
 	if cap(r.buf) > keepBuffer {
 		r.buf = nil
@@ -158,8 +171,8 @@ func (r *reader) cut(b []byte, v view, offset uint64) (n int, next uint64, err e
 		}
 		r.look--
 		n += len(rec)
-		if r.want == nil || r.wants(rec.topic()) {
-			r.found = append(r.found, rec)
+		if topic, yes := r.wants(rec); yes {
+			r.found = append(r.found, hit{rec, topic})
 			bytes += rec.payloadLen()
 		}
 	}
@@ -177,11 +190,11 @@ func (r *reader) decode(l *Log) (bad record, err error) {
 	if r.events == nil && len(r.found) > 0 {
 		r.events = make([]event.Event, 0, len(r.found))
 	}
-	for _, rec := range r.found {
-		if err := r.add(l, rec, small); err != nil {
-			return rec, err
+	for _, h := range r.found {
+		if err := r.add(l, h, small); err != nil {
+			return h.record, err
 		}
-		if n := rec.payloadLen(); n <= smallPayload {
+		if n := h.payloadLen(); n <= smallPayload {
 			small -= n
 		}
 	}
@@ -189,7 +202,11 @@ func (r *reader) decode(l *Log) (bad record, err error) {
 }
 
 // add appends a record as an event; more is how many bytes of small payloads are to come, this one included.
-func (r *reader) add(l *Log, rec record, more int) error {
+func (r *reader) add(l *Log, h hit, more int) error {
+	rec := h.record
+	if h.topic == nil {
+		h.topic = r.name(rec.topic())
+	}
 	properties, packetID, err := rec.tail()
 	if err != nil {
 		return err
@@ -197,7 +214,7 @@ func (r *reader) add(l *Log, rec record, more int) error {
 	payload := r.own(rec.payload(), more)
 	r.bytes += len(payload)
 	r.events = append(r.events, event.Event{
-		Position: l.position(rec.offset()), Time: rec.time(), Topic: r.name(rec.topic()), Client: r.name(rec.client()),
+		Position: l.position(rec.offset()), Time: rec.time(), Topic: h.topic.text, Client: r.name(rec.client()).text,
 		Payload: payload, Properties: properties, Kind: event.Kind(rec[atKind]), Source: event.Source(rec[atSource]),
 		QoS: rec[atFlags] & flagQoS, Retain: rec[atFlags]&flagRetain != 0, PacketID: packetID,
 	})
@@ -219,19 +236,31 @@ func (r *reader) own(payload []byte, more int) []byte {
 	return r.slab[len(r.slab)-n:][:n:n]
 }
 
-// name returns b as a string, the same one as lately where possible.
-func (r *reader) name(b []byte) string {
-	if s, ok := r.names[string(b)]; ok {
-		return s
+// name returns b as a name, the same one as lately where possible.
+func (r *reader) name(b []byte) *name {
+	if n, ok := r.names[string(b)]; ok {
+		return n
 	}
-	s := string(b)
-	if len(s) <= maxNameBytes {
+	n := &name{text: string(b)}
+	if len(b) <= maxNameBytes {
 		if len(r.names) >= maxNames {
 			clear(r.names)
 		}
-		r.names[s] = s
+		r.names[n.text] = n
 	}
-	return s
+	return n
+}
+
+// wants reports whether a record is wanted. It asks once for each topic as far as that can be remembered.
+func (r *reader) wants(rec record) (topic *name, yes bool) {
+	if r.want == nil {
+		return nil, true
+	}
+	n := r.name(rec.topic())
+	if n.scan != r.scan {
+		n.scan, n.wanted = r.scan, r.want(n.text)
+	}
+	return n, n.wanted
 }
 
 // recordAt returns the record at a place.
@@ -263,18 +292,4 @@ func (r *reader) resume(f io.ReaderAt, v view, entries []entry, damaged uint64) 
 		}
 	}
 	return v.end
-}
-
-// wants asks want, once for each topic as far as it can be remembered.
-func (r *reader) wants(topic []byte) bool {
-	yes, known := r.wanted[string(topic)]
-	if known {
-		return yes
-	}
-	name := r.name(topic)
-	yes = r.want(name)
-	if len(r.wanted) < maxNames {
-		r.wanted[name] = yes
-	}
-	return yes
 }

@@ -33,6 +33,7 @@ func (l *Log) Scan(from event.Position, want func(topic string) bool, limit int)
 	r := l.reader(limit)
 	defer l.readers.Put(r)
 	r.want, r.look = want, scanWork
+	r.scan++
 	offset := from.Offset
 	for r.hasRoom() && r.look > 0 && err == nil {
 		v, viewErr := l.view(offset)
@@ -222,10 +223,11 @@ func (r *reader) cutAt(b []byte, v view, at int64, places []uint32) (n, size int
 		if err != nil {
 			return n, 0, err
 		}
-		if offset < v.segment.base || offset >= v.end || !r.wants(rec.topic()) {
+		topic, wanted := r.wants(rec)
+		if offset < v.segment.base || offset >= v.end || !wanted {
 			return n, 0, fmt.Errorf("%w: not the record that the index means", errDamaged)
 		}
-		r.found = append(r.found, rec)
+		r.found = append(r.found, hit{rec, topic})
 		bytes += rec.payloadLen()
 	}
 	return n, 2 * perEventRead, nil
