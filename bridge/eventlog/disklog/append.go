@@ -16,7 +16,7 @@ const writeBytes = 4 << 20
 func (l *Log) Append(batch []event.Event, durable bool) error {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
-	if err := l.Err(); err != nil {
+	if err := l.broken(); err != nil {
 		return err
 	}
 	if len(batch) == 0 {
@@ -27,14 +27,7 @@ func (l *Log) Append(batch []event.Event, durable bool) error {
 	if err != nil {
 		return err
 	}
-	if l.mustRoll(total, batch[0].Time) {
-		if err := l.roll(l.next); err != nil {
-			return l.fail(err)
-		}
-	}
-	if err := l.store(batch, durable && l.cfg.Sync == SyncFsync); err != nil {
-		err = l.fail(err)
-		l.undo()
+	if err := l.write(batch, total, durable && l.cfg.Sync == SyncFsync); err != nil {
 		return err
 	}
 	l.publish(batch, total)
@@ -77,8 +70,27 @@ func (l *Log) mustRoll(total, now int64) bool {
 	return s.live.Load().full()
 }
 
-// store writes batch behind the active segment's last record, and syncs.
-func (l *Log) store(batch []event.Event, durable bool) error {
+// write brings a batch to the active segment, or to a new one. Its error wraps ErrFull, and the files are as they were; or
+// it is that of the log's failure.
+func (l *Log) write(batch []event.Event, total int64, durable bool) error {
+	err := l.saveIdentity()
+	if err == nil && l.mustRoll(total, batch[0].Time) {
+		err = l.roll(l.next)
+	}
+	if err == nil {
+		err = l.store(batch)
+	}
+	if err == nil && durable {
+		l.dirty = false
+		if err = l.syncFile(l.end.file); err != nil {
+			_ = l.undo() // that may fail on such a disk too; then the next opening may find it
+		}
+	}
+	return l.outcome(err)
+}
+
+// store writes batch behind the active segment's last record; if that fails, it cuts off what was written.
+func (l *Log) store(batch []event.Event) error {
 	place := l.active.size
 	l.buf, l.places = l.buf[:0], l.places[:0]
 	for i := range batch {
@@ -88,7 +100,7 @@ func (l *Log) store(batch []event.Event, durable bool) error {
 			continue
 		}
 		if _, err := l.end.file.WriteAt(l.buf, place); err != nil {
-			return fmt.Errorf("append to %s at %d: %w", l.active.segPath(), l.next, err)
+			return l.undone(fmt.Errorf("append to %s at %d: %w", l.active.segPath(), l.next, err), l.undo())
 		}
 		place += int64(len(l.buf))
 		l.buf = l.buf[:0]
@@ -96,19 +108,22 @@ func (l *Log) store(batch []event.Event, durable bool) error {
 	if cap(l.buf) > 2*writeBytes {
 		l.buf = nil
 	}
-	if !durable {
+	l.dirty = true
+	return nil
+}
+
+// undo cuts off what comes after the active segment's last record. With SyncFsync the cut is on the disk when it returns:
+// what was refused must not come back after loss of power.
+func (l *Log) undo() error {
+	if err := l.end.file.Truncate(l.active.size); err != nil {
+		return fmt.Errorf("cut off a batch from %s at %d: %w", l.active.segPath(), l.active.size, err)
+	}
+	if l.cfg.Sync != SyncFsync {
 		l.dirty = true
 		return nil
 	}
 	l.dirty = false
 	return l.syncFile(l.end.file)
-}
-
-// undo cuts off what a failed store has left. That may fail on such a disk too; then the next opening may find it.
-func (l *Log) undo() {
-	if err := l.end.file.Truncate(l.active.size); err != nil {
-		l.log.Error("cutting off a failed batch", "file", l.active.segPath(), "size", l.active.size, "error", err)
-	}
 }
 
 // syncFile syncs a segment's file. An earlier failure counts for this sync too: the system tells it only once.
@@ -128,7 +143,7 @@ func (l *Log) syncNow(f file) error {
 	}
 	started := time.Now()
 	if err := f.Sync(); err != nil {
-		return l.fail(err)
+		return l.fail(fmt.Errorf("%w: %w", errSync, err))
 	}
 	l.metrics.syncSeconds.Observe(time.Since(started).Seconds())
 	return nil
@@ -167,17 +182,8 @@ func (l *Log) roll(base uint64) error {
 		}
 	}
 	s := newSegment(l.cfg.Dir, base)
-	f, err := l.cfg.open(s.segPath(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	f, err := l.begin(s)
 	if err != nil {
-		return err
-	}
-	header := appendSegmentHeader(nil, base, l.identity.last().Epoch, time.Now().UnixNano())
-	if _, err := f.WriteAt(header, 0); err != nil {
-		_ = f.Close()
-		return fmt.Errorf("begin segment %s: %w", s.segPath(), err)
-	}
-	if err := syncDir(l.cfg.Dir); err != nil {
-		_ = f.Close()
 		return err
 	}
 	s.live.Store(newLiveIndex())
@@ -192,4 +198,20 @@ func (l *Log) roll(base uint64) error {
 		l.sealing <- sealJob{ended, handle}
 	}
 	return nil
+}
+
+// begin makes the file of a new segment. If that fails, it leaves none behind.
+func (l *Log) begin(s *segment) (file, error) {
+	f, err := l.cfg.open(s.segPath(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return nil, err
+	}
+	header := appendSegmentHeader(nil, s.base, l.identity.last().Epoch, time.Now().UnixNano())
+	if _, err = f.WriteAt(header, 0); err != nil {
+		err = fmt.Errorf("begin segment %s: %w", s.segPath(), err)
+	} else if err = syncDir(l.cfg.Dir); err == nil {
+		return f, nil
+	}
+	_ = f.Close() // what it holds is not needed
+	return nil, l.undone(err, os.Remove(s.segPath()))
 }

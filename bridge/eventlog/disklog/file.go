@@ -73,7 +73,7 @@ func syncDir(dir string) error {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("sync folder %s: %w", dir, err)
+		return fmt.Errorf("%w of folder %s: %w", errSync, dir, err)
 	}
 	return nil
 }

@@ -25,8 +25,11 @@
 //
 // # Failure
 //
-// After a write or fsync that failed, the log is read-only until it is opened again: see [Log.Err]. The failed batch is
-// cut off again as far as the disk lets it.
+// A batch for which there is no room on the disk is cut off again, Append says [eventlog.ErrFull], and the next append may
+// find room. A log opens on a full disk too, for reading; see [Open] for what needs room nevertheless.
+//
+// After any other failed write, an fsync that failed, or a cut that failed, the log is read-only until it is opened again:
+// see [Log.Err]. The failed batch is cut off as far as the disk lets it.
 package disklog
 
 import (
@@ -74,7 +77,8 @@ type Log struct {
 	active   *segment
 	end      *handle // the active segment's, acquired
 
-	dirty bool // the active segment has bytes that nobody has begun to sync
+	dirty   bool // the active segment has changes that nobody has begun to sync
+	unsaved bool // the identity is not on the disk yet
 
 	// syncMu lets one sync run at a time, so that none succeeds while another is failing.
 	syncMu sync.Mutex
@@ -85,6 +89,7 @@ type Log struct {
 	next     uint64
 	bytes    int64
 	failed   error
+	full     error // why the last append found no room; nil if it found some
 	closed   bool
 
 	// maintainMu is held by who seals or drops segments.
@@ -100,14 +105,25 @@ var _ eventlog.Log = (*Log)(nil)
 // Recovery returns what the opening found and did.
 func (l *Log) Recovery() Recovery { return l.recovery }
 
-// Err returns nil while the log takes appends, else an error that wraps [eventlog.ErrFailed] or [eventlog.ErrClosed].
+// Err returns nil while the log takes appends, else an error that wraps [eventlog.ErrFailed] or [eventlog.ErrClosed]; or
+// [eventlog.ErrFull] while the last append found no room: then the next one may.
 func (l *Log) Err() error {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.err()
+	if err := l.brokenLocked(); err != nil {
+		return err
+	}
+	return l.full
 }
 
-func (l *Log) err() error {
+// broken returns nil unless the log takes no more appends whatever happens.
+func (l *Log) broken() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.brokenLocked()
+}
+
+func (l *Log) brokenLocked() error {
 	if l.closed {
 		return eventlog.ErrClosed
 	}
@@ -186,7 +202,12 @@ func (l *Log) Close() error {
 		err = nil // that has been said
 	}
 	l.identity.Next = l.next
-	err = errors.Join(err, l.identity.save(l.cfg.Dir))
+	saveErr := l.identity.save(l.cfg.Dir)
+	if noRoom(saveErr) {
+		l.log.Warn("no room to note that the log was closed: after a restart of the machine a new epoch begins", "error", saveErr)
+		saveErr = nil
+	}
+	err = errors.Join(err, saveErr)
 	l.free()
 	if err != nil {
 		return fmt.Errorf("close log in %s: %w", l.cfg.Dir, err)

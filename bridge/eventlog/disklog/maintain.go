@@ -38,7 +38,9 @@ func (l *Log) tick() {
 		select {
 		case <-syncs.C:
 			l.syncActive()
+			l.retryIdentity()
 		case <-trims.C:
+			l.sealLeft()
 			if err := l.Trim(); !errors.Is(err, eventlog.ErrClosed) {
 				l.warnOfRetention(err)
 			}
@@ -58,7 +60,7 @@ func (l *Log) warnOfRetention(err error) {
 // syncActive brings to the disk what was not durable. Appending goes on meanwhile, but no durable commit overtakes it.
 func (l *Log) syncActive() {
 	l.appendMu.Lock()
-	if l.Err() != nil || !l.dirty {
+	if l.broken() != nil || !l.dirty {
 		l.appendMu.Unlock()
 		return
 	}
@@ -81,7 +83,7 @@ func (l *Log) seal(j sealJob) {
 	l.maintainMu.Lock()
 	defer l.maintainMu.Unlock()
 	s := j.segment
-	if !l.holds(s) {
+	if !l.holds(s) || s.live.Load() == nil {
 		return
 	}
 	if l.syncFile(j.handle.file) != nil {
@@ -90,7 +92,7 @@ func (l *Log) seal(j sealJob) {
 	offsets, topics := encodeIndexes(s, s.live.Load())
 	n := int64(len(offsets) + len(topics))
 	if err := writeIndexes(s, offsets, topics); err != nil {
-		l.log.Warn("writing a segment's indexes: they stay in memory", "file", s.segPath(), "error", err)
+		l.log.Warn("writing a segment's indexes: they stay in memory for now", "file", s.segPath(), "error", err)
 		return
 	}
 	l.mu.Lock()
@@ -98,6 +100,21 @@ func (l *Log) seal(j sealJob) {
 	l.bytes += n
 	l.mu.Unlock()
 	l.handles.sealed(s)
+}
+
+// sealLeft tries again to seal the segments whose indexes could not be written when they ended.
+func (l *Log) sealLeft() {
+	l.mu.RLock()
+	left := slices.Clone(l.segments[:len(l.segments)-1])
+	l.mu.RUnlock()
+	for _, s := range left {
+		if s.live.Load() == nil {
+			continue
+		}
+		if h, _, err := l.handles.acquire(s); err == nil {
+			l.seal(sealJob{s, h})
+		}
+	}
 }
 
 // holds reports whether retention has left s.
@@ -162,10 +179,17 @@ func (l *Log) aged(s *segment) bool {
 func (l *Log) rollAged() error {
 	l.appendMu.Lock()
 	defer l.appendMu.Unlock()
-	if l.Err() != nil || l.active.size == segmentHeader || !l.aged(l.active) {
+	if l.broken() != nil || l.active.size == segmentHeader || !l.aged(l.active) {
 		return nil
 	}
-	if err := l.roll(l.next); err != nil {
+	err := l.saveIdentity()
+	if err == nil {
+		err = l.roll(l.next)
+	}
+	if noRoom(err) {
+		return err // nobody waits to append: that is not why the log is not ready
+	}
+	if err != nil {
 		return l.fail(err)
 	}
 	return nil

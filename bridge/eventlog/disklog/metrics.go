@@ -11,7 +11,8 @@ type metrics struct {
 	commitSeconds, syncSeconds         prometheus.Histogram
 	trimmedSegments, trimmedEvents     prometheus.Counter
 	cutBytes, damaged, rebuilt, failed prometheus.Counter
-	segments, disk, first, next        prometheus.GaugeFunc
+	full                               prometheus.Counter
+	segments, disk, first, next, state prometheus.GaugeFunc
 }
 
 const (
@@ -52,17 +53,24 @@ func newMetrics(l *Log) *metrics {
 		damaged:         counter("damaged_reads_total", "Readings that met damaged bytes."),
 		rebuilt:         counter("indexes_rebuilt_total", "Segments whose indexes were built anew."),
 		failed:          counter("failures_total", "Failed writes and fsyncs: the log takes no more appends."),
-		segments:        gauge("segments", "Segments held.", func() float64 { return float64(len(l.segments)) }),
-		disk:            gauge("disk_bytes", "Bytes of segments and indexes.", func() float64 { return float64(l.bytes) }),
-		first:           gauge("first_offset", "Offset of the oldest event held.", func() float64 { return float64(l.first()) }),
-		next:            gauge("next_offset", "Offset of the next event.", func() float64 { return float64(l.next) }),
+		full:            counter("no_room_total", "Appends that found no room on the disk: nothing of them is stored, and the next may find some."),
+		state: gauge("writable", "1 while the log takes appends, 0 while there is no room or after a failure.", func() float64 {
+			if l.brokenLocked() != nil || l.full != nil {
+				return 0
+			}
+			return 1
+		}),
+		segments: gauge("segments", "Segments held.", func() float64 { return float64(len(l.segments)) }),
+		disk:     gauge("disk_bytes", "Bytes of segments and indexes.", func() float64 { return float64(l.bytes) }),
+		first:    gauge("first_offset", "Offset of the oldest event held.", func() float64 { return float64(l.first()) }),
+		next:     gauge("next_offset", "Offset of the next event.", func() float64 { return float64(l.next) }),
 	}
 }
 
 func (m *metrics) all() []prometheus.Collector {
 	return []prometheus.Collector{
 		m.commits, m.events, m.bytes, m.commitSeconds, m.syncSeconds, m.trimmedSegments, m.trimmedEvents,
-		m.cutBytes, m.damaged, m.rebuilt, m.failed, m.segments, m.disk, m.first, m.next,
+		m.cutBytes, m.damaged, m.rebuilt, m.failed, m.full, m.state, m.segments, m.disk, m.first, m.next,
 	}
 }
 

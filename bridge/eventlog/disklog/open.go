@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"pulso/bridge/eventlog"
 )
 
 // A Recovery is what an opening found and did.
@@ -36,6 +38,9 @@ type Recovery struct {
 
 // Open opens the log in c.Dir, or begins one there. Errors name the folder and wrap [ErrConfig], [ErrLocked],
 // [ErrNotOurs], [ErrNewerVersion], [ErrNotWritable], [ErrDamaged] or what the system said.
+//
+// It needs room on the disk to begin a log, and to save what damage cuts from the log's end. Otherwise a full disk is no
+// hindrance: then [Log.Err] says so.
 func Open(c Config) (*Log, error) {
 	c, err := c.withDefaults()
 	if err != nil {
@@ -125,7 +130,11 @@ func (l *Log) recover(fresh bool) error {
 	l.recovery.Next = l.next
 	id.Next, id.Boot, id.Clean = l.next, boot, false
 	if err := id.save(l.cfg.Dir); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotWritable, err)
+		if fresh || !noRoom(err) {
+			return fmt.Errorf("%w: %w", ErrNotWritable, err)
+		}
+		l.unsaved = true
+		l.full = fmt.Errorf("%w: %w", eventlog.ErrFull, err)
 	}
 	l.report()
 	return nil
