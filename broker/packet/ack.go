@@ -24,7 +24,7 @@ func Ack(kind Kind, body []byte, version byte) (id uint16, code byte, err error)
 	}
 	if len(body) > 3 {
 		r := reader{rest: body[3:]}
-		r.skipProperties(inAck)
+		r.properties(inAck, nil)
 		r.end(kind)
 		if r.err != nil {
 			return 0, 0, r.err
@@ -74,15 +74,11 @@ func DecodeDisconnect(body []byte, version byte) (d Disconnecting, err error) {
 		return d, nil
 	}
 	r := reader{rest: body[1:]}
-	ps := r.properties(inDisconnect)
-	for p := (property{}); ps.next(&p); {
+	r.properties(inDisconnect, func(p property) {
 		if p.id == propSessionExpiry {
 			d.SessionExpiry, d.HasSessionExpiry = p.number, true
 		}
-	}
-	if ps.err != nil {
-		return d, ps.err
-	}
+	})
 	r.end(Disconnect)
 	return d, r.err
 }
@@ -116,27 +112,21 @@ func DecodeAuth(body []byte, version byte) (*Authenticating, error) {
 	if a.Code != 0x18 && a.Code != 0x19 { // success is for the server to say
 		return nil, protocol("[MQTT-3.15.2-1]", "AUTH with reason code 0x%02x from a client", a.Code)
 	}
-	ps := r.properties(inAuth)
 	method := false
-	for p := (property{}); ps.next(&p); {
+	r.properties(inAuth, func(p property) {
 		switch p.id {
 		case propAuthMethod:
 			a.Method, method = string(p.bytes), true
 		case propAuthData:
 			a.Data = bytes.Clone(p.bytes)
 		}
-	}
+	})
+	r.end(Auth)
 	switch {
 	case r.err != nil:
 		return nil, r.err
-	case ps.err != nil:
-		return nil, ps.err
 	case !method:
 		return nil, protocol("MQTT 5, 3.15.2.2.2", "AUTH without an authentication method")
-	}
-	r.end(Auth)
-	if r.err != nil {
-		return nil, r.err
 	}
 	return a, nil
 }

@@ -57,7 +57,8 @@ type Will struct {
 //
 // A protocol name that is not MQTT's has [ReasonNotMQTT] and an unknown level [ReasonVersion]: nothing after them is
 // looked at. Beyond the text of the standard: MQTT 3.1 client identifiers may be longer than 23 characters, as
-// everywhere; and the bit that only MQTT 3.1 leaves unused is not looked at there.
+// everywhere. What MQTT 3.1 disregards, later levels forbid: flags of a will that is not there, the reserved flag, and
+// user name and password flags without the fields.
 func DecodeConnect(body []byte) (*Connecting, error) {
 	c := &Connecting{ReceiveMaximum: 65535, RequestProblem: true}
 	r := reader{rest: body}
@@ -74,28 +75,30 @@ func DecodeConnect(body []byte) (*Connecting, error) {
 	if c.Version == 5 {
 		c.properties(&r)
 	}
-	c.ClientID = string(r.text("client identifier")) // [MQTT-3.1.3-4]
+	c.ClientID = string(r.name("client identifier")) // [MQTT-3.1.3-4]
 	if flags&0x04 != 0 {
 		c.will(&r, flags)
 	}
-	if c.HasUser {
-		c.User = string(r.text("user name")) // [MQTT-3.1.3-12]
-	}
-	if c.HasPassword {
-		c.Password = bytes.Clone(r.binary("password"))
-	}
+	c.credentials(&r)
 	r.end(Connect)
 	if r.err != nil {
 		return c, r.err
 	}
 	if c.ClientID == "" && (c.Version == 3 || c.Version == 4 && !c.CleanStart) {
-		clause := "MQTT 3.1.1 [MQTT-3.1.3-8]"
-		if c.Version == 3 {
-			clause = "MQTT 3.1, 3.1"
-		}
-		return c, &Error{Code: ReasonClientID, Clause: clause, Detail: "no client identifier for a session that is kept"}
+		return c, &Error{Code: ReasonClientID, Clause: "MQTT 3.1, 3.1; MQTT 3.1.1 [MQTT-3.1.3-8]", Detail: "no client identifier"}
 	}
 	return c, nil
+}
+
+// credentials reads user name and password. In MQTT 3.1 the remaining length takes precedence over their flags (3.1).
+func (c *Connecting) credentials(r *reader) {
+	given := func() bool { return c.Version > 3 || len(r.rest) > 0 }
+	if c.HasUser = c.HasUser && given(); c.HasUser {
+		c.User = string(r.name("user name")) // [MQTT-3.1.3-12]
+	}
+	if c.HasPassword = c.HasPassword && given(); c.HasPassword {
+		c.Password = bytes.Clone(r.binary("password"))
+	}
 }
 
 // CheckConnect judges the body of a CONNECT like [DecodeConnect], and returns its protocol level.
@@ -126,11 +129,11 @@ func checkConnectFlags(flags, version byte) error {
 	switch {
 	case flags&1 != 0 && version > 3:
 		return malformed("[MQTT-3.1.2-3]", "reserved connect flag")
-	case !will && qos != 0:
+	case !will && qos != 0 && version > 3:
 		return malformed("[MQTT-3.1.2-11]", "will QoS %d without a will", qos)
-	case qos == 3:
+	case will && qos == 3:
 		return malformed("[MQTT-3.1.2-12]", "will QoS 3")
-	case !will && flags&0x20 != 0:
+	case !will && flags&0x20 != 0 && version > 3:
 		return malformed("[MQTT-3.1.2-13]", "will retain without a will")
 	case version < 5 && flags&0xc0 == 0x40:
 		return malformed("MQTT 3.1.1 [MQTT-3.1.2-22]", "password without a user name")
@@ -140,9 +143,8 @@ func checkConnectFlags(flags, version byte) error {
 
 // properties reads the properties of the CONNECT (MQTT 5, 3.1.2.11).
 func (c *Connecting) properties(r *reader) {
-	ps := r.properties(inConnect)
 	hasData := false
-	for p := (property{}); ps.next(&p); {
+	r.properties(inConnect, func(p property) {
 		switch p.id {
 		case propSessionExpiry:
 			c.SessionExpiry = p.number
@@ -161,11 +163,8 @@ func (c *Connecting) properties(r *reader) {
 		case propAuthData:
 			c.AuthData, hasData = bytes.Clone(p.bytes), true
 		}
-	}
-	switch {
-	case ps.err != nil:
-		r.fail(ps.err)
-	case hasData && !c.HasAuthMethod:
+	})
+	if r.err == nil && hasData && !c.HasAuthMethod {
 		r.fail(protocol("MQTT 5, 3.1.2.11.10", "authentication data without a method"))
 	}
 }
@@ -174,19 +173,15 @@ func (c *Connecting) properties(r *reader) {
 func (c *Connecting) will(r *reader, flags byte) {
 	w := &Will{QoS: flags >> 3 & 3, Retain: flags&0x20 != 0}
 	if c.Version == 5 {
-		ps := r.properties(inWill)
-		for p := (property{}); ps.next(&p); {
+		r.properties(inWill, func(p property) {
 			if p.id == propWillDelay {
 				w.Delay = p.number
-				continue
+				return
 			}
 			w.Properties = p.add(w.Properties)
-		}
-		if ps.err != nil {
-			r.fail(ps.err)
-		}
+		})
 	}
-	w.Topic = string(r.text("will topic")) // [MQTT-3.1.3-11]
+	w.Topic = string(r.name("will topic")) // [MQTT-3.1.3-11]
 	w.Payload = bytes.Clone(r.binary("will payload"))
 	if r.err != nil {
 		return
@@ -195,7 +190,7 @@ func (c *Connecting) will(r *reader, flags byte) {
 	case w.Topic == "":
 		r.fail(malformed("[MQTT-4.7.3-1]", "will without a topic"))
 	case strings.ContainsAny(w.Topic, "+#"):
-		r.fail(&Error{Code: ReasonTopicInvalid, Clause: "[MQTT-4.7.1-1]", Detail: "will topic contains a wildcard"})
+		r.fail(badName(classWild, "will topic"))
 	case strings.Count(w.Topic, "/") >= event.MaxLevels:
 		r.fail(&Error{Code: ReasonTopicInvalid, Detail: "will topic of too many levels"})
 	case w.Properties != nil && w.Properties.UTF8 && !utf8.Valid(w.Payload):

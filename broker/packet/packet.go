@@ -92,18 +92,16 @@ func CheckFirst(first, version byte) error {
 	case Pubrel, Subscribe, Unsubscribe:
 		// In MQTT 3.1 these are sent with QoS 1, and with DUP when they are sent again (MQTT 3.1, 2.1).
 		if flags != 2 && (version > 3 || flags&6 != 2) {
-			return malformed("[MQTT-2.1.3-1]", "%s with flags 0x%x", kind, flags)
-		}
-	case Puback, Pubrec, Pubcomp, Pingreq, Disconnect:
-		if flags != 0 && version > 3 { // MQTT 3.1 does not use them
-			return malformed("[MQTT-2.1.3-1]", "%s with flags 0x%x", kind, flags)
+			return malformed("[MQTT-2.1.3-1] [MQTT-3.6.1-1] [MQTT-3.8.1-1] [MQTT-3.10.1-1]", "%s with flags 0x%x", kind, flags)
 		}
 	case Auth:
 		if version < 5 {
 			return protocol("MQTT 3.1.1, 2.2.1", "packet type 15")
 		}
-		if flags != 0 {
-			return malformed("[MQTT-3.15.1-1]", "%s with flags 0x%x", kind, flags)
+		fallthrough
+	case Puback, Pubrec, Pubcomp, Pingreq, Disconnect:
+		if flags != 0 && version > 3 { // MQTT 3.1 does not use them
+			return malformed("[MQTT-2.1.3-1] [MQTT-3.14.1-1] [MQTT-3.15.1-1]", "%s with flags 0x%x", kind, flags)
 		}
 	case Connect:
 		return protocol("[MQTT-3.1.0-2]", "a second CONNECT")
@@ -113,19 +111,19 @@ func CheckFirst(first, version byte) error {
 	return nil
 }
 
-// Check judges the body of a packet whose first byte [CheckFirst] has passed. CONNECT is judged by [DecodeConnect].
-// The decoders of this package make the same checks, so nothing needs both.
+// Check judges the body of a packet whose first byte [CheckFirst] has passed. The decoders of this package make the same
+// checks, so nothing needs both.
 func Check(first byte, body []byte, version byte) error {
 	var err error
 	switch kind := KindOf(first); kind {
+	case Connect:
+		_, err = DecodeConnect(body)
 	case Publish:
 		var p Published
 		err = p.Decode(first, body, version)
 	case Puback, Pubrec, Pubrel, Pubcomp:
 		_, _, err = Ack(kind, body, version)
-	case Subscribe:
-		_, _, err = scanFilters(kind, body, version, nil)
-	case Unsubscribe:
+	case Subscribe, Unsubscribe:
 		_, _, err = scanFilters(kind, body, version, nil)
 	case Pingreq:
 		if len(body) > 0 {

@@ -20,6 +20,7 @@ const (
 	propRequestProblem  = 0x17
 	propWillDelay       = 0x18
 	propRequestResponse = 0x19
+	propServerReference = 0x1c
 	propReasonString    = 0x1f
 	propReceiveMaximum  = 0x21
 	propAliasMaximum    = 0x22
@@ -87,7 +88,7 @@ var rules = [...]rule{
 	propWillDelay:       {"will delay interval", "MQTT 5, 3.1.3.2.2", long, inWill},
 	propRequestResponse: {"request response information", "MQTT 5, 3.1.2.11.6", boolean, inConnect},
 	0x1a:                {name: "response information"},
-	0x1c:                {name: "server reference"},
+	propServerReference: {"server reference", "MQTT 5, 3.14.2.2.5", text, inDisconnect},
 	propReasonString:    {"reason string", "MQTT 5, 3.4.2.2.2", text, inAck | inDisconnect | inAuth},
 	propReceiveMaximum:  {"receive maximum", "MQTT 5, 3.1.2.11.3", positive, inConnect},
 	propAliasMaximum:    {"topic alias maximum", "MQTT 5, 3.1.2.11.5", short, inConnect},
@@ -109,109 +110,90 @@ type property struct {
 	value  []byte // of a pair
 }
 
-// properties are a packet's properties, of which next takes one after the other.
-type properties struct {
-	reader
-
-	place place
-	seen  uint64 // bit n: identifier n has come
-	users int
-}
-
-// properties takes the block of properties off the front (MQTT 5, 2.2.2).
-func (r *reader) properties(at place) properties {
+// properties takes the properties off the front (MQTT 5, 2.2.2), judges them as those of a place, and yields them.
+func (r *reader) properties(at place, yield func(property)) {
 	size := r.variable("property length")
-	block := r.take(size, "property length")
-	return properties{reader: reader{rest: block}, place: at}
+	block := reader{rest: r.take(size, "property length")}
+	var seen uint64 // bit n: identifier n has come
+	users := 0
+	for len(block.rest) > 0 {
+		p := block.property(at, seen)
+		seen |= 1 << p.id
+		if p.id == propUser {
+			if users++; users > MaxUserProperties {
+				block.fail(&Error{Code: ReasonQuota, Detail: "too many user properties"})
+			}
+		}
+		if block.err == nil && yield != nil {
+			yield(p)
+		}
+	}
+	if block.err != nil {
+		r.fail(block.err)
+	}
 }
 
-// next reads a property, and reports whether there was one; err then says whether the end or an error was reached.
-func (ps *properties) next(p *property) bool {
-	if len(ps.rest) == 0 {
-		return false
+// property reads a property, where those of seen have been before.
+func (r *reader) property(at place, seen uint64) property {
+	p := property{id: r.octet("property identifier")}
+	if int(p.id) >= len(rules) || rules[p.id].name == "" {
+		r.fail(malformed("MQTT 5, 2.2.2.2", "unknown property 0x%02x", p.id))
+		return property{}
 	}
-	id := ps.rest[0]
-	ps.rest = ps.rest[1:]
-	if int(id) >= len(rules) || rules[id].name == "" {
-		ps.fail(malformed("MQTT 5, 2.2.2.2", "unknown property 0x%02x", id))
-		return false
+	rule := &rules[p.id]
+	switch {
+	case rule.places&at == 0:
+		r.fail(misplaced(p.id, at))
+	case rule.form != pair && seen&(1<<p.id) != 0:
+		r.fail(protocol(rule.clause, "%s twice", rule.name))
+	default:
+		r.value(rule, &p)
 	}
-	rule := &rules[id]
-	if rule.places&ps.place == 0 {
-		ps.fail(misplaced(id, ps.place))
-		return false
-	}
-	if rule.form == pair {
-		if ps.users++; ps.users > MaxUserProperties {
-			ps.fail(&Error{Code: ReasonQuota, Detail: "too many user properties"})
-			return false
-		}
-	} else if ps.seen&(1<<id) != 0 {
-		ps.fail(protocol(rule.clause, "%s twice", rule.name))
-		return false
-	}
-	ps.seen |= 1 << id
-	*p = property{id: id}
-	ps.read(rule, p)
-	return ps.err == nil
+	return p
 }
 
 func misplaced(id byte, at place) error {
-	switch {
-	case id == propSubscriptionID && at == inPublish:
+	if id == propSubscriptionID && at == inPublish {
 		return protocol("[MQTT-3.3.4-6]", "subscription identifier in a PUBLISH of a client")
-	case id == 0x1c && at == inDisconnect:
-		return protocol("MQTT 5, 3.14.2.2.5", "server reference from a client")
 	}
 	return malformed("MQTT 5, 2.2.2.2", "%s does not belong there", rules[id].name)
 }
 
-// read reads a property's value and judges it.
-func (ps *properties) read(rule *rule, p *property) {
-	name := rule.name
+// value reads a property's value and judges it.
+func (r *reader) value(rule *rule, p *property) {
 	limit, zero := ^uint32(0), true
 	switch rule.form {
 	case boolean:
-		p.number, limit = uint32(ps.octet(name)), 1
+		p.number, limit = uint32(r.octet(rule.name)), 1
 	case short:
-		p.number = uint32(ps.uint16(name))
+		p.number = uint32(r.uint16(rule.name))
 	case positive:
-		p.number, zero = uint32(ps.uint16(name)), false
+		p.number, zero = uint32(r.uint16(rule.name)), false
 	case long:
-		p.number = ps.uint32(name)
+		p.number = r.uint32(rule.name)
 	case positiveLong:
-		p.number, zero = ps.uint32(name), false
+		p.number, zero = r.uint32(rule.name), false
 	case identifier:
-		p.number, zero = uint32(ps.variable(name)), false
+		p.number, zero = uint32(r.variable(rule.name)), false
 	case data:
-		p.bytes = ps.binary(name)
+		p.bytes = r.binary(rule.name)
 	case text:
-		p.bytes = ps.text(name)
+		p.bytes = r.text(rule.name)
 	case topicName:
-		p.bytes = ps.text(name)
-		if ps.err == nil && (len(p.bytes) == 0 || bytes.ContainsAny(p.bytes, "+#")) {
-			ps.fail(protocol(rule.clause, "%s %.40q is no topic name", name, p.bytes))
+		p.bytes = r.name(rule.name)
+		if r.err == nil && (len(p.bytes) == 0 || bytes.ContainsAny(p.bytes, "+#")) {
+			r.fail(protocol(rule.clause, "%s %.40q is no topic name", rule.name, p.bytes))
 		}
 	default: // [MQTT-1.5.7-1]
-		p.bytes = ps.text(name)
-		p.value = ps.text(name)
+		p.bytes = r.text(rule.name)
+		p.value = r.text(rule.name)
 	}
-	if ps.err == nil && (p.number > limit || p.number == 0 && !zero) {
+	if r.err == nil && (p.number > limit || p.number == 0 && !zero) {
 		err := &Error{Code: ReasonProtocol, Clause: rule.clause, Detail: rule.name + " out of range"}
 		if p.id == propTopicAlias {
 			err.Code = ReasonAliasInvalid
 		}
-		ps.fail(err)
-	}
-}
-
-// check reads properties of which nothing is needed, and returns their error to the packet's reader.
-func (r *reader) skipProperties(at place) {
-	ps := r.properties(at)
-	for p := (property{}); ps.next(&p); {
-	}
-	if ps.err != nil {
-		r.fail(ps.err)
+		r.fail(err)
 	}
 }
 

@@ -22,7 +22,7 @@ type Published struct {
 	Dup    bool
 	Retain bool
 
-	props []byte // the properties, already judged
+	props []byte // the properties with their length, already judged
 	keep  bool   // some of them outlive the packet
 }
 
@@ -46,9 +46,9 @@ func (p *Published) Decode(first byte, body []byte, version byte) error {
 		return malformed("MQTT 5, 3.3.2.1", "topic of %d bytes exceeds the packet", size)
 	}
 	p.Topic, body = body[:size:size], body[size:]
-	levels, err := checkTopic(p.Topic)
-	if err != nil {
-		return err
+	class, slashes := classify(p.Topic)
+	if class != 0 { // [MQTT-3.3.2-1] [MQTT-3.3.2-2]
+		return badName(class, "topic")
 	}
 	if p.QoS > 0 {
 		if len(body) < 2 {
@@ -59,7 +59,8 @@ func (p *Published) Decode(first byte, body []byte, version byte) error {
 			return protocol("[MQTT-2.2.1-3]", "PUBLISH with packet identifier 0")
 		}
 	}
-	text := false
+	var text bool
+	var err error
 	if version == 5 {
 		if len(body) > 0 && body[0] == 0 { // no properties
 			body = body[1:]
@@ -73,7 +74,7 @@ func (p *Published) Decode(first byte, body []byte, version byte) error {
 		return malformed("MQTT 3.1.1 [MQTT-4.7.3-1]", "PUBLISH without a topic")
 	case size == 0 && p.Alias == 0:
 		return protocol("MQTT 5, 3.3.2.1", "PUBLISH with neither topic nor topic alias")
-	case levels > event.MaxLevels:
+	case slashes >= event.MaxLevels:
 		return &Error{Code: ReasonTopicInvalid, Detail: "topic of too many levels", Answerable: true}
 	case text && !utf8.Valid(body):
 		return &Error{
@@ -98,22 +99,20 @@ func checkPublishFlags(flags, version byte) error {
 // properties judges the properties and returns what follows them, and whether the payload is said to be UTF-8.
 func (p *Published) properties(body []byte) (payload []byte, text bool, err error) {
 	r := reader{rest: body}
-	ps := r.properties(inPublish)
-	if r.err != nil {
-		return nil, false, r.err
-	}
-	p.props = ps.rest
-	for one := (property{}); ps.next(&one); {
+	r.properties(inPublish, func(one property) {
 		switch one.id {
 		case propTopicAlias:
 			p.Alias = uint16(one.number)
-			continue
+			return
 		case propPayloadFormat:
 			text = one.number == 1
+			p.keep = p.keep || text
+			return
 		}
 		p.keep = true
-	}
-	return r.rest, text, ps.err
+	})
+	p.props = body[:len(body)-len(r.rest)]
+	return r.rest, text, r.err
 }
 
 // Properties returns the properties that outlive the packet, nil where there are none. They share no memory with it.
@@ -122,49 +121,11 @@ func (p *Published) Properties() *event.Properties {
 		return nil
 	}
 	var props *event.Properties
-	ps := properties{reader: reader{rest: p.props}, place: inPublish}
-	for one := (property{}); ps.next(&one); {
+	r := reader{rest: p.props}
+	r.properties(inPublish, func(one property) {
 		if one.id != propTopicAlias {
 			props = one.add(props)
 		}
-	}
+	})
 	return props
-}
-
-// Classes of bytes in a topic.
-const (
-	classWild  = 1 << iota // "+" and "#"
-	classNull              // U+0000
-	classMulti             // not ASCII
-)
-
-var classes = func() (c [256]byte) {
-	c['+'], c['#'], c[0] = classWild, classWild, classNull
-	for i := 0x80; i < 0x100; i++ {
-		c[i] = classMulti
-	}
-	return c
-}()
-
-// checkTopic judges a topic name, which may be empty, and returns its number of levels.
-func checkTopic(topic []byte) (levels int, err error) {
-	class := byte(0)
-	levels = 1
-	for _, b := range topic {
-		class |= classes[b]
-		if b == '/' {
-			levels++
-		}
-	}
-	switch {
-	case class == 0:
-		return levels, nil
-	case class&classNull != 0:
-		return 0, malformed("[MQTT-1.5.4-2]", "topic contains U+0000")
-	case class&classMulti != 0 && !utf8.Valid(topic):
-		return 0, malformed("[MQTT-3.3.2-1]", "topic is not UTF-8")
-	case class&classWild != 0:
-		return 0, &Error{Code: ReasonTopicInvalid, Clause: "[MQTT-3.3.2-2]", Detail: "topic contains a wildcard"}
-	}
-	return levels, nil
 }

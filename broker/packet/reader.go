@@ -64,6 +64,16 @@ func (r *reader) text(what string) []byte {
 	return b
 }
 
+// name reads a UTF-8 encoded string that names something: a topic, a filter, a client, a user.
+func (r *reader) name(what string) []byte {
+	b := r.binary(what)
+	if class, _ := classify(b); class&^classWild != 0 {
+		r.fail(badName(class, what))
+		return nil
+	}
+	return b
+}
+
 // variable reads a variable byte integer (MQTT 5, 1.5.5).
 func (r *reader) variable(what string) int {
 	value := 0
@@ -91,9 +101,8 @@ func (r *reader) end(kind Kind) {
 	}
 }
 
-// checkText judges a UTF-8 encoded string: well-formed without surrogates [MQTT-1.5.4-1], no U+0000 [MQTT-1.5.4-2].
-// Other control characters and non-characters may be refused (MQTT 5, 1.5.4), and are not; a byte order mark is a
-// character like any other [MQTT-1.5.4-3].
+// checkText judges a UTF-8 encoded string: well-formed without surrogates [MQTT-1.5.4-1], no U+0000 [MQTT-1.5.4-2]. A
+// byte order mark is a character like any other [MQTT-1.5.4-3].
 func checkText(b []byte, what string) error {
 	if !utf8.Valid(b) {
 		return malformed("[MQTT-1.5.4-1]", "%s is not UTF-8", what)

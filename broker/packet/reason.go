@@ -1,6 +1,9 @@
 package packet
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Reason codes of MQTT 5 (2.4) that the checks of this package give, and ReasonNotMQTT.
 const (
@@ -28,7 +31,8 @@ type Error struct {
 	// Code is the reason code.
 	Code byte
 	// Answerable says that the packet was whole and is refused for what it asks: a PUBLISH may be answered with Code in its
-	// PUBACK or PUBREC, or be dropped at QoS 0, and the connection go on (MQTT 5, 3.3.2.3.2 and 3.4.2.1).
+	// PUBACK or PUBREC, or be dropped at QoS 0, and the connection go on (MQTT 5, 3.3.2.3.2 and 3.4.2.1). What [CheckFilter]
+	// says is answered in the SUBACK or UNSUBACK.
 	Answerable bool
 }
 
@@ -46,4 +50,12 @@ func malformed(clause, format string, args ...any) error {
 
 func protocol(clause, format string, args ...any) error {
 	return &Error{Code: ReasonProtocol, Clause: clause, Detail: fmt.Sprintf(format, args...)}
+}
+
+// CodeOf is the reason code of an error of this package, and [ReasonMalformed] of any other.
+func CodeOf(err error) byte {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return ReasonMalformed
 }

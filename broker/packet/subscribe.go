@@ -1,7 +1,6 @@
 package packet
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -80,7 +79,10 @@ func scanFilters(kind Kind, body []byte, version byte, yield func(filter []byte,
 			r.fail(&Error{Code: ReasonQuota, Detail: fmt.Sprintf("more than %d filters in one packet", MaxFilters)})
 			break
 		}
-		filter := r.text("filter") // [MQTT-3.8.3-1] [MQTT-3.10.3-1]
+		filter := r.name("filter") // [MQTT-3.8.3-1] [MQTT-3.10.3-1]
+		if r.err == nil && len(filter) == 0 {
+			r.fail(malformed("[MQTT-4.7.3-1]", "empty filter"))
+		}
 		options := byte(0)
 		if kind == Subscribe {
 			options = r.octet("subscription options")
@@ -102,22 +104,15 @@ func scanFilters(kind Kind, body []byte, version byte, yield func(filter []byte,
 
 // filterProperties reads the properties of a SUBSCRIBE or UNSUBSCRIBE, and returns the subscription identifier.
 func (r *reader) filterProperties(kind Kind) (ident int) {
-	if r.err != nil {
-		return 0
-	}
 	at := inSubscribe
 	if kind == Unsubscribe {
 		at = inUnsubscribe
 	}
-	ps := r.properties(at)
-	for p := (property{}); ps.next(&p); {
+	r.properties(at, func(p property) {
 		if p.id == propSubscriptionID {
 			ident = int(p.number)
 		}
-	}
-	if ps.err != nil {
-		r.fail(ps.err)
-	}
+	})
 	return ident
 }
 
@@ -157,24 +152,21 @@ func SplitShare(filter string) (group, rest string, shared bool) {
 func CheckFilter(filter string) error {
 	group, rest, shared := SplitShare(filter)
 	if shared {
-		if group == "" || strings.ContainsAny(group, "+#") {
-			return &Error{Code: ReasonFilterInvalid, Clause: "[MQTT-4.8.2-1]", Detail: fmt.Sprintf("share name %.40q", group)}
-		}
-		if rest == "" {
-			return &Error{Code: ReasonFilterInvalid, Clause: "[MQTT-4.8.2-2]", Detail: "shared subscription without a filter"}
+		switch {
+		case group == "":
+			return badFilter("[MQTT-4.8.2-1]", "shared subscription without a share name")
+		case strings.ContainsAny(group, "+#"):
+			return badFilter("[MQTT-4.8.2-2]", fmt.Sprintf("share name %.40q", group))
+		case rest == "":
+			return badFilter("[MQTT-4.8.2-2]", "shared subscription without a filter")
 		}
 	}
 	if err := event.CheckFilter(rest); err != nil {
-		clause := "[MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1]"
-		return &Error{Code: ReasonFilterInvalid, Clause: clause, Detail: err.Error()}
+		return badFilter("[MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.3-1]", err.Error())
 	}
 	return nil
 }
 
-// CodeOf is the reason code of an error of this package, and [ReasonMalformed] of any other.
-func CodeOf(err error) byte {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Code
-	}
-	return ReasonMalformed
+func badFilter(clause, detail string) error {
+	return &Error{Code: ReasonFilterInvalid, Clause: clause, Detail: detail, Answerable: true}
 }
