@@ -6,6 +6,10 @@
 // after Run's context has ended it refuses, and Run returns when everything that was taken in has been stored,
 // acknowledged and handed on.
 //
+// While the log has no room, the batch at hand is kept and tried again and again, the queue behind it fills, and Ingest
+// blocks: nothing is refused, nothing is acknowledged, and it goes on by itself. What still finds no room when the context
+// ends is refused. After a failure of the log everything is refused: see [Bridge.Err].
+//
 // Two goroutines work in a chain: one appends and acknowledges, the other decodes and hands on, so that a batch is being
 // decoded while the next one waits for the disk.
 package bridge
@@ -69,6 +73,11 @@ const (
 	defaultMaxSeries      = 1_000_000
 	// queueChunk is how many messages the queue has memory for when it begins a new array.
 	queueChunk = 128
+	// firstRetry and lastRetry bound the time until a batch that found no room is tried again.
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = time.Second
+	// stuckAfter is how long one commit may take before Err says that nothing is being stored.
+	stuckAfter = 3 * time.Second
 	// commitsAhead is how many committed batches wait for the decoding goroutine before the log waits for it.
 	commitsAhead = 16
 )
@@ -92,6 +101,8 @@ type Bridge struct {
 	space    chan struct{} // closed when the queue has been taken
 	stopping bool
 	ready    chan struct{} // has an element when the queue is not empty
+	since    time.Time     // when the commit at work began; zero: none is
+	trouble  error         // why the last commit has stored nothing
 
 	// Of the committing goroutine.
 	complained time.Time
@@ -193,7 +204,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			b.stopping = true
 			b.mu.Unlock()
 			for b.take(&batch) {
-				b.commit(&batch)
+				b.commit(ctx, &batch)
 			}
 			return nil
 		}
@@ -205,7 +216,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			}
 		}
 		if b.take(&batch) {
-			b.commit(&batch)
+			b.commit(ctx, &batch)
 		}
 		last = time.Now()
 		if b.Queued() > 0 {
@@ -258,15 +269,13 @@ func (b *Bridge) take(to *batch) bool {
 }
 
 // commit appends a batch, tells those who wait for it, and hands it on.
-func (b *Bridge) commit(t *batch) {
-	start := time.Now()
-	err := b.cfg.Log.Append(t.events, t.durable)
-	b.metrics.commit.Observe(time.Since(start).Seconds())
+func (b *Bridge) commit(ctx context.Context, t *batch) {
+	err := b.store(ctx, t)
 	if errors.Is(err, eventlog.ErrTooLarge) && len(t.events) > 1 {
 		// One event is too large, and the others are not to suffer for it. Halves find it in few commits.
 		half := len(t.events) / 2
-		b.commit(&batch{events: t.events[:half:half], dones: t.dones[:half], durable: t.durable})
-		b.commit(&batch{events: t.events[half:], dones: t.dones[half:], durable: t.durable})
+		b.commit(ctx, &batch{events: t.events[:half:half], dones: t.dones[:half], durable: t.durable})
+		b.commit(ctx, &batch{events: t.events[half:], dones: t.dones[half:], durable: t.durable})
 		return
 	}
 	if err != nil {
@@ -289,16 +298,6 @@ func (b *Bridge) commit(t *batch) {
 		return
 	}
 	b.committed <- t.events
-}
-
-// refused counts messages that the log did not take and tells the operator, at most once a second.
-func (b *Bridge) refused(count int, err error) {
-	b.metrics.refused.Add(float64(count))
-	b.silently += count
-	if now := time.Now(); now.Sub(b.complained) >= time.Second {
-		b.cfg.Logger.Error("messages not stored", "count", b.silently, "error", err)
-		b.complained, b.silently = now, 0
-	}
 }
 
 // handOn decodes committed batches and gives them to the followers.

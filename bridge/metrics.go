@@ -11,6 +11,7 @@ type metrics struct {
 	latency       prometheus.Histogram
 	queueFull     prometheus.Counter
 	refused       prometheus.Counter
+	noRoom        prometheus.Counter
 	seriesRefused prometheus.Counter
 	events        *prometheus.CounterVec
 	undecodable   prometheus.Counter
@@ -31,6 +32,9 @@ func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pulso_bridge_not_stored_total", Help: "Messages that the log did not take; none was acknowledged.",
 		}),
+		noRoom: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pulso_bridge_no_room_total", Help: "Times that messages began to wait because the log had no room.",
+		}),
 		seriesRefused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pulso_bridge_readings_refused_total", Help: "Readings left out because there are as many series as there may be.",
 		}),
@@ -42,9 +46,17 @@ func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.commit, m.latency, m.queueFull, m.refused, m.seriesRefused, m.events, m.undecodable,
+		reg.MustRegister(m.commit, m.latency, m.queueFull, m.refused, m.noRoom, m.seriesRefused, m.events, m.undecodable,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulso_bridge_queued", Help: "Messages that wait for the log."}, func() float64 {
 				return float64(b.Queued())
+			}),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "pulso_bridge_stalled", Help: "1 while nothing can be stored, because there is no room, after a failure, or because the log is stuck.",
+			}, func() float64 {
+				if b.Err() != nil {
+					return 1
+				}
+				return 0
 			}))
 	}
 	return m

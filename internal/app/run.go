@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,7 +164,7 @@ func (h *Hub) problems() []string {
 	default:
 		out = append(out, "views: still reading the log")
 	}
-	if err := h.logErr(); err != nil {
+	if err := cmp.Or(h.logErr(), h.bridge.Err()); err != nil {
 		out = append(out, "log: "+err.Error())
 	}
 	return out
