@@ -44,7 +44,11 @@ func prepareStatements(db *database) (*statements, error) {
 		{&s.unsubscribe, "DELETE FROM subscriptions WHERE client = ? AND filter = ?"},
 		{&s.endGroup, "DELETE FROM shared_groups WHERE name = ? AND filter = ?"},
 		{&s.removeRetained, "DELETE FROM retained WHERE topic = ?"},
-		{&s.session, "REPLACE INTO sessions (" + sessionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+		{&s.session, "INSERT INTO sessions (" + sessionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" +
+			" ON CONFLICT (client) DO UPDATE SET identity = excluded.identity, version = excluded.version," +
+			" expiry_seconds = excluded.expiry_seconds, expires_at = excluded.expires_at, next = excluded.next," +
+			" behind = excluded.behind, received_up_to = excluded.received_up_to, received_ids = excluded.received_ids," +
+			" inflight = excluded.inflight, passed = excluded.passed"},
 		{&s.subscription, "REPLACE INTO subscriptions (" + subscriptionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)"},
 		{&s.group, "REPLACE INTO shared_groups (" + groupColumns + ") VALUES (?, ?, ?, ?)"},
 		{&s.retained, "INSERT INTO retained (" + retainedColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, coalesce(?, x''))" +

@@ -26,7 +26,7 @@ CREATE TABLE sessions (
 	received_ids   TEXT NOT NULL,
 	inflight       TEXT NOT NULL,
 	passed         INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE subscriptions (
 	client              TEXT NOT NULL,
 	filter              TEXT NOT NULL,
