@@ -193,11 +193,17 @@ func prefixOf(a netip.Addr) netip.Prefix {
 // idleAddresses are those without connections, the one first whose bucket is full first: a [heap.Interface].
 type idleAddresses []*address
 
-func (h idleAddresses) Len() int           { return len(h) }
-func (h idleAddresses) Less(i, j int) bool { return h[i].rate.full < h[j].rate.full }
-func (h idleAddresses) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+// Len implements [heap.Interface].
+func (h *idleAddresses) Len() int { return len(*h) }
+
+// Less implements [heap.Interface].
+func (h *idleAddresses) Less(i, j int) bool { return (*h)[i].rate.full < (*h)[j].rate.full }
+
+// Swap implements [heap.Interface].
+func (h *idleAddresses) Swap(i, j int) {
+	all := *h
+	all[i], all[j] = all[j], all[i]
+	all[i].place, all[j].place = i, j
 }
 
 // Push implements [heap.Interface].
@@ -219,4 +225,6 @@ func (h *idleAddresses) Pop() any {
 
 // Listen returns a listener that hands on what is admitted and closes the rest, for servers that have their own way of
 // accepting, such as net/http's.
-func (a *Addresses) Listen(l net.Listener) net.Listener { return &listener{Listener: l, door: a, closed: make(chan struct{})} }
+func (a *Addresses) Listen(l net.Listener) net.Listener {
+	return &listener{Listener: l, door: a, closed: make(chan struct{})}
+}

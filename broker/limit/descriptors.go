@@ -1,8 +1,8 @@
 package limit
 
 // ReservedFiles is the files that are kept free for the log, the store and what else the process opens, so that no flood
-// of connections takes them away: the log holds at most a few dozen segments open.
-const ReservedFiles = 64
+// of connections takes them away: the log keeps up to 128 segments open, with two files each.
+const ReservedFiles = 320
 
 // Descriptors is how many files the process may have open at one time; 0: no limit is known.
 type Descriptors int

@@ -25,10 +25,14 @@ const (
 	Critical
 )
 
+// Parts of the limit.
 const (
 	tightAt    = 0.85
 	criticalAt = 0.95
 	hysteresis = 0.05
+)
+
+const (
 	// slowBy is how long a connection waits before each packet that it publishes at the level Critical: ten messages a
 	// second get through, so who sends now and then does not notice, and who sends as fast as possible does.
 	slowBy = 100 * time.Millisecond
@@ -56,9 +60,9 @@ const (
 	NewRetained
 	// NewStream is a session of a screen or a service on the stream (refused when Tight).
 	NewStream
-
-	workKinds = int(NewStream) + 1
 )
+
+const workKinds = int(NewStream) + 1
 
 // String is the kind's label in metrics.
 func (w Work) String() string {

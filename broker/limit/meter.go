@@ -2,6 +2,7 @@ package limit
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"runtime/metrics"
@@ -14,9 +15,9 @@ type usage struct {
 	cycles uint64 // garbage collections so far
 }
 
-// A meter reads what the process takes: what Go holds, but for memory that is free and for what was allocated since the
-// last garbage collection, which may be garbage (where memory is short, Go's own soft limit makes that little); and what
-// others than Go hold, such as SQLite, where the system says how much that is.
+// A meter reads what the process takes: what Go holds, or what the system says if that is more, since SQLite holds memory
+// that Go knows nothing of. What is free does not count, nor what was allocated since the last garbage collection, as it
+// may be garbage: where memory is short, Go's own soft limit makes that little.
 type meter struct {
 	samples []metrics.Sample
 	statm   *os.File // Linux only, else nil; open all the time, since files may be what the process has run out of
@@ -64,8 +65,7 @@ func (m *meter) read() usage {
 	}
 	held := value(totalBytes) - value(releasedBytes)
 	fresh := max(0, value(objectBytes)-value(liveBytes))
-	foreign := max(0, m.anonymous()-held)
-	return usage{bytes: max(0, held-value(freeBytes)-fresh) + foreign, cycles: uint64(value(gcCycles))}
+	return usage{bytes: max(0, max(held, m.anonymous())-value(freeBytes)-fresh), cycles: uint64(value(gcCycles))}
 }
 
 // anonymous is the resident memory of the process that is no file's, 0 where that is not known (proc(5): the second and
@@ -75,7 +75,7 @@ func (m *meter) anonymous() int64 {
 		return 0
 	}
 	n, err := m.statm.ReadAt(m.buf[:], 0)
-	if n == 0 || err != nil && err != io.EOF { //nolint:errorlint // ReadAt returns io.EOF as it is
+	if n == 0 || err != nil && !errors.Is(err, io.EOF) {
 		return 0
 	}
 	fields := bytes.Fields(m.buf[:n])
