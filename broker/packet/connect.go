@@ -11,7 +11,8 @@ import (
 
 // A Connecting is a CONNECT, taken apart (MQTT 5, 3.1). It shares no memory with the packet.
 type Connecting struct {
-	ClientID string // may be empty where the server is to choose one
+	// ClientID may be empty: whether the server chooses one then is for it to say [MQTT-3.1.3-6] [MQTT-3.1.3-8].
+	ClientID string
 	User     string
 	Password []byte
 	Will     *Will // nil for none
@@ -81,13 +82,7 @@ func DecodeConnect(body []byte) (*Connecting, error) {
 	}
 	c.credentials(&r)
 	r.end(Connect)
-	if r.err != nil {
-		return c, r.err
-	}
-	if c.ClientID == "" && (c.Version == 3 || c.Version == 4 && !c.CleanStart) {
-		return c, &Error{Code: ReasonClientID, Clause: "MQTT 3.1, 3.1; MQTT 3.1.1 [MQTT-3.1.3-8]", Detail: "no client identifier"}
-	}
-	return c, nil
+	return c, r.err
 }
 
 // credentials reads user name and password. In MQTT 3.1 the remaining length takes precedence over their flags (3.1).

@@ -12,7 +12,6 @@ const (
 	ReasonMalformed     byte = 0x81
 	ReasonProtocol      byte = 0x82
 	ReasonVersion       byte = 0x84
-	ReasonClientID      byte = 0x85
 	ReasonFilterInvalid byte = 0x8f
 	ReasonTopicInvalid  byte = 0x90
 	ReasonAliasInvalid  byte = 0x94
@@ -21,8 +20,8 @@ const (
 )
 
 // An Error is why bytes are not a packet that a client may send. In MQTT 5 its code goes into the CONNACK or DISCONNECT
-// before the connection is closed [MQTT-4.13.1-1]; in MQTT 3 the connection is closed (MQTT 3.1.1, 4.8), but for a
-// CONNECT with ReasonVersion (return code 0x01) or ReasonClientID (0x02).
+// before the connection is closed [MQTT-4.13.1-1]; in MQTT 3 the connection is closed (MQTT 3.1.1, 4.8), and only a
+// CONNECT with ReasonVersion is answered before, with return code 0x01.
 type Error struct {
 	// Clause is what of the standard was broken, for example "[MQTT-3.3.1-4]"; empty where it was a bound of this server.
 	Clause string
