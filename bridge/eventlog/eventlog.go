@@ -67,7 +67,7 @@ func (e *TrimmedError) Error() string {
 }
 
 // A Log keeps events. See the package comment for what it promises.
-type Log interface {
+type Log interface { //nolint:interfacebloat // each of the eight is needed, and an engine without one is no log
 	// Append stores batch in its order as one commit and sets each event's Position. It blocks until the batch is
 	// stored (and durable, if asked). Only one goroutine may call it at a time. Errors: ErrClosed, ErrFailed,
 	// ErrTooLarge and ErrFull (nothing stored, the log goes on), or the engine's own.
@@ -78,8 +78,9 @@ type Log interface {
 	Read(from event.Position, limit int) ([]event.Event, error)
 	// Scan returns, in order, up to limit events from a position on whose topic want accepts, and the position after what it
 	// has looked at, from which to go on. It may return fewer, or none, before the log's end: the end is reached when next
-	// is what Bounds says. Where the engine has an index by topic, want is called for each topic of a segment once, and
-	// what it does not accept costs nothing; session events have the topic "". Errors as of Read.
+	// is what Bounds says. Where the engine has an index by topic, want is called for each topic of a segment about once,
+	// and what it does not accept costs nothing; session events have the topic "". want must give the same answer for the
+	// same topic and not call the log. Errors as of Read; damage to events that nobody wants need not be one.
 	Scan(from event.Position, want func(topic string) bool, limit int) (found []event.Event, next event.Position, err error)
 	// Last returns up to limit of the newest events of one topic that are before the position (the zero Position: the
 	// end), oldest first; fewer, the newest, when about 1 MiB of payload has been gathered. Events of the topic are

@@ -136,7 +136,8 @@ func FuzzOffsetIndex(f *testing.F) {
 }
 
 func FuzzTopicIndex(f *testing.F) {
-	seed := appendTopicIndex(nil, &segment{base: 5, size: 700}, []*liveTopic{{"a", []uint32{64, 500}}, {"b", []uint32{100}}, {"c", []uint32{300}}, {"", []uint32{400}}})
+	topics := []*liveTopic{{"a", []uint32{64, 500}}, {"b", []uint32{100}}, {"c", []uint32{300}}, {"", []uint32{400}}}
+	seed := appendTopicIndex(nil, &segment{base: 5, size: 700}, topics)
 	f.Add(seed, "a", int64(200))
 	f.Add(seed[:len(seed)-1], "b", int64(700))
 	f.Fuzz(func(t *testing.T, data []byte, topic string, below int64) {

@@ -198,7 +198,7 @@ func (r *reader) decode(l *Log) (bad record, err error) {
 			small -= n
 		}
 	}
-	return nil, nil //nolint:nilnil // no record is bad
+	return nil, nil
 }
 
 // add appends a record as an event; more is how many bytes of small payloads are to come, this one included.

@@ -118,9 +118,9 @@ func (x *topicIndex) choose(v view, want func(topic string) bool) (selection, er
 // sound reports whether the checksums of all buckets are right.
 func (x *topicIndex) sound(table []byte) bool {
 	from := 0
-	for _, k := range x.buckets {
-		end := int(k.end) * topicEntry
-		if crc32.Checksum(table[from:end], castagnoli) != k.crc {
+	for i := range x.buckets {
+		end := int(x.buckets[i].end) * topicEntry
+		if crc32.Checksum(table[from:end], castagnoli) != x.buckets[i].crc {
 			return false
 		}
 		from = end

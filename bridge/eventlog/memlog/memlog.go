@@ -190,10 +190,13 @@ func (l *Log) Scan(from event.Position, want func(topic string) bool, limit int)
 	next, bytes := from, 0
 	for looked := 0; looked < scanEvents && len(found) < limit && bytes < eventlog.ReadBytes; {
 		some, err := l.Read(next, scanPart)
-		if err != nil && looked == 0 {
+		if looked > 0 && errors.As(err, new(*eventlog.TrimmedError)) {
+			return found, next, nil //nolint:nilerr // the next Scan says so
+		}
+		if err != nil {
 			return nil, event.Position{}, err
 		}
-		if err != nil || len(some) == 0 {
+		if len(some) == 0 {
 			break
 		}
 		for i := range some { // want is not called with the log locked
