@@ -261,13 +261,13 @@ func (s *Store) bound() {
 		err = s.do.writeWAL.exec()
 	}
 	s.metrics.checkpointSeconds.Observe(time.Since(start).Seconds())
-	s.unwritten = maxUnwritten
+	s.unwritten = s.cfg.maxUnwritten
 	if err == nil {
 		return
 	}
 	err = s.failure("write back", err)
 	if errors.Is(err, ErrFull) {
-		s.unwritten = pages + maxUnwritten // as long as there is room for that
+		s.unwritten = pages + s.cfg.maxUnwritten // as long as there is room for that
 	}
 	s.cfg.Logger.Error("the write-ahead log could not be written into the database", "error", err)
 }

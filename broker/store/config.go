@@ -21,11 +21,16 @@ type Config struct {
 
 	// vfs is the name of SQLite's file system to use; tests put a faulty one here.
 	vfs string
+	// maxUnwritten is the write-ahead log's length in pages from which on it is written into the database file; 0: 2,000.
+	maxUnwritten int64
 }
 
 func (c Config) withDefaults() Config {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.maxUnwritten == 0 {
+		c.maxUnwritten = 2000
 	}
 	return c
 }

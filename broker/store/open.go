@@ -11,8 +11,6 @@ import (
 
 const (
 	pageBytes = 4096
-	// maxUnwritten is the write-ahead log's length in pages from which on it is written into the database file.
-	maxUnwritten = 2000
 	// maxCheckBytes is the size up to which a database that was not closed is looked through when it is opened.
 	maxCheckBytes = 64 << 20
 )
@@ -38,7 +36,7 @@ func walPath(path string) string { return path + "-wal" }
 // Nothing of a damaged database is thrown away, and none is ever taken for a new one.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	cfg = cfg.withDefaults()
-	s := &Store{cfg: cfg, unwritten: maxUnwritten}
+	s := &Store{cfg: cfg, unwritten: cfg.maxUnwritten}
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
