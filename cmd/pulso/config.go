@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ type hubFlags struct {
 type configValues struct {
 	path   string
 	values map[string]any
+	used   map[string]bool // those that neither a flag nor the environment has overruled
 }
 
 // forgetEmpty unsets our variables that are empty: a container's environment says "not set" that way.
@@ -50,7 +52,7 @@ func configFile(args []string) (*configValues, error) {
 			path = args[i+1]
 		}
 	}
-	c := &configValues{path: path, values: make(map[string]any)}
+	c := &configValues{path: path, values: make(map[string]any), used: make(map[string]bool)}
 	if path == "" {
 		return c, nil
 	}
@@ -126,5 +128,54 @@ func (c *configValues) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Fl
 	if !ok {
 		return nil, nil //nolint:nilnil // as above
 	}
+	if err := tryValue(flag.Value, v); err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", c.path, err)
+	}
+	c.used[flag.Name] = true
 	return v, nil
+}
+
+// tryValue returns what is wrong with a value for a flag; kong would say the same, but not where the value is from.
+func tryValue(flag *kong.Value, value any) error {
+	target := reflect.New(flag.Target.Type()).Elem()
+	scan := kong.Scan().PushTyped(value, kong.FlagValueToken)
+	if err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag, Scan: scan}, target); err != nil {
+		return err
+	}
+	if text := fmt.Sprint(target); flag.Enum != "" && !slices.Contains(flag.EnumSlice(), text) {
+		return fmt.Errorf("%q is not one of %s", text, strings.Join(flag.EnumSlice(), ", "))
+	}
+	return nil
+}
+
+// blame names the file in those errors of [app.Config.Check] whose value it set.
+func (c *configValues) blame(err error) error {
+	switch e := err.(type) { //nolint:errorlint // errors are joined, by Check and by kong, and not wrapped otherwise
+	case interface{ Unwrap() []error }:
+		errs := slices.Clone(e.Unwrap())
+		for i := range errs {
+			errs[i] = c.blame(errs[i])
+		}
+		return errors.Join(errs...)
+	case *app.KeyError:
+		if c.used[e.Key] {
+			return fmt.Errorf("%w (%s sets it)", err, c.path)
+		}
+	}
+	return err
+}
+
+// helpText is a flag's help with its variable and, where a placeholder hides it, its default.
+func helpText(v *kong.Value) string {
+	var notes []string
+	if v.HasDefault && v.Tag.PlaceHolder != "" {
+		notes = append(notes, "default "+v.Default)
+	}
+	for _, env := range v.Tag.Envs {
+		notes = append(notes, "$"+env)
+	}
+	if len(notes) == 0 {
+		return v.Help
+	}
+	return v.Help + " (" + strings.Join(notes, ", ") + ")"
 }

@@ -84,6 +84,8 @@ func run(ctx context.Context, args []string) error {
 		kong.Description("A hub for MQTT devices: point them at it and see them."),
 		kong.UsageOnError(),
 		kong.Vars{"version": "pulso " + versionString()},
+		kong.ValueFormatter(helpText),
+		kong.Groups{"limits": "Limits (docs/OPERATIONS.md says what happens at each):"},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindToProvider(progressOutput),
@@ -96,5 +98,5 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w (pulso --help tells more)", err)
 	}
-	return parsed.Run()
+	return file.blame(parsed.Run())
 }

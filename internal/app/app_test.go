@@ -10,18 +10,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// inMemory is a configuration that keeps nothing and takes free ports.
-func inMemory() Config {
-	return Config{
-		MQTT: "127.0.0.1:0", HTTP: "127.0.0.1:0", Data: InMemory, Sync: "fsync", RetainAge: time.Hour, RetainBytes: 1 << 30,
-		SegmentSize: 1 << 20, MaxPacket: 1 << 20, MaxConnections: 100, MaxSessions: 100, MaxDevices: 100,
+// inMemory is the default configuration, but keeps nothing and takes free ports.
+func inMemory(tb testing.TB) Config {
+	tb.Helper()
+	var cfg Config
+	if err := kong.ApplyDefaults(&cfg); err != nil {
+		tb.Fatal(err)
 	}
+	cfg.MQTT, cfg.HTTP, cfg.Data = "127.0.0.1:0", "127.0.0.1:0", InMemory
+	return cfg
 }
 
 // runHub runs a hub until the test ends.
@@ -69,7 +73,7 @@ func get(t *testing.T, url, host string) (status int, body string) {
 }
 
 func TestHubServes(t *testing.T) {
-	h := runHub(t, inMemory())
+	h := runHub(t, inMemory(t))
 	url := "http://" + h.HTTPAddr()
 	for path, want := range map[string]string{
 		"/": "<title>Pulso</title>", "/devices/d1": "<title>Pulso</title>", "/healthz": "ok", "/readyz": "ok",
@@ -95,7 +99,7 @@ func TestHubServes(t *testing.T) {
 
 // A hub whose log has failed is not ready, and says why.
 func TestFailedLogIsNotReady(t *testing.T) {
-	h := runHub(t, inMemory())
+	h := runHub(t, inMemory(t))
 	h.logErr = func() error { return io.ErrShortWrite }
 	rec := httptest.NewRecorder()
 	h.routes().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/readyz", http.NoBody))

@@ -49,15 +49,17 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return fmt.Errorf("%q is not a number of bytes like 64MiB, 10GB or 4096", s)
 }
 
-// MarshalText implements [encoding.TextMarshaler]: the largest binary unit that divides the number.
-func (b Bytes) MarshalText() ([]byte, error) {
-	for _, u := range [...]struct {
-		name string
-		size Bytes
-	}{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
-		if b >= u.size && b%u.size == 0 {
-			return fmt.Appendf(nil, "%d%s", b/u.size, u.name), nil
+// String is the number in the unit that makes it shortest without a fraction, as it was most likely given.
+func (b Bytes) String() string {
+	short := strconv.FormatInt(int64(b), 10)
+	least := int64(b)
+	for _, u := range units() {
+		if n := int64(b) / u.size; n > 0 && int64(b)%u.size == 0 && n < least {
+			least, short = n, strconv.FormatInt(n, 10)+u.name
 		}
 	}
-	return strconv.AppendInt(nil, int64(b), 10), nil
+	return short
 }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }

@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"reflect"
 	"strconv"
@@ -27,10 +28,36 @@ type Config struct {
 	RetainBytes Bytes         `name:"log-retain-bytes" env:"PULSO_LOG_RETAIN_BYTES" default:"10GiB" help:"How large the log may grow."`
 	SegmentSize Bytes         `name:"log-segment-bytes" env:"PULSO_LOG_SEGMENT_BYTES" default:"64MiB" help:"Size of the log's files; retention drops whole ones."`
 
-	MaxPacket      Bytes `name:"max-packet" env:"PULSO_MAX_PACKET" default:"1MiB" help:"Largest MQTT packet."`
-	MaxConnections int   `name:"max-connections" env:"PULSO_MAX_CONNECTIONS" default:"100000" help:"Most MQTT connections at one time."`
-	MaxSessions    int   `name:"max-sessions" env:"PULSO_MAX_SESSIONS" default:"10000" help:"Most screens and services on the stream at one time."`
-	MaxDevices     int   `name:"max-devices" env:"PULSO_MAX_DEVICES" default:"100000" help:"Most devices that are known; messages of further ones are kept and shown, but not as devices."`
+	MaxMemory Bytes `group:"limits" name:"max-memory" env:"PULSO_MAX_MEMORY" default:"0" help:"Most memory in use; 0: GOMEMLIMIT, else 80% of the container's, else 75% of the machine's."`
+
+	MaxConnections           int           `group:"limits" name:"max-connections" env:"PULSO_MAX_CONNECTIONS" default:"100000" help:"Most MQTT connections at one time."`
+	MaxConnectionsPerAddress int           `group:"limits" name:"max-connections-per-address" env:"PULSO_MAX_CONNECTIONS_PER_ADDRESS" default:"50000" help:"Most connections of one source address (IPv6: /64) at one time, on each port."`
+	MaxHTTPConnections       int           `group:"limits" name:"max-http-connections" env:"PULSO_MAX_HTTP_CONNECTIONS" default:"20000" help:"Most connections on the HTTP port at one time, MQTT over WebSocket included; one address gets half of them at most."`
+	ConnectRate              int           `group:"limits" name:"connect-rate" env:"PULSO_CONNECT_RATE" default:"5000" help:"New connections a second on each port, ten seconds' worth at once; the rest wait."`
+	ConnectRatePerAddress    int           `group:"limits" name:"connect-rate-per-address" env:"PULSO_CONNECT_RATE_PER_ADDRESS" default:"2000" help:"New connections a second of one source address on each port, ten seconds' worth at once; the rest are refused."`
+	ConnectTimeout           time.Duration `group:"limits" name:"connect-timeout" env:"PULSO_CONNECT_TIMEOUT" default:"5s" help:"How long a connection may take until its CONNECT is complete."`
+	KeepAlive                time.Duration `group:"limits" name:"keep-alive" env:"PULSO_KEEP_ALIVE" default:"60s" help:"Longest keep-alive of MQTT 5 clients, and that of those that ask for none."`
+	WriteTimeout             time.Duration `group:"limits" name:"write-timeout" env:"PULSO_WRITE_TIMEOUT" default:"60s" help:"How long an MQTT client may take nothing of what it is sent."`
+	WriteBuffer              Bytes         `group:"limits" name:"write-buffer" env:"PULSO_WRITE_BUFFER" default:"256KiB" help:"Most bytes that wait for one MQTT client's socket."`
+
+	MaxPacket      Bytes `group:"limits" name:"max-packet" env:"PULSO_MAX_PACKET" default:"1MiB" help:"Largest MQTT packet."`
+	ClientMessages int   `group:"limits" name:"client-messages" env:"PULSO_CLIENT_MESSAGES" default:"0" help:"Messages a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
+	ClientBytes    Bytes `group:"limits" name:"client-bytes" env:"PULSO_CLIENT_BYTES" default:"0" help:"Bytes a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
+	ReceiveMaximum int   `group:"limits" name:"receive-maximum" env:"PULSO_RECEIVE_MAXIMUM" default:"1024" help:"Messages that an MQTT 5 client may send before the first of them is acknowledged."`
+	MaxTopicLevels int   `group:"limits" name:"max-topic-levels" env:"PULSO_MAX_TOPIC_LEVELS" default:"128" help:"Most levels of a topic or filter."`
+
+	MaxSubscriptions int           `group:"limits" name:"max-subscriptions" env:"PULSO_MAX_SUBSCRIPTIONS" default:"1000" help:"Most filters of one MQTT client."`
+	MaxInflight      int           `group:"limits" name:"max-inflight" env:"PULSO_MAX_INFLIGHT" default:"256" help:"Messages sent to one subscriber before it has acknowledged the first; its Receive Maximum counts where that is smaller."`
+	MaxQueue         int           `group:"limits" name:"max-queue" env:"PULSO_MAX_QUEUE" default:"1000" help:"Messages that wait in memory for one subscriber; beyond it is served from the log."`
+	MaxQueueBytes    Bytes         `group:"limits" name:"max-queue-bytes" env:"PULSO_MAX_QUEUE_BYTES" default:"1MiB" help:"Their bytes."`
+	MaxMQTTSessions  int           `group:"limits" name:"max-mqtt-sessions" env:"PULSO_MAX_MQTT_SESSIONS" default:"200000" help:"Most MQTT sessions, connected or not."`
+	SessionExpiry    time.Duration `group:"limits" name:"session-expiry" env:"PULSO_SESSION_EXPIRY" default:"168h" help:"How long an MQTT session without a connection is kept at most."`
+
+	MaxRetained      int   `group:"limits" name:"max-retained" env:"PULSO_MAX_RETAINED" default:"1000000" help:"Most retained messages."`
+	MaxRetainedBytes Bytes `group:"limits" name:"max-retained-bytes" env:"PULSO_MAX_RETAINED_BYTES" default:"256MiB" help:"Most bytes of their topics and payloads."`
+
+	MaxSessions int `group:"limits" name:"max-sessions" env:"PULSO_MAX_SESSIONS" default:"10000" help:"Most screens and services on the stream at one time."`
+	MaxDevices  int `group:"limits" name:"max-devices" env:"PULSO_MAX_DEVICES" default:"100000" help:"Most devices that are known; messages of further ones are kept and shown, but not as devices."`
 
 	LogLevel  string `name:"verbosity" env:"PULSO_VERBOSITY" default:"info" enum:"debug,info,warn,error" help:"What the hub writes to its standard error: debug, info, warn or error."`
 	LogFormat string `name:"log-format" env:"PULSO_LOG_FORMAT" default:"text" enum:"text,json" help:"How it does: text or json."`
@@ -42,11 +69,25 @@ const InMemory = ":memory:"
 // ErrConfig is wrapped by the errors of Check.
 var ErrConfig = errors.New("configuration")
 
-// Check returns what is wrong with the configuration, all of it, each error naming its key.
+// A KeyError is a key of the configuration whose value is not good.
+type KeyError struct {
+	// Key is the flag's name without its dashes.
+	Key string
+	// Text says what is wrong with its value.
+	Text string
+}
+
+// Error implements error.
+func (e *KeyError) Error() string { return fmt.Sprintf("%v: %s: %s", ErrConfig, e.Key, e.Text) }
+
+// Unwrap returns [ErrConfig].
+func (e *KeyError) Unwrap() error { return ErrConfig }
+
+// Check returns what is wrong with the configuration, all of it joined, a [KeyError] each.
 func (c *Config) Check() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: %s: %s", ErrConfig, key, fmt.Sprintf(format, args...)))
+		errs = append(errs, &KeyError{Key: key, Text: fmt.Sprintf(format, args...)})
 	}
 	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
 		host, port, err := net.SplitHostPort(a.addr)
@@ -69,26 +110,67 @@ func (c *Config) Check() error {
 			bad("allow-origin", "%q is not an origin like https://example.org", o)
 		}
 	}
-	for _, n := range [...]struct {
-		key         string
-		value, from int64
-		to          int64
-	}{
-		{"log-retain-bytes", int64(c.RetainBytes), 1 << 20, 1 << 50},
-		{"log-segment-bytes", int64(c.SegmentSize), 64 << 10, 1 << 30},
-		{"max-packet", int64(c.MaxPacket), 1 << 10, 32 << 20},
-		{"max-connections", int64(c.MaxConnections), 1, 1 << 24},
-		{"max-sessions", int64(c.MaxSessions), 1, 1 << 24},
-		{"max-devices", int64(c.MaxDevices), 1, 1 << 24},
-	} {
-		if n.value < n.from || n.value > n.to {
-			bad(n.key, "%d is not between %d and %d", n.value, n.from, n.to)
+	for _, b := range c.bounds() {
+		if b.value < b.from || b.value > b.to {
+			bad(b.key, "%s is not between %s and %s", b.show(b.value), b.show(b.from), b.show(b.to))
 		}
+	}
+	if least := Bytes(64 << 20); c.MaxMemory != 0 && c.MaxMemory < least {
+		bad("max-memory", "%v is less than %v", c.MaxMemory, least)
 	}
 	if c.RetainAge < time.Minute {
 		bad("log-retain-age", "%v is less than a minute", c.RetainAge)
 	}
 	return errors.Join(errs...)
+}
+
+// A bound is between what a key's value has to be.
+type bound struct {
+	key             string
+	value, from, to int64
+	show            func(int64) string
+}
+
+// bounds are the keys whose values have bounds. Where the protocol sets one, it says so.
+func (c *Config) bounds() []bound {
+	count := func(key string, value, from, to int) bound {
+		return bound{key, int64(value), int64(from), int64(to), func(n int64) string { return strconv.FormatInt(n, 10) }}
+	}
+	size := func(key string, value, from, to Bytes) bound {
+		return bound{key, int64(value), int64(from), int64(to), func(n int64) string { return Bytes(n).String() }}
+	}
+	span := func(key string, value, from, to time.Duration) bound {
+		return bound{key, int64(value), int64(from), int64(to), func(n int64) string { return time.Duration(n).String() }}
+	}
+	const many = 1 << 24
+	return []bound{
+		size("log-retain-bytes", c.RetainBytes, 1<<20, 1<<50),
+		size("log-segment-bytes", c.SegmentSize, 64<<10, 1<<30),
+		count("max-connections", c.MaxConnections, 1, many),
+		count("max-connections-per-address", c.MaxConnectionsPerAddress, 1, many),
+		count("max-http-connections", c.MaxHTTPConnections, 2, many),
+		count("connect-rate", c.ConnectRate, 1, many),
+		count("connect-rate-per-address", c.ConnectRatePerAddress, 1, many),
+		span("connect-timeout", c.ConnectTimeout, 100*time.Millisecond, time.Minute),
+		span("keep-alive", c.KeepAlive, time.Second, math.MaxUint16*time.Second), // MQTT 5, 3.2.2.3.14
+		span("write-timeout", c.WriteTimeout, time.Second, time.Hour),
+		size("write-buffer", c.WriteBuffer, 16<<10, 64<<20),
+		size("max-packet", c.MaxPacket, 1<<10, 32<<20),
+		count("client-messages", c.ClientMessages, 0, 1e9),
+		size("client-bytes", c.ClientBytes, 0, 1<<40),
+		count("receive-maximum", c.ReceiveMaximum, 1, math.MaxUint16), // MQTT 5, 3.2.2.3.3
+		count("max-topic-levels", c.MaxTopicLevels, 1, math.MaxUint16),
+		count("max-subscriptions", c.MaxSubscriptions, 1, many),
+		count("max-inflight", c.MaxInflight, 1, math.MaxUint16), // packet identifiers: MQTT 5, 2.2.1
+		count("max-queue", c.MaxQueue, 1, many),
+		size("max-queue-bytes", c.MaxQueueBytes, 1<<10, 1<<30),
+		count("max-mqtt-sessions", c.MaxMQTTSessions, 1, many),
+		span("session-expiry", c.SessionExpiry, time.Second, (math.MaxUint32-1)*time.Second), // MQTT 5, 3.1.2.11.2
+		count("max-retained", c.MaxRetained, 1, many),
+		size("max-retained-bytes", c.MaxRetainedBytes, 1<<10, 1<<40),
+		count("max-sessions", c.MaxSessions, 1, many),
+		count("max-devices", c.MaxDevices, 1, many),
+	}
 }
 
 // isLoopback reports whether a host to listen on is reachable from this machine only.
