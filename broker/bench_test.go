@@ -159,7 +159,7 @@ func BenchmarkFanOut(b *testing.B) {
 	size := int64(len(appendPublish(nil, 4, &publish{event: e})))
 	for i := range subscribers {
 		nc, r := benchmarkClient(b, addr, fmt.Sprint("s", i))
-		if _, err := nc.Write(packet(0x82, append(appendString([]byte{0, 1}, "t"), 0))); err != nil {
+		if _, err := nc.Write(rawPacketOf(0x82, append(appendString([]byte{0, 1}, "t"), 0))); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := io.ReadFull(r, make([]byte, 5)); err != nil {

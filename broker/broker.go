@@ -1,6 +1,5 @@
 // Package broker is the MQTT door: it takes what devices publish to the log and delivers what the log holds to MQTT
-// subscribers. It is the only importer of mochi-mqtt, which it uses for CONNECT, subscriptions and the rules of the
-// packets; sockets, acknowledgements, wills, retained messages and delivery are its own.
+// subscribers. It speaks MQTT 3.1, 3.1.1 and 5.
 //
 // # Promises
 //
@@ -8,6 +7,14 @@
 // get a message only through [Broker.Deliver], in the log's order. A full sink blocks the reader of the device that
 // publishes, so TCP slows that one device. A subscriber that does not read hurts nobody: nothing on the way in and
 // nothing in Deliver waits for its socket.
+//
+// Nothing owed is lost: what a subscriber of QoS 1 or 2 has no room for, or is not there for, it gets from the log, in
+// order, also after a restart. If the log has dropped it meanwhile, that is counted, logged and reported ([Gap]).
+//
+// Exactly once: the identifiers of QoS 2 survive the process on both ways, before they are acted on.
+//
+// No byte sequence does harm: each packet is judged by package packet before anything else sees it, memory is taken as
+// bytes arrive, and whatever waits is bounded.
 //
 // # Life cycle
 //
@@ -21,17 +28,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/event"
+	"pulso/broker/limit"
+	"pulso/broker/store"
 )
 
 // ErrStopped is returned for what is asked of a broker that has been stopped.
@@ -47,6 +54,12 @@ type Sink interface {
 	Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error
 }
 
+// A Log is where subscribers are served from that are behind. See [pulso/bridge/eventlog.Log], which it is a part of.
+type Log interface {
+	Scan(from event.Position, want func(topic string) bool, limit int) (found []event.Event, next event.Position, err error)
+	Bounds() (first, next event.Position)
+}
+
 // Presence hears of the subscriptions of MQTT clients while they are connected, in the order in which they change for
 // each client: a connection that ends takes its subscriptions along, one that resumes a session brings them back. Its
 // methods must not block.
@@ -59,17 +72,27 @@ type Presence interface {
 type Config struct {
 	// Sink takes what is received. Required.
 	Sink Sink
+	// Log is what the sink stores to, and Deliver is called with. Required.
+	Log Log
+	// Store keeps sessions, retained messages and delayed wills over a restart; nil: they end with the process. The broker
+	// does not close it.
+	Store *store.Store
 	// Address is the host and port of MQTT over TCP; empty: no TCP.
 	Address string
 	// AllowedOrigins are the origins ("https://example.org") that browsers may open MQTT over WebSocket from, besides
 	// the host that serves it; "*" allows all.
 	AllowedOrigins []string
-	// Authenticate reports whether these credentials may connect with this client id; nil: everyone may.
+	// Authenticate reports whether these credentials may connect with this client id; nil: everyone may. A session belongs
+	// to the user who began it.
 	Authenticate func(user string, password []byte, client string) bool
 	// Presence hears of subscriptions; nil: nobody does.
 	Presence Presence
 	// OnRefused hears of every connection that is turned away; it must not block. nil: nobody does.
 	OnRefused func(Refusal)
+	// OnGap hears of subscribers that the log's retention has passed by; it must not block. nil: nobody does.
+	OnGap func(Gap)
+	// Memory says when new work is to be refused, because memory is short; nil: never.
+	Memory *limit.Memory
 	// Logger gets what an operator should know; nil: nothing is logged.
 	Logger *slog.Logger
 	// Metrics is where the package's metrics are registered; nil: nowhere.
@@ -80,7 +103,7 @@ type Config struct {
 	// KeepAlive is given to MQTT 5 clients that ask for none (60 s). Older clients may stay idle without one, but a packet
 	// that they begin must be complete within it.
 	KeepAlive time.Duration
-	// WriteTimeout is how long a peer may take to accept 16 KiB before it is closed as slow (10 s).
+	// WriteTimeout is how long a peer may take to accept 16 KiB before it is closed as slow (60 s).
 	WriteTimeout time.Duration
 	// SessionExpiry is how long a session without a connection is kept at most (7 days).
 	SessionExpiry time.Duration
@@ -90,19 +113,28 @@ type Config struct {
 	WriteBuffer int
 	// MaxPacket bounds one packet, in bytes (1 MiB).
 	MaxPacket int
-	// MaxConnections bounds the connections at one time (100,000).
-	MaxConnections int
+	// MaxTopicLevels bounds the levels of topics and filters (128, which is also the most).
+	MaxTopicLevels int
+	// MaxConnections bounds the connections at one time (100,000), MaxConnectionsPerAddress those of one address (50,000).
+	MaxConnections, MaxConnectionsPerAddress int
+	// ConnectRate is the new connections a second (5,000): more wait. ConnectRatePerAddress is the same for one address
+	// (2,000): more are refused. Ten seconds' worth may come at once. Negative: no bound.
+	ConnectRate, ConnectRatePerAddress int
+	// ClientMessages and ClientBytes bound what one client may publish a second; it is slowed to that. 0: no bound.
+	ClientMessages, ClientBytes int
 	// MaxSessions bounds the sessions, connected or not (200,000).
 	MaxSessions int
 	// MaxSubscriptions bounds the filters of one client (1,000).
 	MaxSubscriptions int
-	// MaxQueue bounds the messages that wait for one subscriber beyond its window (8,192), MaxQueueBytes their payload
-	// (4 MiB). What exceeds it is dropped and counted.
+	// MaxQueue bounds the messages that wait in memory for one subscriber beyond its window (1,000), MaxQueueBytes their
+	// payload (1 MiB). A subscriber that exceeds it is served from the log until it has caught up.
 	MaxQueue, MaxQueueBytes int
 	// MaxInflight bounds the messages sent to one subscriber and not yet acknowledged (256); an MQTT 5 client's Receive
 	// Maximum counts where it is smaller.
 	MaxInflight int
-	// MaxRetained bounds the retained messages (100,000), MaxRetainedBytes their topics and payloads (128 MiB). What
+	// ReceiveMaximum is how many messages of QoS 1 and 2 an MQTT 5 client may send before it is answered (1,024).
+	ReceiveMaximum int
+	// MaxRetained bounds the retained messages (1,000,000), MaxRetainedBytes their topics and payloads (256 MiB). What
 	// exceeds it is delivered, but not retained, and counted.
 	MaxRetained, MaxRetainedBytes int
 }
@@ -120,51 +152,60 @@ func (c Config) withDefaults() Config {
 	}
 	dur(&c.ConnectTimeout, 5*time.Second)
 	dur(&c.KeepAlive, time.Minute)
-	dur(&c.WriteTimeout, 10*time.Second)
+	dur(&c.WriteTimeout, time.Minute)
 	dur(&c.SessionExpiry, 7*24*time.Hour)
 	def(&c.WriteBuffer, 256<<10)
 	def(&c.MaxPacket, 1<<20)
 	def(&c.MaxConnections, 100_000)
 	def(&c.MaxSessions, 200_000)
 	def(&c.MaxSubscriptions, 1_000)
-	def(&c.MaxQueue, 8_192)
-	def(&c.MaxQueueBytes, 4<<20)
+	def(&c.MaxTopicLevels, event.MaxLevels)
+	c.MaxTopicLevels = min(c.MaxTopicLevels, event.MaxLevels)
+	def(&c.MaxQueue, 1_000)
+	def(&c.MaxQueueBytes, 1<<20)
 	def(&c.MaxInflight, 256)
-	def(&c.MaxRetained, 100_000)
-	def(&c.MaxRetainedBytes, 128<<20)
+	def(&c.ReceiveMaximum, 1_024)
+	def(&c.MaxRetained, 1_000_000)
+	def(&c.MaxRetainedBytes, 256<<20)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
 
-const (
-	receiveMaximum    = 1024 // unacknowledged messages that an MQTT 5 client may send
-	topicAliasMaximum = 64   // a client's topic aliases: 64 topics are remembered at most
-	mochiReadBuffer   = 16   // mochi's buffer only has to hold a fixed header: ours stands in front of it
-)
-
 // A Broker is one MQTT broker. See the package comment for its life cycle.
 type Broker struct {
-	cfg      Config
-	log      *slog.Logger
-	metrics  *metrics
-	server   *mqtt.Server
-	hook     *hook
-	retained *retained
-	wills    *wills
-	matches  matches // of Deliver's goroutine
+	cfg       Config
+	log       *slog.Logger
+	metrics   *metrics
+	retained  *retained
+	wills     *wills
+	journal   *journal
+	flushers  *flushers
+	addresses *limit.Addresses
+	rates     *limit.Rates
+	matches   matches       // of Deliver's goroutine
+	scans     chan struct{} // bounds the readings of the log at one time
 
 	// ctx ends when the broker gives up on finishing what is under way; connections live under it.
 	ctx    context.Context //nolint:containedctx // it is the life of the broker's own goroutines, not of a call
 	cancel context.CancelFunc
 
+	base    event.Position                 // the log's end when the broker began
+	tail    atomic.Uint64                  // offset after the newest event that Deliver has begun with
+	reached atomic.Pointer[event.Position] // the place after the newest event that Deliver is done with
+
 	index         index
 	subscriptions atomic.Int64 // accepted filters over all sessions
+	behind        atomic.Int64 // sessions and groups that are served from the log, or will be
 	lastRefused   atomic.Int64 // when a refusal was last logged, in Unix seconds, see refuse
 	complaints    complaints
 
-	wg       sync.WaitGroup // accept loop, connections, housekeeping
+	groupsMu sync.Mutex // before a group's own lock
+	groups   map[groupKey]*group
+
+	helpers  sync.WaitGroup // flushers
+	wg       sync.WaitGroup // accept loop, connections, housekeeping, readers of the log
 	mu       sync.Mutex
 	listener net.Listener
 	stopping bool
@@ -175,56 +216,55 @@ type Broker struct {
 	offline  map[string]*session // those without a connection
 }
 
-// New makes a broker. It opens nothing yet.
-func New(cfg Config) (*Broker, error) {
-	if cfg.Sink == nil {
-		return nil, errors.New("broker needs a sink")
+// New makes a broker with the sessions, retained messages and wills that the store holds. It opens nothing yet. Deliver is
+// to be called with everything that is appended to the log from now on. The context is for New alone.
+func New(ctx context.Context, cfg Config) (*Broker, error) {
+	if cfg.Sink == nil || cfg.Log == nil {
+		return nil, errors.New("broker needs a sink and its log")
 	}
 	cfg = cfg.withDefaults()
 	b := &Broker{
 		cfg:      cfg,
 		log:      cfg.Logger,
 		metrics:  newMetrics(),
+		flushers: newFlushers(),
+		scans:    make(chan struct{}, maxScans),
 		stopped:  make(chan struct{}),
 		links:    map[*link]struct{}{},
 		owners:   map[string]*link{},
 		sessions: map[string]*session{},
 		offline:  map[string]*session{},
+		groups:   map[groupKey]*group{},
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.retained = &retained{maxCount: int64(cfg.MaxRetained), maxBytes: int64(cfg.MaxRetainedBytes)}
 	b.wills = &wills{pending: map[string]*pendingWill{}}
-	b.hook = &hook{b: b}
-	b.server = newServer(cfg)
-	if err := b.server.AddHook(b.hook, nil); err != nil {
-		return nil, fmt.Errorf("add hook: %w", err)
+	b.journal = newJournal(b, cfg.Store)
+	var err error
+	b.addresses, err = limit.NewAddresses(limit.AddressesConfig{
+		MaxConnections: cfg.MaxConnections, MaxPerAddress: cfg.MaxConnectionsPerAddress,
+		Rate: cfg.ConnectRate, RatePerAddress: cfg.ConnectRatePerAddress, Metrics: cfg.Metrics,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.rates, err = limit.NewRates(limit.RatesConfig{
+		Messages: cfg.ClientMessages, Bytes: int64(cfg.ClientBytes), Metrics: cfg.Metrics,
+	})
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Metrics != nil {
 		if err := b.metrics.register(cfg.Metrics, b); err != nil {
 			return nil, err
 		}
 	}
+	if err := b.recover(ctx); err != nil {
+		b.wills.stop()
+		b.cancel()
+		return nil, err
+	}
 	return b, nil
-}
-
-// newServer makes mochi's server. It is never served nor closed: connections are handed to it one by one, so that its
-// listeners, its $SYS topics, its event loop and its way of closing stay out of the picture. Its logger is mute because
-// it would log whole packets, payloads and passwords included.
-func newServer(cfg Config) *mqtt.Server {
-	caps := mqtt.NewDefaultServerCapabilities()
-	caps.MaximumMessageExpiryInterval = 0 // only an expiry that the publisher sets counts
-	caps.MaximumClientWritesPending = 1   // mochi delivers nothing: see session
-	caps.MaximumSessionExpiryInterval = uint32(min(cfg.SessionExpiry/time.Second, math.MaxUint32))
-	caps.MaximumPacketSize = uint32(min(cfg.MaxPacket, math.MaxInt32))
-	caps.ReceiveMaximum = receiveMaximum
-	caps.TopicAliasMaximum = topicAliasMaximum
-	caps.Compatibilities.NoInheritedPropertiesOnAck = true
-	return mqtt.New(&mqtt.Options{
-		Capabilities:            caps,
-		Logger:                  slog.New(slog.DiscardHandler),
-		ClientNetReadBufferSize: mochiReadBuffer,
-		SysTopicResendInterval:  math.MaxInt32, // its ticker is never read, but it runs
-	})
 }
 
 // Listen binds the TCP address, so that connections wait in the system's queue until [Broker.Run] takes them. Without
@@ -277,6 +317,11 @@ func (b *Broker) Run(ctx context.Context) error {
 		return ErrStopped
 	}
 	ln := b.listener
+	b.journal.ended = make(chan struct{})
+	go b.journal.run()
+	for _, f := range b.flushers.all {
+		b.helpers.Go(func() { f.run(b.ctx) })
+	}
 	if ln != nil {
 		b.wg.Go(func() { b.accept(ln) })
 	}
@@ -296,8 +341,8 @@ func (b *Broker) Run(ctx context.Context) error {
 }
 
 // Stop ends the broker: it stops accepting, tells MQTT 5 clients that the server shuts down (reason 0x8B), sends no
-// wills, hands the end of each session to the sink and waits for all goroutines. When ctx ends first it gives up
-// waiting for the sink and returns ctx's error. It may be called more than once.
+// wills, hands the end of each session to the sink, stores what must survive and waits for all goroutines. When ctx ends
+// first it gives up waiting for the sink and returns ctx's error. It may be called more than once.
 func (b *Broker) Stop(ctx context.Context) error {
 	b.mu.Lock()
 	if !b.stopping {
@@ -311,12 +356,15 @@ func (b *Broker) Stop(ctx context.Context) error {
 		l.end(causeShutdown)
 	}
 	b.mu.Unlock()
-	b.wills.stop(b.wg.Done)
+	b.wills.stop()
 
 	finished := make(chan struct{})
 	go func() {
 		defer close(finished)
 		b.wg.Wait()
+		b.journal.stop()
+		b.cancel()
+		b.helpers.Wait()
 	}()
 	defer b.cancel()
 	select {
@@ -332,6 +380,32 @@ func (b *Broker) Stop(ctx context.Context) error {
 	return fmt.Errorf("stop the broker: %w", ctx.Err())
 }
 
+// begin says that something begins that Stop waits for; false: it is too late. The caller calls wg.Done.
+func (b *Broker) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stopping {
+		b.wg.Add(1)
+	}
+	return !b.stopping
+}
+
+// stops reports whether Stop has begun.
+func (b *Broker) stops() bool {
+	select {
+	case <-b.stopped:
+		return true
+	default:
+		return false
+	}
+}
+
+// Err says why sessions are not stored at present, nil if they are.
+func (b *Broker) Err() error { return b.journal.Err() }
+
+// allows asks the guard of memory whether new work may be taken on.
+func (b *Broker) allows(w limit.Work) bool { return b.cfg.Memory == nil || b.cfg.Memory.Allow(w) }
+
 // Handler serves MQTT over WebSocket; mount it at /mqtt.
 func (b *Broker) Handler() http.Handler { return newWebSocket(b) }
 
@@ -345,7 +419,9 @@ func (b *Broker) housekeeping() {
 			return
 		case now := <-tick.C:
 			b.expireSessions(now)
-			b.retained.expire(now)
+			for _, topic := range b.retained.expire(now) {
+				b.journal.retained(topic)
+			}
 		}
 	}
 }

@@ -113,7 +113,7 @@ func TestTopicAlias(t *testing.T) {
 	c := r.connect(options{version: 5, id: "d"})
 	alias := func(topic, payload string, id byte) []byte {
 		body := append(appendString(nil, topic), 0, id, 3, 0x23, 0, 5)
-		return packet(0x32, append(body, payload...))
+		return rawPacketOf(0x32, append(body, payload...))
 	}
 	c.send(alias("a/b", "1", 1))
 	c.wantAck(0x40, 1)

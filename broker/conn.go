@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -14,66 +16,72 @@ const (
 	lingerTimeout = time.Second            // to write the rest when a connection is closed
 	drainTimeout  = 250 * time.Millisecond // for the peer to close after our last packet
 	maxSpare      = 64 << 10               // larger write buffers are not kept for reuse
+	deadlineSlack = 200 * time.Millisecond // by which read deadlines may be late, never early, so that few packets set one
 )
 
 var buffers sync.Pool // of *[]byte
 
-// A conn is one client's connection as mochi sees it. Reads go through the guard. Writes never block: they are queued
-// and written by a goroutine that lives only while something is queued, so that neither mochi's locks nor the log's
-// goroutine ever wait for a socket. Everything queued at once is written at once.
+// A conn is one client's socket. One goroutine reads. Writes never block who asks for them: they are queued, and what is
+// queued is written in one go, by a [flusher] as long as the socket takes everything at once, else by a goroutine that
+// lives until the peer has caught up. So neither the log's goroutine nor another client ever waits for a socket.
 type conn struct {
-	net.Conn // the socket
-
+	nc    net.Conn
+	raw   syscall.RawConn // writes without waiting; nil where the socket has no such thing
+	frame framer          // what stands around queued packets on this transport; nil: nothing
 	link  *link
-	guard guard
+	flush *flusher
 
 	idle     time.Duration // 1.5 times the keep-alive; 0 for none. Reader's goroutine only, as the next two
 	deadline time.Time     // until when the next packet must have been read
 	applied  time.Time     // the deadline that the socket has
 
+	wanted atomic.Bool // the session waits for room
+
 	mu      sync.Mutex
-	out     []byte         // queued packets
-	sending int            // bytes that the writer has taken from out
-	writing bool           // the writer is running
-	closing bool           // nothing more is taken, and reads fail
-	writer  sync.WaitGroup // the writer
+	out     []byte    // queued packets, behind the frame's head room
+	sending int       // bytes that are being written
+	queue   queueing  // whether the flusher knows of it
+	busy    bool      // somebody writes
+	closing bool      // nothing more is taken, and reads fail
+	idling  sync.Cond // tells that busy has become false
 }
 
+// A framer is a transport that wraps what is written in frames.
+type framer interface {
+	// headroom is how many bytes must be free in front of what is framed.
+	headroom() int
+	// onAnswer sets what the transport calls when it has an answer of its own for the peer, which wrap then adds.
+	onAnswer(poke func())
+	// wrap frames what follows the head room and returns the part of p to be written.
+	wrap(p []byte) []byte
+}
+
+type queueing byte
+
+const (
+	notQueued queueing = iota
+	queuedLazily
+	queuedNow
+)
+
 func newConn(nc net.Conn, l *link) *conn {
-	c := &conn{Conn: nc, link: l}
-	c.guard = guard{src: rawReader{c}, handler: l, maxPacket: l.broker.cfg.MaxPacket}
+	c := &conn{nc: nc, link: l, flush: l.broker.flushers.next()}
+	c.idling.L = &c.mu
+	c.raw = rawWriter(nc)
+	if f, ok := nc.(framer); ok {
+		c.frame = f
+		f.onAnswer(func() { c.put(nil, putAnswer) })
+	}
 	c.deadline = time.Now().Add(l.broker.cfg.ConnectTimeout)
 	return c
 }
 
-// Read implements net.Conn for mochi.
+// Read reads the socket under the deadline that holds.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.guard.Read(p)
-	if err != nil {
-		c.failed(err)
-	}
-	return n, err
-}
-
-// failed takes note of why reading ended, while the client can still be told.
-func (c *conn) failed(err error) {
-	if v := (*violation)(nil); errors.As(err, &v) {
-		c.link.violated(v)
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) && c.link.established.Load() {
-		c.link.end(causeTimeout)
-	}
-}
-
-// rawReader reads the socket under the deadline that holds.
-type rawReader struct{ c *conn }
-
-func (r rawReader) Read(p []byte) (int, error) {
-	c := r.c
 	if err := c.applyDeadline(); err != nil {
 		return 0, err
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.nc.Read(p)
 	c.link.broker.metrics.bytesIn.Add(float64(n))
 	return n, err
 }
@@ -84,128 +92,193 @@ func (c *conn) applyDeadline() error {
 	if c.closing {
 		return net.ErrClosed
 	}
-	if c.deadline.IsZero() && c.guard.midPacket() { // without a keep-alive, what was begun must be finished all the same
+	if c.deadline.IsZero() && c.link.reader.midPacket() { // without a keep-alive, what was begun must be finished all the same
 		c.deadline = time.Now().Add(c.link.broker.cfg.KeepAlive)
 	}
-	if c.deadline.Equal(c.applied) {
+	if c.deadline.Equal(c.applied) || !c.deadline.IsZero() && !c.applied.IsZero() &&
+		c.deadline.Before(c.applied) && c.applied.Sub(c.deadline) < deadlineSlack {
 		return nil
 	}
 	c.applied = c.deadline
-	return c.SetReadDeadline(c.deadline)
+	if !c.applied.IsZero() && c.link.established.Load() {
+		c.applied = c.applied.Add(deadlineSlack / 2)
+	}
+	return c.nc.SetReadDeadline(c.applied)
 }
 
-// SetDeadline is called by mochi's reader before each packet, with a time that overflows for some keep-alives. It is
-// taken as the wish to begin the keep-alive anew [MQTT-3.1.2-22]; writes have deadlines of their own.
-func (c *conn) SetDeadline(time.Time) error {
-	c.refresh()
-	return nil
-}
-
-func (c *conn) refresh() {
+// refresh begins the keep-alive anew [MQTT-3.1.2-22].
+func (c *conn) refresh(now time.Time) {
 	c.deadline = time.Time{}
 	if c.idle > 0 {
-		c.deadline = time.Now().Add(c.idle)
+		c.deadline = now.Add(c.idle)
 	}
 }
 
-// Write queues p, which is one or more whole packets. It implements net.Conn for mochi.
-func (c *conn) Write(p []byte) (int, error) {
-	if !c.enqueue(p) {
-		return 0, net.ErrClosed
-	}
-	return len(p), nil
-}
+// A putting is how packets are queued.
+type putting byte
 
-// enqueue queues whole packets and reports whether the connection takes any. It never blocks.
-func (c *conn) enqueue(p []byte) bool {
+const (
+	putAnswer  putting = iota // at once; may use the whole write buffer
+	putMessage                // at once, if there is room for messages
+	putLazily                 // a message that may wait some milliseconds for others, when very many sockets are written to
+)
+
+// A putResult is what became of packets.
+type putResult byte
+
+const (
+	putTaken putResult = iota
+	putFull            // no room: the session is told when there is
+	putGone            // the connection takes nothing any more
+)
+
+// put queues whole packets. It never blocks. Answers that exceed the write buffer end the connection: its peer asks and
+// does not read.
+func (c *conn) put(p []byte, how putting) putResult {
 	c.mu.Lock()
-	if c.closing {
+	pending := len(c.out) + c.sending
+	switch {
+	case c.closing:
 		c.mu.Unlock()
-		return false
-	}
-	if len(c.out)+c.sending > c.link.broker.cfg.WriteBuffer {
+		return putGone
+	case how != putAnswer && pending >= c.link.broker.cfg.WriteBuffer/4:
+		c.wanted.Store(true)
+		c.mu.Unlock()
+		return putFull
+	case pending > c.link.broker.cfg.WriteBuffer:
 		c.mu.Unlock()
 		c.link.end(causeSlow)
-		return false
+		return putGone
 	}
 	if c.out == nil {
-		c.out = borrow()
+		c.out = c.borrow()
 	}
 	c.out = append(c.out, p...)
-	start := !c.writing
-	if start {
-		c.writing = true
-		c.writer.Add(1)
+	want := queuedNow
+	if how == putLazily {
+		want = queuedLazily
+	}
+	tell := !c.busy && c.queue < want
+	if tell {
+		c.queue = want
 	}
 	c.mu.Unlock()
-	if start {
-		go c.write()
+	if tell {
+		c.flush.add(c, how == putLazily)
 	}
-	return true
+	return putTaken
 }
 
-// hasRoom reports whether messages may be queued. Acknowledgements may go beyond.
+// answer queues an answer and reports whether the connection takes it.
+func (c *conn) answer(p []byte) bool { return c.put(p, putAnswer) == putTaken }
+
+// hasRoom reports whether messages may be queued; if not, the session is told when they may.
 func (c *conn) hasRoom() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.out)+c.sending < c.link.broker.cfg.WriteBuffer/4
+	if len(c.out)+c.sending < c.link.broker.cfg.WriteBuffer/4 {
+		return true
+	}
+	c.wanted.Store(true)
+	return false
 }
 
-// write is the writer: it writes until nothing is queued.
-func (c *conn) write() {
-	defer c.writer.Done()
-	var spare []byte
-	for {
-		c.mu.Lock()
-		p := c.out
-		c.out, c.sending = spare, len(p)
-		if len(p) == 0 {
-			c.writing = false
-			c.out = nil
-			c.mu.Unlock()
-			keep(spare)
-			keep(p)
-			return
-		}
-		c.mu.Unlock()
-		if err := c.flush(p); err != nil {
+// writeQueued writes what is queued, from the caller's goroutine and without waiting: what the socket does not take at
+// once is left to a goroutine.
+func (c *conn) writeQueued() {
+	p := c.begin()
+	if p == nil {
+		return
+	}
+	data := c.wrap(p)
+	written := 0
+	if c.raw != nil {
+		var err error
+		if written, err = tryWrite(c.raw, data); err != nil {
 			c.discard(err)
 			return
 		}
-		spare = nil
-		if cap(p) <= maxSpare {
-			spare = p[:0]
-		}
-		c.mu.Lock()
-		c.sending = 0
-		c.mu.Unlock()
+	}
+	if written < len(data) {
+		go c.writeRest(p, data[written:])
+		return
+	}
+	c.done(p)
+}
+
+// begin takes what is queued, unless somebody writes already. The caller must go on to done or discard.
+func (c *conn) begin() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = notQueued
+	if c.busy || len(c.out) == 0 {
+		return nil
+	}
+	p := c.out
+	c.out, c.sending, c.busy = nil, len(p), true
+	return p
+}
+
+func (c *conn) wrap(p []byte) []byte {
+	c.link.broker.metrics.bytesOut.Add(float64(len(p)))
+	if c.frame == nil {
+		return p
+	}
+	return c.frame.wrap(p)
+}
+
+// done ends a write that has succeeded.
+func (c *conn) done(p []byte) {
+	keep(p)
+	c.mu.Lock()
+	c.sending, c.busy = 0, false
+	again := len(c.out) > 0
+	if again {
+		c.queue = queuedNow
+	}
+	c.idling.Broadcast()
+	c.mu.Unlock()
+	if again {
+		c.flush.add(c, false)
+	}
+	if c.wanted.Load() && c.wanted.Swap(false) {
 		c.link.drained()
 	}
 }
 
-// borrow returns an empty buffer, and keep gives one back.
-func borrow() []byte {
-	if b, ok := buffers.Get().(*[]byte); ok {
-		return (*b)[:0]
+// writeRest writes with deadlines until nothing is queued.
+func (c *conn) writeRest(p, data []byte) {
+	for {
+		if err := c.writeBlocking(data); err != nil {
+			c.discard(err)
+			return
+		}
+		keep(p)
+		c.mu.Lock()
+		if len(c.out) == 0 {
+			_ = c.nc.SetWriteDeadline(time.Time{}) // a socket without deadlines has none to take away
+			c.mu.Unlock()
+			c.done(nil)
+			return
+		}
+		p = c.out
+		c.out, c.sending = nil, len(p)
+		c.mu.Unlock()
+		data = c.wrap(p)
+		if c.wanted.Load() && c.wanted.Swap(false) {
+			c.link.drained()
+		}
 	}
-	return nil
 }
 
-func keep(b []byte) {
-	if cap(b) > 0 && cap(b) <= maxSpare {
-		buffers.Put(&b)
-	}
-}
-
-// flush writes p chunk by chunk, so that a slow peer that makes progress stays.
-func (c *conn) flush(p []byte) error {
-	c.link.broker.metrics.bytesOut.Add(float64(len(p)))
+// writeBlocking writes p chunk by chunk, so that a slow peer that makes progress stays.
+func (c *conn) writeBlocking(p []byte) error {
 	for len(p) > 0 {
 		n := min(len(p), writeChunk)
 		if err := c.setWriteDeadline(); err != nil {
 			return err
 		}
-		if _, err := c.Conn.Write(p[:n]); err != nil {
+		if _, err := c.nc.Write(p[:n]); err != nil {
 			return err
 		}
 		p = p[n:]
@@ -220,49 +293,81 @@ func (c *conn) setWriteDeadline() error {
 	if c.closing {
 		timeout = min(timeout, lingerTimeout)
 	}
-	return c.SetWriteDeadline(time.Now().Add(timeout))
+	return c.nc.SetWriteDeadline(time.Now().Add(timeout))
 }
 
 // discard ends the connection after a failed write.
 func (c *conn) discard(err error) {
-	c.mu.Lock()
-	c.writing, c.out, c.sending = false, nil, 0
-	c.closing = true
-	c.mu.Unlock()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.link.end(causeSlow)
 	} else {
 		c.link.end(causeLost)
 	}
-	_ = c.Conn.Close() // the write has failed: there is nothing left to lose
+	c.mu.Lock()
+	c.out, c.sending, c.busy, c.closing = nil, 0, false, true
+	c.idling.Broadcast()
+	c.mu.Unlock()
+	_ = c.nc.Close() // the write has failed: there is nothing left to lose
 }
 
-// Close begins the end: no more is taken, reads fail at once, and what is queued is still written. [conn.finish]
-// completes it. It implements net.Conn for mochi.
-func (c *conn) Close() error {
+// close begins the end: no more is taken, reads fail at once, and what is queued is still written. [conn.finish]
+// completes it.
+func (c *conn) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing {
-		return nil
+		return
 	}
 	c.closing = true
-	if c.writing { // the peer has the linger timeout from now on, not the rest of the ordinary one
-		_ = c.SetWriteDeadline(time.Now().Add(lingerTimeout))
+	if c.busy { // the peer has the linger timeout from now on, not the rest of the ordinary one
+		_ = c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 	}
-	return c.SetReadDeadline(time.Unix(1, 0))
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // it only fails if the socket is gone already
 }
 
-// finish waits for the writer, gives the peer a moment to read our last packet, which a reset would destroy, and closes
+// finish writes what is left, gives the peer a moment to read our last packet, which a reset would destroy, and closes
 // the socket. The reader must have ended.
 func (c *conn) finish() {
-	_ = c.Close()
-	c.writer.Wait()
-	defer func() { _ = c.Conn.Close() }() // it is gone either way
-	half, ok := c.Conn.(interface{ CloseWrite() error })
+	c.close()
+	c.mu.Lock()
+	for c.busy {
+		c.idling.Wait()
+	}
+	p := c.out
+	c.out, c.busy = nil, true // whoever comes now finds somebody writing
+	c.mu.Unlock()
+	if len(p) > 0 {
+		_ = c.writeBlocking(c.wrap(p)) // the connection ends either way
+		keep(p)
+	}
+	defer c.nc.Close()
+	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return
 	}
-	if c.SetReadDeadline(time.Now().Add(drainTimeout)) == nil {
-		_, _ = io.CopyN(io.Discard, c.Conn, 1<<20) // what it says does not matter any more
+	if c.nc.SetReadDeadline(time.Now().Add(drainTimeout)) == nil {
+		_, _ = io.CopyN(io.Discard, c.nc, 1<<20) // what it says does not matter any more
+	}
+}
+
+// borrow returns an empty buffer with the frame's head room, and keep gives one back.
+func (c *conn) borrow() []byte {
+	b := borrow()
+	if c.frame != nil {
+		b = append(b, make([]byte, c.frame.headroom())...)
+	}
+	return b
+}
+
+func borrow() []byte {
+	if b, ok := buffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, 1<<10)
+}
+
+func keep(b []byte) {
+	if cap(b) > 0 && cap(b) <= maxSpare {
+		buffers.Put(&b)
 	}
 }

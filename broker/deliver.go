@@ -1,12 +1,6 @@
 package broker
 
-import (
-	"strings"
-
-	"github.com/mochi-mqtt/server/v2/packets"
-
-	"pulso/bridge/event"
-)
+import "pulso/bridge/event"
 
 // maxMatches bounds the topics whose subscribers are remembered.
 const maxMatches = 16_384
@@ -18,70 +12,48 @@ type matches struct {
 	topics     map[string]*match
 }
 
-// Deliver takes events that the log has committed, in its order, and delivers them to local MQTT subscribers and to the
-// store of retained messages. One goroutine calls it. It never waits for a client: a subscriber that is behind has a
-// queue, and what exceeds that is dropped and counted. The batch is only read.
+// Deliver takes events that the log has committed, in its order and without holes, and offers them to local MQTT
+// subscribers and to the store of retained messages. One goroutine calls it. It never waits for a client: a subscriber
+// that is behind is served from the log later. The batch is only read.
 func (b *Broker) Deliver(batch []event.Decoded) {
-	for i := range batch {
-		e := &batch[i].Event
-		if !e.Kind.IsMessage() {
-			continue
-		}
-		if e.Retain && !b.retained.keep(e) {
-			b.drop(dropRetained)
-		}
-		if b.subscriptions.Load() > 0 {
-			b.fanOut(e)
-		}
+	if len(batch) == 0 {
+		return
 	}
+	// First of all: who stops reading from the log now has read up to here, and is offered the rest.
+	b.tail.Store(batch[len(batch)-1].Position.Offset + 1)
+	for i := range batch {
+		b.dispatch(&batch[i].Event)
+	}
+	reached := batch[len(batch)-1].Next()
+	b.reached.Store(&reached)
 }
 
-func (b *Broker) fanOut(e *event.Event) {
+func (b *Broker) dispatch(e *event.Event) {
+	if !e.Kind.IsMessage() {
+		return
+	}
+	if e.Retain {
+		b.retain(e)
+	}
+	if b.subscriptions.Load() == 0 {
+		return
+	}
 	found := b.match(e.Topic)
 	if len(found.targets)+len(found.groups) == 0 {
 		return
 	}
 	m := &message{event: *e}
 	for i := range found.targets {
-		m.deliver(&found.targets[i])
-	}
-	for _, group := range found.groups {
-		m.deliver(pick(group, found.turn))
-	}
-	found.turn++
-}
-
-// pick takes turns among the members of a group that are connected, or else among all.
-func pick(group []target, turn int) *target {
-	for i := range group {
-		if t := &group[(turn+i)%len(group)]; t.session.connected() {
-			return t
+		t := &found.targets[i]
+		if t.silences(e) {
+			continue
 		}
+		d := t.delivery(m)
+		t.session.offer(&d)
 	}
-	return &group[turn%len(group)]
-}
-
-func (m *message) deliver(t *target) {
-	if t.noLocal && m.event.Client == t.session.id && m.event.Source == event.SourceMQTT { // [MQTT-3.8.3-3]
-		return
+	for _, g := range found.groups {
+		g.offer(m)
 	}
-	d := delivery{
-		message: m, ids: t.ids, qos: min(t.qos, m.event.QoS),
-		retain: m.event.Retain && t.retainAsPublished, // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
-	}
-	t.session.deliver(&d, d.qos == 0 && !d.retain && len(d.ids) == 0 && !m.expires())
-}
-
-// packet is the packet that QoS 0 subscribers share.
-func (m *message) packet(version byte) []byte {
-	form := 0
-	if version == 5 {
-		form = 1
-	}
-	if m.packets[form] == nil {
-		m.packets[form] = appendPublish(nil, version, &publish{event: &m.event})
-	}
-	return m.packets[form]
 }
 
 // match returns who gets the messages of a topic.
@@ -98,22 +70,6 @@ func (b *Broker) match(topic string) *match {
 	found := b.index.find(topic)
 	b.matches.topics[topic] = found
 	return found
-}
-
-// replay sends the retained messages that a new subscription matches [MQTT-3.3.1-9]; a shared one gets none.
-func (b *Broker) replay(s *session, sub *packets.Subscription) {
-	if strings.HasPrefix(sub.Filter, "$") {
-		return
-	}
-	var ids []int
-	if sub.Identifier > 0 {
-		ids = []int{sub.Identifier}
-	}
-	b.retained.match(sub.Filter, func(m *message) {
-		s.deliver(&delivery{
-			message: m, ids: ids, qos: min(sub.Qos, m.event.QoS), retain: true, replay: true,
-		}, false)
-	})
 }
 
 func (b *Broker) drop(reason string) { b.metrics.drops.WithLabelValues(reason).Inc() }

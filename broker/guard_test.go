@@ -67,9 +67,9 @@ func TestGuardViolations(t *testing.T) {
 		"HTTP":                        {[]byte("GET / HTTP/1.1\r\n\r\n"), reasonNotMQTT},
 		"TLS":                         {[]byte{0x16, 3, 1, 2, 0}, reasonNotMQTT},
 		"PUBLISH first":               {[]byte{0x30, 3, 0, 1, 'a'}, reasonNotMQTT},
-		"other protocol":              {packet(0x10, append(appendString(nil, "AMQP"), 4, 2, 0, 0, 0, 0)), reasonNotMQTT},
-		"level 6":                     {packet(0x10, append(appendString(nil, "MQTT"), 6, 2, 0, 0, 0, 0)), reasonVersion},
-		"level 3 of MQTT":             {packet(0x10, append(appendString(nil, "MQTT"), 3, 2, 0, 0, 0, 0)), reasonVersion},
+		"other protocol":              {rawPacketOf(0x10, append(appendString(nil, "AMQP"), 4, 2, 0, 0, 0, 0)), reasonNotMQTT},
+		"level 6":                     {rawPacketOf(0x10, append(appendString(nil, "MQTT"), 6, 2, 0, 0, 0, 0)), reasonVersion},
+		"level 3 of MQTT":             {rawPacketOf(0x10, append(appendString(nil, "MQTT"), 3, 2, 0, 0, 0, 0)), reasonVersion},
 		"empty CONNECT":               {[]byte{0x10, 0}, reasonMalformed},
 		"large CONNECT":               {[]byte{0x10, 0xff, 0xff, 0x7f}, reasonTooLarge},
 		"CONNECT of 20 KB":            {[]byte{0x10, 0xa0, 0x9c, 0x01}, reasonTooLarge},
@@ -79,8 +79,8 @@ func TestGuardViolations(t *testing.T) {
 		"PUBLISH without a topic":     {append(bytes.Clone(connect), 0x30, 1, 0), reasonMalformed},
 		"PUBLISH with a long topic":   {append(bytes.Clone(connect), 0x30, 3, 0, 9, 'a'), reasonMalformed},
 		"PUBLISH without a packet id": {append(bytes.Clone(connect), 0x32, 3, 0, 1, 'a'), reasonMalformed},
-		"CONNECT with too much":       {packet(0x10, append(bytes.Clone(connect[2:]), 0)), reasonMalformed},
-		"CONNECT with too little":     {packet(0x10, connect[2:len(connect)-1]), reasonMalformed},
+		"CONNECT with too much":       {rawPacketOf(0x10, append(bytes.Clone(connect[2:]), 0)), reasonMalformed},
+		"CONNECT with too little":     {rawPacketOf(0x10, connect[2:len(connect)-1]), reasonMalformed},
 		"second CONNECT":              {append(bytes.Clone(connect), connect...), reasonProtocol},
 		"CONNACK":                     {append(bytes.Clone(connect), 0x20, 2, 0, 0), reasonProtocol},
 		"AUTH":                        {append(bytes.Clone(connect), 0xf0, 0), reasonProtocol},
@@ -111,7 +111,7 @@ func manyFilters(n int) []byte {
 	for range n {
 		body = append(body, 0, 1, 'a', 0)
 	}
-	return packet(0x82, body)
+	return rawPacketOf(0x82, body)
 }
 
 func TestKillerHarmsNobody(t *testing.T) {
@@ -165,7 +165,7 @@ func TestRefusedConnects(t *testing.T) {
 	t.Run("level", func(t *testing.T) {
 		for level, want := range map[byte]string{3: "\x20\x02\x00\x01", 6: "\x20\x03\x00\x84\x00"} {
 			c := r.dial()
-			c.send(packet(0x10, append(appendString(nil, "MQTT"), level, 2, 0, 0, 0, 0)))
+			c.send(rawPacketOf(0x10, append(appendString(nil, "MQTT"), level, 2, 0, 0, 0, 0)))
 			if got := c.wantEnd(); string(got) != want {
 				t.Errorf("level %d: %x", level, got)
 			}

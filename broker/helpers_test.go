@@ -290,10 +290,10 @@ func connectPacket(o options) []byte {
 	if o.user != "" {
 		body = appendString(appendString(body, o.user), o.password)
 	}
-	return packet(0x10, body)
+	return rawPacketOf(0x10, body)
 }
 
-func packet(first byte, body []byte) []byte {
+func rawPacketOf(first byte, body []byte) []byte {
 	return append(appendVarint([]byte{first}, len(body)), body...)
 }
 
@@ -341,7 +341,7 @@ func (c *client) subscribe(filter string, opts byte) byte {
 	if c.version == 5 {
 		body = append(body, 0)
 	}
-	c.send(packet(0x82, append(appendString(body, filter), opts)))
+	c.send(rawPacketOf(0x82, append(appendString(body, filter), opts)))
 	b := c.want(0x90)
 	return b[len(b)-1]
 }

@@ -1,23 +1,32 @@
 package broker
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"pulso/bridge/event"
 )
 
 // A subscription is what a session asked for with one filter.
 type subscription struct {
-	identifier        int // 0: none
+	group             *group // of a shared subscription
+	since             uint64 // offset: earlier events are none of its business
+	identifier        int    // 0: none
 	qos               byte
+	retainHandling    byte
 	noLocal           bool
 	retainAsPublished bool
 }
 
-// An index finds the sessions that get the messages of a topic: a trie of filters, level by level. It stands beside
-// mochi's, which copies maps at each level and merges overlapping subscriptions so that one with No Local silences the
-// others.
+func (s *subscription) ids() []int {
+	if s.identifier == 0 {
+		return nil
+	}
+	return []int{s.identifier}
+}
+
+// An index finds the sessions and groups that get the messages of a topic: a trie of filters, level by level.
 type index struct {
 	generation atomic.Uint64 // grows with each change
 
@@ -28,24 +37,35 @@ type index struct {
 type node struct {
 	children    map[string]*node
 	subscribers map[*session]subscription
-	groups      map[string]map[*session]subscription // of shared subscriptions
-}
-
-// splitShare separates the group of a shared subscription from its filter (MQTT 5, 4.8.2); others have none.
-func splitShare(filter string) (group, rest string) {
-	if shared, ok := strings.CutPrefix(filter, "$share/"); ok {
-		group, rest, _ = strings.Cut(shared, "/")
-		return group, rest
-	}
-	return "", filter
+	groups      map[string]*group // of shared subscriptions, by name
 }
 
 // add adds a subscription with a valid filter, or replaces it [MQTT-3.8.4-3].
 func (x *index) add(s *session, filter string, sub subscription) {
-	group, filter := splitShare(filter)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.generation.Add(1)
+	n := x.node(filter)
+	if n.subscribers == nil {
+		n.subscribers = map[*session]subscription{}
+	}
+	n.subscribers[s] = sub
+}
+
+// addGroup adds a shared subscription.
+func (x *index) addGroup(g *group) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.generation.Add(1)
+	n := x.node(g.key.filter)
+	if n.groups == nil {
+		n.groups = map[string]*group{}
+	}
+	n.groups[g.key.name] = g
+}
+
+// node returns the node of a filter, made if there is none.
+func (x *index) node(filter string) *node {
 	n := &x.root
 	for level := range strings.SplitSeq(filter, "/") {
 		child := n.children[level]
@@ -54,52 +74,39 @@ func (x *index) add(s *session, filter string, sub subscription) {
 			if n.children == nil {
 				n.children = map[string]*node{}
 			}
-			n.children[level] = child
+			n.children[strings.Clone(level)] = child
 		}
 		n = child
 	}
-	if group == "" {
-		if n.subscribers == nil {
-			n.subscribers = map[*session]subscription{}
-		}
-		n.subscribers[s] = sub
-		return
-	}
-	if n.groups == nil {
-		n.groups = map[string]map[*session]subscription{}
-	}
-	if n.groups[group] == nil {
-		n.groups[group] = map[*session]subscription{}
-	}
-	n.groups[group][s] = sub
+	return n
 }
 
 // remove removes a subscription, and the levels that nobody needs any more.
 func (x *index) remove(s *session, filter string) {
-	group, filter := splitShare(filter)
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.generation.Add(1)
-	x.root.remove(s, group, strings.Split(filter, "/"))
+	x.root.remove(strings.Split(filter, "/"), func(n *node) { delete(n.subscribers, s) })
 }
 
-func (n *node) remove(s *session, group string, levels []string) {
+// removeGroup removes a shared subscription.
+func (x *index) removeGroup(g *group) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.generation.Add(1)
+	x.root.remove(strings.Split(g.key.filter, "/"), func(n *node) { delete(n.groups, g.key.name) })
+}
+
+func (n *node) remove(levels []string, what func(*node)) {
 	if len(levels) == 0 {
-		if group == "" {
-			delete(n.subscribers, s)
-			return
-		}
-		delete(n.groups[group], s)
-		if len(n.groups[group]) == 0 {
-			delete(n.groups, group)
-		}
+		what(n)
 		return
 	}
 	child := n.children[levels[0]]
 	if child == nil {
 		return
 	}
-	child.remove(s, group, levels[1:])
+	child.remove(levels[1:], what)
 	if len(child.children)+len(child.subscribers)+len(child.groups) == 0 {
 		delete(n.children, levels[0])
 	}
@@ -108,16 +115,28 @@ func (n *node) remove(s *session, group string, levels []string) {
 // A match is who gets the messages of one topic.
 type match struct {
 	targets []target
-	groups  [][]target // of each group, one gets the message
-	turn    int
+	groups  []*group // of each, one member gets the message
 }
 
 // A target is one session with all its subscriptions that match, merged: it gets one copy of a message (MQTT 5, 3.3.4).
 type target struct {
 	subscription
 
-	session *session
-	ids     []int
+	session     *session
+	identifiers []int
+}
+
+// silences reports whether the session does not get an event because it is its own [MQTT-3.8.3-3].
+func (t *target) silences(e *event.Event) bool {
+	return t.noLocal && e.Client == t.session.id && e.Source == event.SourceMQTT
+}
+
+// delivery is a message for the target.
+func (t *target) delivery(m *message) delivery {
+	return delivery{
+		message: m, ids: t.identifiers, qos: min(t.qos, m.event.QoS),
+		retain: m.event.Retain && t.retainAsPublished, // [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+	}
 }
 
 // find returns who gets the messages of a topic.
@@ -167,15 +186,8 @@ func (f *finder) collect(n *node) {
 		}
 		f.match.targets[i].merge(sub)
 	}
-	for _, members := range n.groups {
-		group := make([]target, 0, len(members))
-		for s, sub := range members {
-			t := target{session: s, subscription: subscription{noLocal: true}}
-			t.merge(sub)
-			group = append(group, t)
-		}
-		slices.SortFunc(group, func(a, b target) int { return strings.Compare(a.session.id, b.session.id) })
-		f.match.groups = append(f.match.groups, group)
+	for _, g := range n.groups {
+		f.match.groups = append(f.match.groups, g)
 	}
 }
 
@@ -186,6 +198,6 @@ func (t *target) merge(sub subscription) {
 	t.noLocal = t.noLocal && sub.noLocal
 	t.retainAsPublished = t.retainAsPublished || sub.retainAsPublished
 	if sub.identifier > 0 {
-		t.ids = append(t.ids, sub.identifier)
+		t.identifiers = append(t.identifiers, sub.identifier)
 	}
 }

@@ -7,86 +7,177 @@ import (
 	"sync/atomic"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/packets"
-
 	"pulso/bridge/event"
+	"pulso/broker/limit"
+	"pulso/broker/packet"
 )
 
-// takeoverTimeout bounds how long a new connection waits for the end of the one that has its client id.
-const takeoverTimeout = 5 * time.Second
-
-// A link is one connection from its accept to its end: the socket, mochi's client, and what we know of it. Its fields
-// belong to the connection's goroutine unless they say otherwise.
+// A link is one connection from its accept to its end: the socket, and what we know of it. Its fields belong to the
+// connection's goroutine unless they say otherwise.
 type link struct {
 	broker *Broker
 	conn   *conn
+	reader reader
 	remote string
 	// ctx ends with the connection, for what its reader waits for.
-	ctx    context.Context //nolint:containedctx // mochi's hooks have no context of their own
+	ctx    context.Context //nolint:containedctx // it is the life of the connection, not of a call
 	cancel context.CancelFunc
 
-	cl        *mqtt.Client
-	id        string
-	version   byte
-	session   *session
-	resumed   bool // the session was there before
-	announced bool // the sink knows that the connection began
+	id          string
+	version     byte
+	problemInfo bool // the client wants reason strings [MQTT-3.1.2-29]
+	session     *session
+	announced   bool // the sink knows that the connection began
+	will        *will
+	aliases     map[uint16]string
+	lastTopic   string // one string for many messages
+	judged      bool   // lastTopic may be published to
 
-	will       *event.Event // nil: none
-	willDelay  time.Duration
-	willEmpty  bool     // its payload is empty
-	disconnect byte     // reason code of the DISCONNECT that came, if one came
-	refusal    *Refusal // why the CONNECT was not accepted
-	refuseCode byte     // reason code (MQTT 5) for the CONNACK
-	lastTopic  string   // one string for many messages, and none of them holds a packet in memory
-	suback     []byte   // reason codes that stand instead of mochi's; 0: mochi's
-	replay     []packets.Subscription
+	rate        limit.Rate
 
+	refusal *Refusal // why the CONNECT was not accepted
+
+	quota       atomic.Int32          // messages of QoS 1 and 2 that the client has sent and that are not answered. Any goroutine
 	established atomic.Bool           // CONNACK was sent; id, version and session are fixed. Any goroutine
 	cause       atomic.Pointer[cause] // why it ends; the first one counts. Any goroutine
 	done        chan struct{}         // closed when the client id is free again. Any goroutine
 }
 
+// Errors that end a link's loop.
+var (
+	errDisconnect = errors.New("DISCONNECT")
+	errRefused    = errors.New("refused")
+	errPanic      = errors.New("panic")
+)
+
 func newLink(b *Broker, nc net.Conn) *link {
 	l := &link{broker: b, remote: nc.RemoteAddr().String(), done: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(b.ctx)
 	l.conn = newConn(nc, l)
+	l.rate = b.rates.Client()
+	l.reader = reader{src: l.conn, maxPacket: b.cfg.MaxPacket}
 	return l
-}
-
-func linkOf(cl *mqtt.Client) *link {
-	if c, ok := cl.Net.Conn.(*conn); ok {
-		return c.link
-	}
-	return nil
 }
 
 // run serves the connection until it has ended in every respect.
 func (l *link) run() {
 	err := l.serve()
-	l.cause.CompareAndSwap(nil, causeOf(l.cl, err, l.disconnect))
+	l.cause.CompareAndSwap(nil, causeOf(err))
 	l.cancel()
 	if l.established.Load() {
 		l.goodbye(l.cause.Load())
 	} else {
-		l.refused(err)
+		l.refused()
 	}
 	l.broker.release(l)
 	close(l.done)
 	l.conn.finish()
 }
 
-// serve has mochi serve the connection. A panic in there costs the connection, not the process.
+// serve reads packets and acts on them. A panic costs the connection, not the process.
 func (l *link) serve() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.broker.caught(p, "connection", l)
+			l.broker.caught(p, l)
 			l.end(causePanic)
-			err = errors.New("panic")
+			err = errPanic
 		}
 	}()
-	return l.broker.server.EstablishConnection("pulso", l.conn)
+	if err := l.open(); err != nil {
+		return err
+	}
+	for {
+		p, err := l.reader.next()
+		if err == nil {
+			now := time.Now()
+			l.conn.refresh(now)
+			err = l.handle(p, now)
+		}
+		if err != nil {
+			return l.failed(err)
+		}
+	}
+}
+
+// open reads the CONNECT and answers it.
+func (l *link) open() error {
+	p, err := l.reader.next()
+	if err == nil {
+		err = l.connect(p.body)
+	}
+	if err != nil {
+		return l.failed(err)
+	}
+	return nil
+}
+
+// failed takes note of why the loop ended, while the client can still be told.
+func (l *link) failed(err error) error {
+	v := (*violation)(nil)
+	switch {
+	case errors.As(err, &v) && l.established.Load():
+		l.end(&cause{reason: v.reason, text: v.Error(), code: v.code})
+	case errors.As(err, &v) && l.refusal == nil:
+		l.refusal = &Refusal{Reason: v.reason, Detail: v.detail}
+	case isTimeout(err) && l.established.Load():
+		l.end(causeTimeout)
+	}
+	return err
+}
+
+// handle acts on one packet.
+func (l *link) handle(p rawPacket, now time.Time) error {
+	kind := packet.Kind(p.first >> 4)
+	if kind == packet.Publish {
+		return l.publish(p, now)
+	}
+	switch kind { //nolint:exhaustive // the reader lets no other pass
+	case packet.Puback, packet.Pubrec, packet.Pubcomp, packet.Pubrel:
+		id, code, err := packet.Ack(kind, p.body, l.version)
+		if err != nil {
+			return violationOf(err)
+		}
+		if kind == packet.Pubrel {
+			l.session.release(id)
+		} else {
+			l.session.acknowledged(kind, id, code)
+		}
+	case packet.Subscribe:
+		return l.subscribe(p.body)
+	case packet.Unsubscribe:
+		return l.unsubscribe(p.body)
+	case packet.Pingreq: // [MQTT-3.12.4-1]
+		l.answerNow([]byte{byte(packet.Pingresp) << 4, 0})
+	case packet.Disconnect:
+		return l.disconnect(p.body)
+	case packet.Auth: // no method was agreed on at CONNECT [MQTT-4.12.0-7]
+		return &violation{reason: reasonProtocol, code: codeProtocol, detail: "AUTH without an authentication method"}
+	}
+	return nil
+}
+
+// answerNow queues an answer and writes it at once, unless the client sends on and so asks for more.
+func (l *link) answerNow(p []byte) {
+	if l.conn.answer(p) && !l.reader.buffered() {
+		l.conn.writeQueued()
+	}
+}
+
+// disconnect acts on a DISCONNECT: the will is discarded, unless the client asks for it [MQTT-3.14.4-3].
+func (l *link) disconnect(body []byte) error {
+	d, err := packet.DecodeDisconnect(body, l.version)
+	if err != nil {
+		return violationOf(err)
+	}
+	if d.HasSessionExpiry && !l.session.setExpiry(d.SessionExpiry) { // (MQTT 5, 3.14.2.2.2)
+		return &violation{reason: reasonProtocol, code: codeProtocol, detail: "session expiry at DISCONNECT although there was none at CONNECT"}
+	}
+	if d.Code == codeWithWill {
+		l.cause.CompareAndSwap(nil, causeWill)
+	} else {
+		l.cause.CompareAndSwap(nil, causeClean)
+	}
+	return errDisconnect
 }
 
 // end ends the connection: the first cause counts, and the client is told where MQTT 5 has words for it. It does not
@@ -96,21 +187,33 @@ func (l *link) end(c *cause) {
 		return
 	}
 	if c.code != 0 && l.established.Load() && l.version == 5 {
-		l.conn.enqueue([]byte{typeDisconnect << 4, 2, c.code, 0})
+		l.conn.answer(disconnectPacket(c, l.problemInfo))
 	}
 	l.cancel()
-	_ = l.conn.Close() // it only fails if the socket is gone already
+	l.conn.close()
 }
 
-// violated ends the connection for what the guard found.
-func (l *link) violated(v *violation) {
+// drained is called when there is room again to write.
+func (l *link) drained() {
 	if l.established.Load() {
-		l.end(&cause{reason: v.reason, text: v.Error(), code: v.code})
+		l.session.pump()
+	}
+}
+
+// slow keeps the reader waiting, and with it the client, where it publishes faster than it may or memory is short.
+func (l *link) slow(bytes int) {
+	wait := l.broker.cfg.Memory.Delay()
+	if l.rate.On() {
+		wait = max(wait, l.rate.Take(bytes))
+	}
+	if wait <= 0 {
 		return
 	}
-	l.refusal = &Refusal{Reason: v.reason, Detail: v.detail}
-	if v.reply != nil {
-		l.conn.enqueue(v.reply)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ctx.Done():
 	}
 }
 
@@ -130,13 +233,13 @@ func (l *link) goodbye(c *cause) {
 		Kind: event.KindDisconnected, Time: time.Now().UnixNano(), Client: l.id, Payload: []byte(c.text),
 	}
 	if err := b.cfg.Sink.Ingest(b.ctx, m, nil); err != nil {
-		b.log.Warn("end of a connection is not in the log", "client", l.id, "error", err)
+		b.notStored(l.id, err)
 	}
 }
 
 // refused reports a connection that never got a session. One that came and went without a byte is no refusal: that is
 // how ports are probed.
-func (l *link) refused(err error) {
+func (l *link) refused() {
 	r := l.refusal
 	if r == nil {
 		c := l.cause.Load()
@@ -144,120 +247,14 @@ func (l *link) refused(err error) {
 			l.broker.metrics.closed.WithLabelValues(c.reason).Inc()
 			return
 		}
-		if c.reason == reasonLost && l.conn.guard.version == 0 {
+		if c.reason == reasonLost && !l.reader.midPacket() {
 			return
 		}
 		r = &Refusal{Reason: c.reason, Detail: c.text}
 		if c == causeTimeout {
 			r.Detail = "no CONNECT in time"
 		}
-		if err != nil && c.reason == reasonMalformed {
-			r.Detail = err.Error()
-		}
 	}
 	r.Remote, r.Client = l.remote, l.id
 	l.broker.refuse(*r)
-}
-
-// claim makes l the connection of its client id and gives it its session. An earlier connection with the id is ended
-// first [MQTT-3.1.4-3], and waited for: its will, its last event and its subscriptions are settled before l goes on.
-// mochi does both at once, and then deletes the new client with the old one if the timing is right.
-func (b *Broker) claim(l *link, clean bool) *Refusal {
-	timeout := time.NewTimer(takeoverTimeout)
-	defer timeout.Stop()
-	for {
-		b.mu.Lock()
-		old := b.owners[l.id]
-		if old == nil || b.stopping {
-			r := b.own(l, clean)
-			b.mu.Unlock()
-			return r
-		}
-		b.mu.Unlock()
-		old.end(causeTakenOver)
-		select {
-		case <-old.done:
-		case <-timeout.C:
-			return &Refusal{Reason: reasonBusy, Detail: "the earlier connection with this client id does not end"}
-		case <-l.ctx.Done():
-			return &Refusal{Reason: reasonLost, Detail: "closed while connecting"}
-		}
-	}
-}
-
-// own is the part of claim that holds the lock.
-func (b *Broker) own(l *link, clean bool) *Refusal {
-	if b.stopping {
-		return &Refusal{Reason: reasonShutdown, Detail: "the broker stops"}
-	}
-	existing, ok := b.server.Clients.Get(l.id)
-	l.resumed = ok && !clean && (existing.Properties.ProtocolVersion == 5 || !existing.Properties.Clean)
-	if ok && !l.resumed { // [MQTT-3.1.2-4]
-		b.server.UnsubscribeClient(existing)
-	}
-	s := b.sessions[l.id]
-	if s == nil && len(b.sessions) >= b.cfg.MaxSessions {
-		return &Refusal{Reason: reasonLimit, Detail: "too many sessions"}
-	}
-	if s == nil || !l.resumed {
-		s = &session{broker: b, id: l.id}
-		b.sessions[l.id] = s
-	}
-	s.expires = time.Time{}
-	delete(b.offline, l.id)
-	l.session = s
-	b.owners[l.id] = l
-	return nil
-}
-
-// release frees the client id, and the session if it ends with its connection.
-func (b *Broker) release(l *link) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.links, l)
-	if l.id == "" || b.owners[l.id] != l {
-		return
-	}
-	delete(b.owners, l.id)
-	cl, ok := b.server.Clients.Get(l.id)
-	if ok && cl == l.cl && persistent(cl) {
-		l.session.expires = time.Now().Add(b.expiry(cl))
-		b.offline[l.id] = l.session
-		return
-	}
-	b.forget(l.id)
-}
-
-func persistent(cl *mqtt.Client) bool {
-	if cl.Properties.ProtocolVersion == 5 {
-		return cl.Properties.Props.SessionExpiryInterval > 0
-	}
-	return !cl.Properties.Clean
-}
-
-func (b *Broker) expiry(cl *mqtt.Client) time.Duration {
-	if cl.Properties.ProtocolVersion < 5 {
-		return b.cfg.SessionExpiry
-	}
-	return min(time.Duration(cl.Properties.Props.SessionExpiryInterval)*time.Second, b.cfg.SessionExpiry)
-}
-
-// forget ends a session; b.mu is held. mochi would leave the subscriptions of expired sessions in its index.
-func (b *Broker) forget(id string) {
-	if cl, ok := b.server.Clients.Get(id); ok {
-		b.server.UnsubscribeClient(cl)
-		b.server.Clients.Delete(id)
-	}
-	delete(b.sessions, id)
-	delete(b.offline, id)
-}
-
-func (b *Broker) expireSessions(now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for id, s := range b.offline {
-		if now.After(s.expires) {
-			b.forget(id)
-		}
-	}
 }

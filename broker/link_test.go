@@ -299,7 +299,7 @@ func TestPresence(t *testing.T) {
 	c.subscribe("chat/x", 0)
 	c.subscribe("chat/x", 1)
 	c.subscribe("bad/#/x", 0)
-	c.send(packet(0xa2, appendString(appendString([]byte{0, 9}, "chat/x"), "never")))
+	c.send(rawPacketOf(0xa2, appendString(appendString([]byte{0, 9}, "chat/x"), "never")))
 	c.want(0xb0)
 	c.subscribe("chat/y", 0)
 	_ = c.Close()

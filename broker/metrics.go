@@ -21,7 +21,12 @@ type metrics struct {
 	panics      prometheus.Counter
 	wills       prometheus.Counter
 	accepts     prometheus.Counter
-	ackSeconds  prometheus.Histogram
+	limited     *prometheus.CounterVec
+	gaps        prometheus.Counter
+	gapEvents   prometheus.Counter
+
+	ackSeconds   prometheus.Histogram
+	storeSeconds prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -45,6 +50,14 @@ func newMetrics() *metrics {
 		panics:      counter("panics_total", "Panics that were caught; the connection concerned was closed."),
 		wills:       counter("wills_total", "Wills handed to the log."),
 		accepts:     counter("accept_errors_total", "Temporary errors of accepting connections."),
+		limited:     vec("limited_total", "What clients asked for beyond a bound and did not get, by reason.", "reason"),
+		gaps:        counter("session_gaps_total", "Times that a subscriber was passed by: the log no longer held what it was owed."),
+		gapEvents:   counter("session_gap_events_total", "Events between the two ends of those gaps, whosever business they were."),
+		storeSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "pulso_broker_store_commit_seconds",
+			Help:    "Time to store a batch of sessions, retained messages and wills.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}),
 		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "pulso_broker_ack_seconds",
 			Help:    "Time from the arrival of a QoS 1 or 2 message to its acknowledgement.",
@@ -70,11 +83,13 @@ func (m *metrics) register(r prometheus.Registerer, b *Broker) error {
 	}
 	for _, c := range []prometheus.Collector{
 		m.connects, m.refused, m.closed, m.receivedVec, m.bytesIn, m.bytesOut, m.acks, m.delivered, m.drops, m.invalid,
-		m.panics, m.wills, m.accepts, m.ackSeconds,
+		m.panics, m.wills, m.accepts, m.ackSeconds, m.storeSeconds, m.limited, m.gaps, m.gapEvents,
 		gauge("connections", "MQTT connections at this time.", count(func() int { return len(b.owners) })),
 		gauge("sessions", "MQTT sessions, connected or not.", count(func() int { return len(b.sessions) })),
 		gauge("subscriptions", "Topic filters that MQTT sessions are subscribed to.",
 			func() float64 { return float64(b.subscriptions.Load()) }),
+		gauge("sessions_behind", "Sessions and shared subscriptions that are owed more than is in memory: it waits in the log.",
+			func() float64 { return float64(b.behind.Load()) }),
 		gauge("retained", "Retained messages.", func() float64 { return float64(b.retained.count.Load()) }),
 		gauge("retained_bytes", "Topics and payloads of retained messages.",
 			func() float64 { return float64(b.retained.bytes.Load()) }),

@@ -1,76 +1,131 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/packets"
-
 	"pulso/bridge/event"
-)
-
-// Reason codes that answer a PUBLISH (MQTT 5, 3.4.2.1).
-const (
-	codeNotAuthorized = 0x87
-	codeTopicInvalid  = 0x90
+	"pulso/broker/packet"
 )
 
 // checkPublishTopic returns nil for a topic that clients may publish to: topics that begin with "$" are the server's
 // (MQTT 5, 4.7.2).
-func checkPublishTopic(topic string) error {
+func checkPublishTopic(topic string, levels int) error {
 	if strings.HasPrefix(topic, "$") {
-		return fmt.Errorf("%w %.80q: topics that begin with \"$\" are the server's", event.ErrTopic, topic)
+		return fmt.Errorf("%w %.80q: topics that begin with \"$\" are the server's", errReserved, topic)
+	}
+	if n := strings.Count(topic, "/") + 1; n > levels {
+		return fmt.Errorf("%w %.80q: %d levels, at most %d", event.ErrTopic, topic, n, levels)
 	}
 	return event.CheckTopic(topic)
 }
 
-// OnPublish implements mqtt.Hook: log first. A message of QoS 0 or 1 is handed to the sink and kept from mochi, which
-// neither acknowledges nor delivers it then, nor counts it against the receive quota; the PUBACK is written when the
-// message is stored. QoS 2 waits for that, and then mochi sends PUBREC and goes through the rest of the handshake.
-func (h *hook) OnPublish(cl *mqtt.Client, pk packets.Packet) (_ packets.Packet, err error) {
-	err = packets.ErrRejectPacket
-	defer h.recovered("OnPublish", cl)
-	l := linkOf(cl)
-	if pk.TopicName == "" { // (MQTT 5, 3.3.2.3.4)
-		l.end(&cause{reason: reasonProtocol, text: "a topic alias that was never set", code: 0x82})
-		return pk, err
+// publish acts on a PUBLISH: log first. The message is handed to the sink, and answered when it is stored; the reader
+// goes on meanwhile. A full sink blocks it, so TCP slows this one client.
+func (l *link) publish(raw rawPacket, now time.Time) error {
+	var p packet.Published
+	if err := p.Decode(raw.first, raw.body, l.version); err != nil {
+		return l.refuseMessage(&p, err)
 	}
-	if pk.TopicName != l.lastTopic {
-		if bad := checkPublishTopic(pk.TopicName); bad != nil {
-			l.rejectTopic(bad, pk.TopicName, pk.FixedHeader.Qos, pk.PacketID)
-			return pk, err
+	if err := l.resolve(&p); err != nil {
+		return err
+	}
+	if bad := l.checkTopic(); bad != nil {
+		return l.refuseMessage(&p, bad)
+	}
+	if p.QoS > 0 {
+		if held := l.quota.Add(1); l.version == 5 && int(held) > l.broker.cfg.ReceiveMaximum { // [MQTT-3.3.4-7] [MQTT-3.3.4-8]
+			return &violation{reason: reasonProtocol, code: codeReceiveMaximum, detail: "more unacknowledged messages than the receive maximum"}
 		}
-		l.lastTopic = strings.Clone(pk.TopicName)
 	}
-	now := time.Now()
+	l.broker.metrics.received[p.QoS].Inc()
+	if p.QoS == 2 && !l.session.receive(p.ID) {
+		l.answered()
+		return nil
+	}
 	m := event.Event{
 		Kind: event.KindPublish, Source: event.SourceMQTT, Time: now.UnixNano(), Topic: l.lastTopic, Client: l.id,
-		Payload: pk.Payload, QoS: pk.FixedHeader.Qos, Retain: pk.FixedHeader.Retain,
+		Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties(),
 	}
-	if l.version == 5 {
-		m.Properties = propertiesOf(&pk.Properties)
+	if !raw.owned {
+		m.Payload = append([]byte(nil), p.Payload...)
 	}
-	h.b.metrics.received[m.QoS].Inc()
+	l.hand(&m, p.ID, now)
+	l.slow(len(raw.body))
+	return nil
+}
+
+// resolve finds the topic of a message, alias or not (MQTT 5, 3.3.2.3.4), and leaves it in lastTopic.
+func (l *link) resolve(p *packet.Published) error {
+	if p.Alias > topicAliasMaximum {
+		return &violation{reason: reasonProtocol, code: codeAlias, detail: fmt.Sprintf("topic alias %d, at most %d", p.Alias, topicAliasMaximum)}
+	}
+	if len(p.Topic) > 0 {
+		if string(p.Topic) != l.lastTopic {
+			l.lastTopic, l.judged = string(p.Topic), false
+		}
+		if p.Alias > 0 {
+			if l.aliases == nil {
+				l.aliases = map[uint16]string{}
+			}
+			l.aliases[p.Alias] = l.lastTopic
+		}
+		return nil
+	}
+	topic, known := l.aliases[p.Alias]
+	if !known {
+		return &violation{reason: reasonProtocol, code: codeProtocol, detail: "a topic alias that was never set"}
+	}
+	if topic != l.lastTopic {
+		l.lastTopic, l.judged = topic, false
+	}
+	return nil
+}
+
+// checkTopic judges lastTopic, once.
+func (l *link) checkTopic() error {
+	if l.judged {
+		return nil
+	}
+	if err := checkPublishTopic(l.lastTopic, l.broker.cfg.MaxTopicLevels); err != nil {
+		return err
+	}
+	l.judged = true
+	return nil
+}
+
+// hand gives a message to the sink, and has it answered when it is stored.
+func (l *link) hand(m *event.Event, id uint16, now time.Time) {
 	switch m.QoS {
 	case 0:
 		l.ingest(m, nil)
 	case 1:
-		id := pk.PacketID
-		l.ingest(m, func(_ event.Position, err error) { l.stored(now, id, err) })
+		l.ingest(m, func(_ event.Position, err error) {
+			if l.isStored(now, err) {
+				l.answered()
+				var ack [4]byte
+				l.conn.answer(packet.AppendAck(ack[:0], packet.Puback, id, 0, l.version))
+			}
+		})
 	default:
-		if l.ingestAndWait(m, now) {
-			return pk, packets.CodeSuccessIgnore
+		m.PacketID = id
+		s := l.session
+		taken := l.ingest(m, func(after event.Position, err error) {
+			s.accept(id, after, err)
+			l.isStored(now, err)
+		})
+		if !taken {
+			s.accept(id, event.Position{}, ErrStopped)
 		}
 	}
-	return pk, err
 }
 
 // ingest hands m to the sink. What the sink does not take ends the connection: the client must not believe that it was.
-func (l *link) ingest(m event.Event, done func(event.Position, error)) bool {
-	err := l.broker.cfg.Sink.Ingest(l.ctx, m, done)
+func (l *link) ingest(m *event.Event, done func(event.Position, error)) bool {
+	err := l.broker.cfg.Sink.Ingest(l.ctx, *m, done)
 	if err == nil {
 		return true
 	}
@@ -81,24 +136,18 @@ func (l *link) ingest(m event.Event, done func(event.Position, error)) bool {
 	return false
 }
 
-// stored acknowledges a message of QoS 1. It runs on the log's goroutine.
-func (l *link) stored(arrival time.Time, id uint16, err error) {
+// isStored takes note of what became of a message of QoS 1 or 2. It runs on the log's goroutine.
+func (l *link) isStored(arrival time.Time, err error) bool {
 	if err != nil {
-		l.notStored(err)
-		return
+		if l.cause.Load() == nil {
+			l.broker.notStored(l.id, err)
+		}
+		l.end(causeStore)
+		return false
 	}
-	var packet [4]byte
-	if l.conn.enqueue(ackPacket(packet[:0], typePuback, id, 0, l.version)) {
-		l.broker.metrics.acks.Inc()
-		l.broker.metrics.ackSeconds.Observe(time.Since(arrival).Seconds())
-	}
-}
-
-func (l *link) notStored(err error) {
-	if l.cause.Load() == nil {
-		l.broker.notStored(l.id, err)
-	}
-	l.end(causeStore)
+	l.broker.metrics.acks.Inc()
+	l.broker.metrics.ackSeconds.Observe(time.Since(arrival).Seconds())
+	return true
 }
 
 // complaints counts the messages that were not stored and not yet told of.
@@ -108,7 +157,7 @@ type complaints struct {
 	last  time.Time // when the operator was told
 }
 
-// notStored tells the operator of a message that the log did not take, at most once a second: the line says how many
+// notStored tells the operator of something that was not stored, at most once a second: the line says how many
 // there were since the one before, and names the client of the last.
 func (b *Broker) notStored(client string, err error) {
 	c := &b.complaints
@@ -125,91 +174,50 @@ func (b *Broker) notStored(client string, err error) {
 	b.log.Error("messages not stored", "count", count, "client", client, "error", err)
 }
 
-// ingestAndWait reports whether m was stored. What the sink has taken it waits for even if the connection ends, so that
-// mochi's session knows the packet id when the client comes back and sends the message again.
-func (l *link) ingestAndWait(m event.Event, arrival time.Time) bool {
-	result := make(chan error, 1)
-	if !l.ingest(m, func(_ event.Position, err error) { result <- err }) {
-		return false
+// refuseMessage answers a message that is not accepted: MQTT 5 has reason codes for some of that; in MQTT 3 a message of
+// QoS 1 or 2 can only be acknowledged, which would be a lie, or end the connection (MQTT 3.1.1, 3.3.5). At QoS 0 it is
+// left out. All else that is wrong with a PUBLISH ends the connection.
+func (l *link) refuseMessage(p *packet.Published, err error) error {
+	b := l.broker
+	code, answerable := answerTo(err)
+	if !answerable {
+		return violationOf(err)
 	}
-	select {
-	case err := <-result:
-		if err != nil {
-			l.notStored(err)
-			return false
-		}
-	case <-l.broker.ctx.Done():
-		return false
+	b.metrics.invalid.WithLabelValues(reasonTopic).Inc()
+	b.log.Debug("message refused", "client", l.id, "remote", l.remote, "error", err)
+	switch {
+	case p.QoS == 0:
+	case l.version < 5:
+		return &violation{reason: reasonTopic, code: code, detail: err.Error()}
+	case p.QoS == 1:
+		l.conn.answer(packet.AppendAck(nil, packet.Puback, p.ID, code, l.version))
+	default:
+		l.conn.answer(packet.AppendAck(nil, packet.Pubrec, p.ID, code, l.version))
 	}
-	l.broker.metrics.acks.Inc()
-	l.broker.metrics.ackSeconds.Observe(time.Since(arrival).Seconds())
-	return true
-}
-
-// reserved implements guardHandler.
-func (l *link) reserved(topic string, qos byte, id uint16) error {
-	l.rejectTopic(checkPublishTopic(topic), topic, qos, id)
 	return nil
 }
 
-// rejectTopic answers a message whose topic is not accepted: MQTT 5 has a reason code for it; in MQTT 3 a message of
-// QoS 1 or 2 can only be acknowledged, which would be a lie, or end the connection (MQTT 3.1.1, 3.3.5).
-func (l *link) rejectTopic(err error, topic string, qos byte, id uint16) {
-	b := l.broker
-	b.metrics.invalid.WithLabelValues(reasonTopic).Inc()
-	b.log.Debug("message refused", "client", l.id, "remote", l.remote, "error", err)
-	if qos == 0 {
-		return
+// errReserved: a topic that is not the clients'.
+var errReserved = errors.New("reserved topic")
+
+// answerTo is the reason code that answers a message which is refused, and whether it can be answered at all.
+func answerTo(err error) (code byte, ok bool) {
+	e := (*packet.Error)(nil)
+	switch {
+	case errors.Is(err, errReserved):
+		return codeNotAuthorized, true
+	case errors.Is(err, event.ErrTopic):
+		return codeTopicInvalid, true
+	case errors.As(err, &e):
+		return e.Code, e.Answerable
 	}
-	if l.version < 5 || id == 0 {
-		l.end(&cause{reason: reasonTopic, text: err.Error(), code: codeTopicInvalid})
-		return
-	}
-	kind, code := byte(typePuback), byte(codeTopicInvalid)
-	if qos == 2 {
-		kind = typePubrec
-	}
-	if strings.HasPrefix(topic, "$") {
-		code = codeNotAuthorized
-	}
-	l.conn.enqueue(ackPacket(nil, kind, id, code, l.version))
+	return 0, false
 }
 
-// acknowledged implements guardHandler.
-func (l *link) acknowledged(kind byte, id uint16, code byte) {
-	if l.session != nil {
-		l.session.acknowledged(kind, id, code)
+// answered takes note that a message of the client is answered in full; a client may also release what it sent on an
+// earlier connection, which this one has not counted.
+func (l *link) answered() {
+	if l.quota.Add(-1) < 0 {
+		l.quota.Add(1)
 	}
-}
-
-// disconnecting implements guardHandler.
-func (l *link) disconnecting(code byte) { l.disconnect = code }
-
-// emptyWill implements guardHandler.
-func (l *link) emptyWill() { l.willEmpty = true }
-
-// consumed implements guardHandler.
-func (l *link) consumed() { l.conn.refresh() }
-
-// drained is called by the writer when the socket has taken something.
-func (l *link) drained() {
-	if l.established.Load() {
-		l.session.pump()
-	}
-}
-
-// propertiesOf returns what outlives the packet, nil if nothing does.
-func propertiesOf(p *packets.Properties) *event.Properties {
-	if p.ContentType == "" && p.ResponseTopic == "" && len(p.CorrelationData) == 0 && len(p.User) == 0 &&
-		p.MessageExpiryInterval == 0 && p.PayloadFormat == 0 {
-		return nil
-	}
-	props := &event.Properties{
-		ContentType: p.ContentType, ResponseTopic: p.ResponseTopic, CorrelationData: p.CorrelationData,
-		Expiry: p.MessageExpiryInterval, HasExpiry: p.MessageExpiryInterval > 0, UTF8: p.PayloadFormat == 1,
-	}
-	for _, u := range p.User {
-		props.User = append(props.User, event.UserProperty{Name: u.Key, Value: u.Val})
-	}
-	return props
 }

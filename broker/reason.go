@@ -7,9 +7,6 @@ import (
 	"os"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/packets"
-
 	"pulso/bridge/event"
 )
 
@@ -37,10 +34,34 @@ const (
 	reasonTopic       = "topic"         // an invalid or forbidden topic, where the protocol has no milder answer
 	reasonPanic       = "panic"         // a bug, caught
 	reasonOther       = "other"         // anything else
-	dropQueue         = "queue"         // the subscriber's queue is full
+	dropQueue         = "queue"         // QoS 0, and the subscriber is far behind or not there
 	dropExpired       = "expired"       // the message expired before it could be sent
 	dropPacketSize    = "packet size"   // larger than the subscriber takes
 	dropRetained      = "retained full" // not retained: too many are
+	dropPassed        = "passed"        // no longer in the log when the subscriber came for it
+	limitSubscriptions = "subscriptions" // too many filters, or memory is short
+	dropShared        = "shared"        // QoS 2 of a shared subscription whose member's session ended before it was acknowledged
+)
+
+// Reason codes of MQTT 5 (2.4) that the broker gives besides those of package packet.
+const (
+	codeNoSubscription = 0x11
+	codeWithWill       = 0x04
+	codeUnspecified    = 0x80
+	codeProtocol       = 0x82
+	codeImplementation = 0x83
+	codeClientID       = 0x85
+	codeCredentials    = 0x86
+	codeNotAuthorized  = 0x87
+	codeBusy           = 0x89
+	codeShutdown       = 0x8b
+	codeAuthMethod     = 0x8c
+	codeTopicInvalid   = 0x90
+	codeUnknownID      = 0x92
+	codeReceiveMaximum = 0x93
+	codeAlias          = 0x94
+	codeTooLarge       = 0x95
+	codeQuota          = 0x97
 )
 
 // A Refusal is a connection that was turned away.
@@ -73,33 +94,18 @@ var (
 	causePanic     = &cause{reasonPanic, "internal error", 0x80}
 )
 
-// causeOf finds the cause in what mochi left behind when it ended a connection by itself.
-func causeOf(cl *mqtt.Client, err error, disconnect byte) *cause {
-	stop := error(nil)
-	if cl != nil {
-		stop = cl.StopCause()
+// causeOf finds the cause in the error that ended a connection's loop.
+func causeOf(err error) *cause {
+	if v := (*violation)(nil); errors.As(err, &v) {
+		return &cause{reason: v.reason, text: v.Error()}
 	}
-	code := packets.Code{}
 	switch {
-	case errors.Is(stop, packets.CodeDisconnect):
-		if disconnect == 0 { // [MQTT-3.14.4-3]
-			return causeClean
-		}
-		return causeWill
-	case errors.Is(err, packets.CodeDisconnectWillMessage):
-		return causeWill
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case isTimeout(err):
 		return causeTimeout
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return causeLost
-	case errors.As(err, &code), errors.As(stop, &code):
-		reason := reasonProtocol
-		if code.Code == packets.ErrMalformedPacket.Code {
-			reason = reasonMalformed
-		}
-		return &cause{reason: reason, text: code.Reason}
-	case err != nil:
-		return &cause{reason: reasonLost, text: "connection lost: " + err.Error()}
 	}
-	return &cause{reason: reasonOther, text: "closed"}
+	return &cause{reason: reasonLost, text: "connection lost: " + err.Error()}
 }
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

@@ -6,26 +6,34 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tidwall/btree"
+
 	"pulso/bridge/event"
+	"pulso/broker/limit"
 )
 
-// retained holds the last retained message of each topic. Deliver's goroutine and housekeeping write; readers hold
-// nobody up.
+const (
+	replayPage  = 64   // retained messages that a subscription gets at one go
+	replayVisit = 4096 // and those that are looked at for it
+)
+
+// retained holds the last retained message of each topic, ordered by topic, so that a subscription is answered page by
+// page with nothing to remember but a topic. Deliver's goroutine and housekeeping write.
 type retained struct {
 	maxCount, maxBytes int64
 
-	topics       sync.Map // topic -> *message
+	mu           sync.RWMutex
+	topics       btree.Map[string, *message]
 	count, bytes atomic.Int64
 	expiring     atomic.Int64 // those that have an expiry
-	write        sync.Mutex   // serialises writers, so that the numbers are true
 }
 
 // keep retains e in place of what its topic had, or clears the topic if the payload is empty [MQTT-3.3.1-6]
-// [MQTT-3.3.1-7]. It reports false if there is no room.
-func (r *retained) keep(e *event.Event) bool {
-	r.write.Lock()
-	defer r.write.Unlock()
-	old, had := r.load(e.Topic)
+// [MQTT-3.3.1-7]. It reports false if there is no room, or if a new topic is not welcome: the topic then has none.
+func (r *retained) keep(e *event.Event, welcome bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, had := r.topics.Get(e.Topic)
 	if len(e.Payload) == 0 {
 		if had {
 			r.remove(old)
@@ -35,24 +43,21 @@ func (r *retained) keep(e *event.Event) bool {
 	if had { // even if there is no room for e: what is out of date must not be shown as current
 		r.account(old, -1)
 	}
-	if r.count.Load() >= r.maxCount || r.bytes.Load()+weight(e) > r.maxBytes {
+	if !had && !welcome || r.count.Load() >= r.maxCount || r.bytes.Load()+weight(e) > r.maxBytes {
 		r.topics.Delete(e.Topic)
 		return false
 	}
 	m := &message{event: *e}
 	m.event.Topic = strings.Clone(e.Topic)
-	r.topics.Store(m.event.Topic, m)
+	r.topics.Set(m.event.Topic, m)
 	r.account(m, 1)
 	return true
 }
 
-func (r *retained) load(topic string) (*message, bool) {
-	v, ok := r.topics.Load(topic)
-	if !ok {
-		return nil, false
-	}
-	m, ok := v.(*message)
-	return m, ok
+func (r *retained) get(topic string) (*message, bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.topics.Get(topic)
 }
 
 func (r *retained) remove(m *message) {
@@ -70,37 +75,65 @@ func (r *retained) account(m *message, n int64) {
 
 func weight(e *event.Event) int64 { return int64(len(e.Topic) + len(e.Payload)) }
 
-// match calls f for each retained message that filter matches.
-func (r *retained) match(filter string, f func(*message)) {
-	if !strings.ContainsAny(filter, "+#") {
-		if m, ok := r.load(filter); ok {
-			f(m)
+// page returns some retained messages that a filter matches, from a topic on, and the topic to go on with if there may be
+// more. However many there are, a page costs a bounded time.
+func (r *retained) page(filter, from string) (found []*message, next string, more bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	wild := strings.IndexAny(filter, "+#")
+	if wild < 0 {
+		if m, ok := r.topics.Get(filter); ok {
+			found = append(found, m)
 		}
-		return
+		return found, "", false
 	}
-	r.topics.Range(func(_, v any) bool {
-		if m, ok := v.(*message); ok && event.Match(filter, m.event.Topic) {
-			f(m)
+	// Only topics with what stands before the first wildcard can match; "a/#" matches "a", too.
+	prefix := strings.TrimSuffix(filter[:wild], "/")
+	visited := 0
+	r.topics.Ascend(max(from, prefix), func(topic string, m *message) bool {
+		if !strings.HasPrefix(topic, prefix) {
+			return false
+		}
+		if visited++; visited > replayVisit || len(found) == replayPage {
+			next, more = topic, true
+			return false
+		}
+		if event.Match(filter, topic) {
+			found = append(found, m)
 		}
 		return true
 	})
+	return found, next, more
 }
 
-// expire removes the messages whose expiry has passed [MQTT-3.3.2-5]. One without an expiry stays.
-func (r *retained) expire(now time.Time) {
+// expire removes the messages whose expiry has passed [MQTT-3.3.2-5], and returns their topics. One without an expiry
+// stays.
+func (r *retained) expire(now time.Time) []string {
 	if r.expiring.Load() == 0 {
-		return
+		return nil
 	}
-	r.topics.Range(func(_, v any) bool {
-		m, ok := v.(*message)
-		if !ok || !m.expires() || expiresIn(&m.event, now) > 0 {
-			return true
-		}
-		r.write.Lock()
-		defer r.write.Unlock()
-		if current, ok := r.load(m.event.Topic); ok && current == m {
-			r.remove(m)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var gone []*message
+	r.topics.Scan(func(_ string, m *message) bool {
+		if m.expires() && m.expiresIn(now) <= 0 {
+			gone = append(gone, m)
 		}
 		return true
 	})
+	topics := make([]string, 0, len(gone))
+	for _, m := range gone {
+		r.remove(m)
+		topics = append(topics, m.event.Topic)
+	}
+	return topics
+}
+
+// retain keeps a retained message, and has the store keep it.
+func (b *Broker) retain(e *event.Event) {
+	_, had := b.retained.get(e.Topic)
+	if !b.retained.keep(e, had || b.allows(limit.NewRetained)) {
+		b.drop(dropRetained)
+	}
+	b.journal.retained(e.Topic)
 }

@@ -1,92 +1,233 @@
 package broker
 
 import (
-	"slices"
+	"math"
 	"sync"
 	"time"
 
 	"pulso/bridge/event"
+	"pulso/broker/packet"
+	"pulso/broker/store"
 )
 
-// A message is an event on its way to MQTT subscribers, shared by all of them.
-type message struct {
-	event event.Event
-	// packets are the encoded form that all QoS 0 subscribers of MQTT 3 (0) and 5 (1) share; nil until one needs it. They
-	// belong to Deliver's goroutine.
-	packets [2][]byte
-}
+// forever is the life of a session that does not expire.
+const forever = time.Duration(math.MaxInt64)
 
-func (m *message) expires() bool { return m.event.Properties != nil && m.event.Properties.HasExpiry }
-
-// A delivery is a message for one subscriber.
-type delivery struct {
-	message *message
-	ids     []int // subscription identifiers
-	qos     byte
-	retain  bool
-	replay  bool // a retained message that answers a subscription
-}
-
-// An outgoing message has been sent and is not acknowledged yet.
-type outgoing struct {
-	delivery
-
-	id       uint16
-	received bool // PUBREC has come: PUBREL is what is sent from now on
-}
-
-// A session is what one client is owed, with or without a connection: messages in flight and messages that wait for
-// their turn. Messages leave in the order in which they came.
+// A session is what one client is owed, with or without a connection (MQTT 5, 4.1): its subscriptions, what it has been
+// sent and has not acknowledged, and the place in the log from which on it is owed the rest. What goes out stands in
+// outbox.go, what comes in of QoS 2 in inbox.go, how it catches up with the log in backlog.go, and what of it survives
+// the process in journal.go.
 type session struct {
-	broker  *Broker
-	id      string
-	expires time.Time // broker.mu
+	broker   *Broker
+	id       string
+	identity string    // the user it belongs to
+	expires  time.Time // while it has no connection; zero: never. broker.mu
 
-	mu         sync.Mutex
-	filters    map[string]subscription
-	conn       *conn // nil without a connection
-	version    byte
-	window     int // messages in flight at most
-	maxPacket  int // bytes that the client takes in a packet; 0: any
-	lastID     uint16
-	inflight   []outgoing // oldest first
-	queue      []delivery
-	queueLive  int // of them, those that are no replay
-	queueBytes int // payload of those
+	mu      sync.Mutex
+	ended   bool
+	expiry  uint32 // session expiry interval in seconds; 0: it ends with its connection
+	version byte
+	since   time.Time // offline: when it ends, as expires
+	filters map[string]subscription
+	groups  []*group // of its shared subscriptions
+	conn    *conn    // nil without a connection
+	outbox
+	inbox
+
+	// What the journal needs.
+	revision uint64              // grows with each change that must survive
+	stored   uint64              // the revision that survives whatever happens
+	dirty    bool                // the journal knows that there is something to store
+	changed  map[string]struct{} // filters whose subscription changed since it was stored
+	known    bool                // the store has it
+	waiters  []waiter            // who waits for a revision to be stored
 }
 
-func (s *session) setLimits(version byte, window, maxPacket int) {
+// A waiter is told when a revision is stored, or never will be.
+type waiter struct {
+	revision uint64
+	told     chan error
+}
+
+func newSession(b *Broker, id, identity string) *session {
+	s := &session{broker: b, id: id, identity: identity}
+	s.next = b.position()
+	return s
+}
+
+// begin sets what the CONNECT says.
+func (s *session) begin(c *packet.Connecting, window int) {
+	expiry := c.SessionExpiry
+	if c.Version < 5 && !c.CleanStart {
+		expiry = store.NeverExpires
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.version, s.window, s.maxPacket = version, window, maxPacket
+	s.version, s.window, s.maxPacket = c.Version, window, int(c.MaximumPacket)
+	s.setExpiryLocked(expiry)
+	s.since = time.Time{}
+	s.touch()
+}
+
+// setExpiry takes the interval of a DISCONNECT and reports whether it is allowed.
+func (s *session) setExpiry(seconds uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.expiry == 0 && seconds != 0 {
+		return false
+	}
+	s.setExpiryLocked(seconds)
+	s.touch()
+	return true
+}
+
+func (s *session) setExpiryLocked(seconds uint32) {
+	most := s.broker.cfg.SessionExpiry / time.Second
+	if most < store.NeverExpires {
+		seconds = min(seconds, uint32(most))
+	}
+	if seconds == 0 && s.known {
+		s.broker.journal.end(s.id)
+		s.known = false
+	}
+	if seconds > 0 && s.expiry == 0 { // from now on it is kept: with all its subscriptions
+		for filter := range s.filters {
+			s.note(filter)
+		}
+	}
+	s.expiry = seconds
+}
+
+// granted is the session expiry interval that holds, in seconds.
+func (s *session) granted() uint32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.expiry
+}
+
+// life is how long the session outlives its connection.
+func (s *session) life() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.expiry == store.NeverExpires {
+		return forever
+	}
+	return time.Duration(s.expiry) * time.Second
+}
+
+// leave notes when a session without a connection ends.
+func (s *session) leave(expires time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = expires
+	s.touch()
+}
+
+// kept reports whether the session's state survives the process: it outlives its connection, and there is a store.
+func (s *session) kept() bool { return s.expiry > 0 && !s.ended && s.broker.journal.store != nil }
+
+// touch says that something changed that must survive.
+func (s *session) touch() {
+	if !s.kept() {
+		return
+	}
+	s.revision++
+	if !s.dirty {
+		s.dirty = true
+		s.broker.journal.session(s)
+	}
+}
+
+// note says that a subscription changed.
+func (s *session) note(filter string) {
+	if s.changed == nil {
+		s.changed = map[string]struct{}{}
+	}
+	s.changed[filter] = struct{}{}
+}
+
+// settled waits until what has been changed so far survives. Without a store, or for a session that ends with its
+// connection, it does not wait.
+func (s *session) settled(done <-chan struct{}) error {
+	s.mu.Lock()
+	if !s.kept() || s.stored >= s.revision {
+		s.mu.Unlock()
+		return nil
+	}
+	w := waiter{s.revision, make(chan error, 1)}
+	s.waiters = append(s.waiters, w)
+	s.mu.Unlock()
+	if err := s.broker.journal.failure(); err != nil {
+		s.confirm(0, err)
+	}
+	s.broker.journal.hurry()
+	select {
+	case err := <-w.told:
+		return err
+	case <-done:
+		return ErrStopped
+	}
+}
+
+// confirm is called when a revision has been stored, or with the error for which none will be.
+func (s *session) confirm(revision uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.stored = max(s.stored, revision)
+	}
+	rest := s.waiters[:0]
+	for _, w := range s.waiters {
+		if err == nil && w.revision > s.stored {
+			rest = append(rest, w)
+			continue
+		}
+		w.told <- err
+	}
+	clear(s.waiters[len(rest):])
+	s.waiters = rest
+	if err == nil {
+		s.answerReleases()
+		s.resend = true
+		s.dispatch()
+	}
 }
 
 // attach begins to use a connection: what was in flight is sent again [MQTT-4.4.0-1], then what waited.
 func (s *session) attach(c *conn) {
+	groups := s.attachConn(c)
+	for _, g := range groups {
+		g.pump()
+	}
+}
+
+func (s *session) attachConn(c *conn) []*group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = c
+	s.online = s.broker.tail.Load()
 	if p := s.broker.cfg.Presence; p != nil {
 		for filter := range s.filters {
 			p.Subscribed(s.id, filter)
 		}
 	}
-	for i := range s.inflight {
-		o := &s.inflight[i]
-		if o.received {
-			c.enqueue(ackPacket(nil, typePubrel, o.id, 0, s.version))
-		} else {
-			s.write(&o.delivery, o.id, true)
-		}
-	}
-	s.pumpLocked()
+	s.dispatch()
+	return s.groups
 }
 
+// detach ends the use of a connection.
 func (s *session) detach(c *conn) {
+	groups, back := s.detachConn(c)
+	for _, g := range groups {
+		g.left(s, back)
+	}
+}
+
+func (s *session) detachConn(c *conn) (groups []*group, back []outgoing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
-		return
+		return nil, nil
 	}
 	s.conn = nil
 	if p := s.broker.cfg.Presence; p != nil {
@@ -94,158 +235,42 @@ func (s *session) detach(c *conn) {
 			p.Unsubscribed(s.id, filter)
 		}
 	}
-	kept := s.queue[:0]
-	for _, d := range s.queue {
-		if d.qos > 0 {
-			kept = append(kept, d)
-			continue
-		}
-		s.dequeued(&d)
-		s.broker.drop(dropQueue)
-	}
-	clear(s.queue[len(kept):])
-	s.queue = kept
+	back = s.withdraw()
+	s.touch()
+	return s.groups, back
 }
 
-// deliver sends a message or lets it wait; it never blocks. shared says that the packet is the one that QoS 0
-// subscribers share; only Deliver's goroutine says so.
-func (s *session) deliver(d *delivery, shared bool) {
+// terminate ends the session with all that is its. It must have no connection.
+func (s *session) terminate() {
+	for _, g := range s.clear() {
+		g.remove(s)
+	}
+}
+
+func (s *session) clear() []*group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil && d.qos == 0 {
-		return
+	groups := s.groups
+	for filter := range s.filters {
+		s.broker.index.remove(s, filter)
 	}
-	if s.conn != nil && len(s.queue) == 0 {
-		if shared && s.maxPacket == 0 && s.conn.hasRoom() {
-			if s.conn.enqueue(d.message.packet(s.version)) {
-				s.broker.metrics.delivered.Inc()
-			}
-			return
-		}
-		if s.send(d) {
-			return
+	s.broker.subscriptions.Add(-int64(len(s.filters)))
+	for i := range s.inflight {
+		if s.inflight[i].group != nil && !s.inflight[i].received { // [MQTT-4.8.2-5]
+			s.broker.drop(dropShared)
 		}
 	}
-	size := len(d.message.event.Payload)
-	if d.replay && len(s.queue) < s.broker.cfg.MaxRetained+s.broker.cfg.MaxQueue {
-		s.queue = append(s.queue, *d)
-		return
+	s.setBehind(false)
+	s.ended = true
+	s.filters, s.groups, s.inflight, s.queue, s.replays, s.received = nil, nil, nil, nil, nil, nil
+	for _, w := range s.waiters {
+		w.told <- ErrStopped
 	}
-	if d.replay || s.queueLive >= s.broker.cfg.MaxQueue || s.queueBytes+size > s.broker.cfg.MaxQueueBytes {
-		s.broker.drop(dropQueue)
-		return
+	s.waiters = nil
+	if s.known {
+		s.broker.journal.end(s.id)
 	}
-	s.queue = append(s.queue, *d)
-	s.queueLive++
-	s.queueBytes += size
-}
-
-func (s *session) dequeued(d *delivery) {
-	if !d.replay {
-		s.queueLive--
-		s.queueBytes -= len(d.message.event.Payload)
-	}
-}
-
-// pump sends what waits, as far as the window and the connection have room.
-func (s *session) pump() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.pumpLocked()
-}
-
-func (s *session) pumpLocked() {
-	for len(s.queue) > 0 && s.conn != nil && s.send(&s.queue[0]) {
-		s.dequeued(&s.queue[0])
-		s.queue[0] = delivery{}
-		s.queue = s.queue[1:]
-	}
-	if len(s.queue) == 0 {
-		s.queue = nil
-	}
-}
-
-// send sends d now and reports whether it is settled: sent, or never to be.
-func (s *session) send(d *delivery) bool {
-	if !s.conn.hasRoom() || d.qos > 0 && len(s.inflight) >= s.window {
-		return false
-	}
-	var id uint16
-	if d.qos > 0 {
-		id = s.nextID()
-	}
-	if s.write(d, id, false) && d.qos > 0 {
-		s.inflight = append(s.inflight, outgoing{delivery: *d, id: id})
-	}
-	return true
-}
-
-// write encodes and queues a message and reports whether it was sent.
-func (s *session) write(d *delivery, id uint16, dup bool) bool {
-	e := &d.message.event
-	p := publish{event: e, ids: d.ids, id: id, qos: d.qos, retain: d.retain, dup: dup}
-	if d.message.expires() { // [MQTT-3.3.2-6]
-		left := expiresIn(e, time.Now())
-		if left <= 0 && !dup {
-			s.broker.drop(dropExpired)
-			return false
-		}
-		p.expiry = uint32(max(left, time.Second) / time.Second)
-	}
-	b := appendPublish(borrow(), s.version, &p)
-	defer keep(b)
-	if s.maxPacket > 0 && len(b) > s.maxPacket { // [MQTT-3.1.2-24]
-		s.broker.drop(dropPacketSize)
-		return false
-	}
-	if s.conn.enqueue(b) {
-		s.broker.metrics.delivered.Inc()
-	}
-	return true
-}
-
-// expiresIn is the time that is left of a message that has an expiry.
-func expiresIn(e *event.Event, now time.Time) time.Duration {
-	return e.Arrival().Add(time.Duration(e.Properties.Expiry) * time.Second).Sub(now)
-}
-
-// nextID returns a packet identifier that is not in use [MQTT-2.2.1-3]; the window is smaller than their number.
-func (s *session) nextID() uint16 {
-	for {
-		s.lastID++
-		if s.lastID != 0 && !slices.ContainsFunc(s.inflight, func(o outgoing) bool { return o.id == s.lastID }) {
-			return s.lastID
-		}
-	}
-}
-
-// acknowledged takes a PUBACK, PUBREC or PUBCOMP.
-func (s *session) acknowledged(kind byte, id uint16, code byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i := slices.IndexFunc(s.inflight, func(o outgoing) bool { return o.id == id })
-	if i < 0 {
-		if kind == typePubrec && s.conn != nil { // the other side must get rid of it [MQTT-4.3.3-7]
-			s.conn.enqueue(ackPacket(nil, typePubrel, id, 0x92, s.version))
-		}
-		return
-	}
-	o := &s.inflight[i]
-	if kind == typePubrec && code < 0x80 {
-		o.received = true
-		if s.conn != nil {
-			s.conn.enqueue(ackPacket(nil, typePubrel, id, 0, s.version))
-		}
-		return
-	}
-	if (kind == typePuback) != (o.qos == 1) {
-		return
-	}
-	s.inflight = slices.Delete(s.inflight, i, i+1)
-	if len(s.inflight) == 0 {
-		s.inflight = nil
-	}
-	s.pumpLocked()
+	return groups
 }
 
 func (s *session) connected() bool {
@@ -254,47 +279,10 @@ func (s *session) connected() bool {
 	return s.conn != nil
 }
 
-func (s *session) subscriptions() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.filters)
-}
-
-func (s *session) subscribed(filter string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.filters[filter]
-	return ok
-}
-
-func (s *session) subscribe(filter string, sub subscription) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.filters == nil {
-		s.filters = map[string]subscription{}
+// position is the place in the log before which all has been handed to Deliver.
+func (b *Broker) position() event.Position {
+	if p := b.reached.Load(); p != nil {
+		return *p
 	}
-	_, had := s.filters[filter]
-	s.filters[filter] = sub
-	s.broker.index.add(s, filter, sub)
-	if had {
-		return
-	}
-	s.broker.subscriptions.Add(1)
-	if p := s.broker.cfg.Presence; p != nil {
-		p.Subscribed(s.id, filter)
-	}
-}
-
-func (s *session) unsubscribe(filter string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, ok := s.filters[filter]; !ok {
-		return
-	}
-	delete(s.filters, filter)
-	s.broker.index.remove(s, filter)
-	s.broker.subscriptions.Add(-1)
-	if p := s.broker.cfg.Presence; p != nil && s.conn != nil {
-		p.Unsubscribed(s.id, filter)
-	}
+	return event.Position{}
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -9,7 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -22,7 +23,7 @@ func newWebSocket(b *Broker) http.Handler {
 	upgrader := websocket.Upgrader{
 		HandshakeTimeout: b.cfg.ConnectTimeout,
 		ReadBufferSize:   webSocketBuffer,
-		WriteBufferSize:  4 << 10,
+		WriteBufferSize:  256, // of the handshake's answer
 		WriteBufferPool:  &sync.Pool{},
 		Subprotocols:     []string{"mqtt", "mqttv3.1"}, // [MQTT-6.0.0-3] [MQTT-6.0.0-4]
 		CheckOrigin:      func(*http.Request) bool { return true },
@@ -42,7 +43,7 @@ func newWebSocket(b *Broker) http.Handler {
 			return // the client has been told
 		}
 		ws.SetReadLimit(int64(b.cfg.MaxPacket) * 2) // of one message, which may hold parts of several packets
-		b.serve(&webSocketConn{Conn: ws.NetConn(), ws: ws})
+		b.serve(newWebSocketConn(ws))
 	})
 }
 
@@ -66,28 +67,93 @@ func (b *Broker) originAllowed(origin, host string) bool {
 
 var errText = errors.New("WebSocket message that is not binary") // [MQTT-6.0.0-1]
 
-// A webSocketConn is a WebSocket as a stream of bytes. One goroutine reads and one writes.
+// A webSocketConn is a WebSocket as a stream of bytes that come; what goes is framed by wrap and written to the
+// connection below. One goroutine reads.
 type webSocketConn struct {
 	net.Conn
 
-	ws       *websocket.Conn
-	message  io.Reader    // what is left of the message that is being read; nil: nothing
-	deadline atomic.Int64 // of writing, in Unix nanoseconds, 0 for none: gorilla wants to be told before each message
+	ws      *websocket.Conn
+	message io.Reader // what is left of the message that is being read; nil: nothing
+
+	mu   sync.Mutex
+	pong []byte // a frame that goes with what is written next
+	poke func() // has something written, even if it is only that
 }
 
-// SetWriteDeadline implements net.Conn: it holds for a write that is under way, too.
-func (c *webSocketConn) SetWriteDeadline(t time.Time) error {
-	c.deadline.Store(0)
-	if !t.IsZero() {
-		c.deadline.Store(t.UnixNano())
+// newWebSocketConn takes over from gorilla everything that is written: its own answers to pings would else come between
+// the halves of a frame.
+func newWebSocketConn(ws *websocket.Conn) *webSocketConn {
+	c := &webSocketConn{Conn: ws.NetConn(), ws: ws}
+	ws.SetPingHandler(func(data string) error {
+		c.mu.Lock()
+		c.pong = append(appendFrameHeader(nil, websocket.PongMessage, len(data)), data...)
+		poke := c.poke
+		c.mu.Unlock()
+		if poke != nil {
+			poke()
+		}
+		return nil
+	})
+	ws.SetCloseHandler(func(int, string) error { return nil })
+	return c
+}
+
+// SyscallConn implements syscall.Conn, where the connection below does.
+func (c *webSocketConn) SyscallConn() (syscall.RawConn, error) {
+	if sc, ok := c.Conn.(syscall.Conn); ok {
+		return sc.SyscallConn()
 	}
-	return c.Conn.SetWriteDeadline(t)
+	return nil, errors.ErrUnsupported
+}
+
+// frameRoom is the longest header of a frame that a server sends (RFC 6455, 5.2).
+const frameRoom = 10
+
+// onAnswer implements framer.
+func (c *webSocketConn) onAnswer(poke func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.poke = poke
+}
+
+// headroom implements framer.
+func (c *webSocketConn) headroom() int { return frameRoom }
+
+// wrap implements framer: what is written at once becomes one message, with the answer to a ping behind it.
+func (c *webSocketConn) wrap(p []byte) []byte {
+	header := appendFrameHeader(make([]byte, 0, frameRoom), websocket.BinaryMessage, len(p)-frameRoom)
+	begin := frameRoom - len(header)
+	copy(p[begin:], header)
+	if len(p) == frameRoom { // nothing but a pong
+		begin = frameRoom
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p = append(p, c.pong...)
+	c.pong = nil
+	return p[begin:]
+}
+
+// appendFrameHeader appends the header of an unmasked final frame (RFC 6455, 5.2).
+func appendFrameHeader(b []byte, opcode, size int) []byte {
+	b = append(b, 0x80|byte(opcode))
+	switch {
+	case size < 126:
+		return append(b, byte(size))
+	case size < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, 126), uint16(size))
+	}
+	return binary.BigEndian.AppendUint64(append(b, 127), uint64(size))
 }
 
 // CloseWrite tells the peer that nothing more comes, as a TCP connection can by itself.
 func (c *webSocketConn) CloseWrite() error {
 	text := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-	return c.ws.WriteControl(websocket.CloseMessage, text, time.Now().Add(lingerTimeout))
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(lingerTimeout)); err != nil {
+		return err
+	}
+	_, err := c.Conn.Write(append(appendFrameHeader(nil, websocket.CloseMessage, len(text)), text...))
+	return err
 }
 
 // Read implements net.Conn: packets need not end where messages end [MQTT-6.0.0-2].
@@ -114,19 +180,4 @@ func (c *webSocketConn) Read(p []byte) (int, error) {
 			return n, err
 		}
 	}
-}
-
-// Write implements net.Conn: p becomes one message.
-func (c *webSocketConn) Write(p []byte) (int, error) {
-	deadline := time.Time{}
-	if ns := c.deadline.Load(); ns != 0 {
-		deadline = time.Unix(0, ns)
-	}
-	if err := c.ws.SetWriteDeadline(deadline); err != nil {
-		return 0, err
-	}
-	if err := c.ws.WriteMessage(websocket.BinaryMessage, p); err != nil {
-		return 0, err
-	}
-	return len(p), nil
 }

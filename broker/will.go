@@ -1,19 +1,23 @@
 package broker
 
 import (
-	"bytes"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/mochi-mqtt/server/v2/packets"
-
 	"pulso/bridge/event"
+	"pulso/broker/packet"
+	"pulso/broker/store"
 )
 
+// A will is what a connection leaves behind (MQTT 5, 3.1.2.5).
+type will struct {
+	event event.Event
+	delay time.Duration
+}
+
 // wills are those whose delay is running (MQTT 5, 3.1.3.2.2). There is at most one a session, and only sessions that
-// outlive their connection have any. They live in memory: a stop forgets them, as it sends no wills at all.
+// outlive their connection have any. They survive the process.
 type wills struct {
 	mu      sync.Mutex
 	pending map[string]*pendingWill // by client id
@@ -21,65 +25,69 @@ type wills struct {
 }
 
 type pendingWill struct {
-	will  *event.Event
+	event event.Event
+	due   time.Time
 	timer *time.Timer
 }
 
-// setWill keeps the will of a CONNECT. mochi's copy of it knows fewer properties.
-func (l *link) setWill(c *packets.ConnectParams, sessionExpiry uint32) {
-	l.will = &event.Event{
-		Kind: event.KindWill, Source: event.SourceMQTT, Topic: strings.Clone(c.WillTopic), Client: l.id,
-		Payload: bytes.Clone(c.WillPayload), QoS: c.WillQos, Retain: c.WillRetain,
-	}
-	if l.willEmpty {
-		l.will.Payload = nil
-	}
-	if l.version == 5 {
-		l.will.Properties = propertiesOf(&c.WillProperties)
-		l.willDelay = time.Duration(min(c.WillProperties.WillDelayInterval, sessionExpiry)) * time.Second
-	}
+// newWill is the will of a CONNECT.
+func newWill(client string, c *packet.Connecting) *will {
+	w := &will{event: event.Event{
+		Kind: event.KindWill, Source: event.SourceMQTT, Topic: c.Will.Topic, Client: client,
+		Payload: c.Will.Payload, QoS: c.Will.QoS, Retain: c.Will.Retain, Properties: c.Will.Properties,
+	}}
+	w.delay = time.Duration(min(c.Will.Delay, c.SessionExpiry)) * time.Second
+	return w
 }
 
 // publishWill hands the will of a connection that has ended to the sink, after its delay.
 func (b *Broker) publishWill(l *link) {
-	if l.willDelay == 0 || !persistent(l.cl) {
-		b.ingestWill(l.will)
+	if delay := min(l.will.delay, l.session.life()); delay > 0 {
+		b.delayWill(l.id, &pendingWill{event: l.will.event, due: time.Now().Add(delay)})
 		return
 	}
+	b.ingestWill(&l.will.event)
+}
+
+// delayWill publishes a will when it is due.
+func (b *Broker) delayWill(client string, p *pendingWill) {
 	b.wills.mu.Lock()
 	defer b.wills.mu.Unlock()
 	if b.wills.stopped {
 		return
 	}
-	p := &pendingWill{will: l.will}
-	b.wg.Add(1) // before Stop waits: the connection that this is called from is still counted
-	p.timer = time.AfterFunc(l.willDelay, func() {
-		if b.wills.take(l.id, p) {
-			b.ingestWill(p.will)
-			b.wg.Done()
+	b.wills.pending[client] = p
+	b.journal.will(client)
+	p.timer = time.AfterFunc(time.Until(p.due), func() {
+		if !b.begin() {
+			return
+		}
+		defer b.wg.Done()
+		if b.wills.take(client, p) {
+			b.journal.will(client)
+			b.ingestWill(&p.event)
 		}
 	})
-	b.wills.pending[l.id] = p
 }
 
 // settleWill decides on a delayed will when its client connects again: the resumed session cancels it, a new session
 // means that the old one has ended, which sends it.
-func (b *Broker) settleWill(l *link) {
+func (b *Broker) settleWill(client string, resumed bool) {
 	b.wills.mu.Lock()
-	p := b.wills.pending[l.id]
+	p := b.wills.pending[client]
 	b.wills.mu.Unlock()
-	if p == nil || !b.wills.take(l.id, p) {
+	if p == nil || !b.wills.take(client, p) {
 		return
 	}
-	defer b.wg.Done()
 	p.timer.Stop()
-	if !l.resumed {
-		b.ingestWill(p.will)
+	b.journal.will(client)
+	if !resumed {
+		b.ingestWill(&p.event)
 	}
 }
 
-func (b *Broker) ingestWill(will *event.Event) {
-	m := *will
+func (b *Broker) ingestWill(e *event.Event) {
+	m := *e
 	m.Time = time.Now().UnixNano()
 	if err := b.cfg.Sink.Ingest(b.ctx, m, nil); err != nil {
 		b.notStored(m.Client, fmt.Errorf("will: %w", err))
@@ -89,24 +97,33 @@ func (b *Broker) ingestWill(will *event.Event) {
 }
 
 // take removes p and reports whether it was still pending: whoever gets true decides on it.
-func (w *wills) take(id string, p *pendingWill) bool {
+func (w *wills) take(client string, p *pendingWill) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pending[id] != p {
+	if w.pending[client] != p {
 		return false
 	}
-	delete(w.pending, id)
+	delete(w.pending, client)
 	return true
 }
 
-// stop forgets all of them.
-func (w *wills) stop(done func()) {
+// stored is the will of a client as the store keeps it.
+func (w *wills) stored(client string) (store.Will, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := w.pending[client]
+	if p == nil {
+		return store.Will{}, false
+	}
+	return store.Will{Due: p.due.UnixNano(), Event: p.event}, true
+}
+
+// stop leaves all of them to the store: a stop sends no wills.
+func (w *wills) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stopped = true
-	for id, p := range w.pending {
+	for _, p := range w.pending {
 		p.timer.Stop()
-		delete(w.pending, id)
-		done()
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ import (
 	"pulso/bridge"
 	"pulso/bridge/decode"
 	"pulso/bridge/eventlog"
+	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/ws"
 	"pulso/bridge/room"
@@ -30,6 +32,7 @@ import (
 	"pulso/bridge/view/topics"
 	"pulso/bridge/wire"
 	"pulso/broker"
+	"pulso/broker/store"
 )
 
 // A Hub is the whole program but its command line.
@@ -41,6 +44,8 @@ type Hub struct {
 
 	log     eventlog.Log
 	logErr  func() error
+	store   *store.Store // of the broker; nil where nothing is kept
+	guards  *guards
 	bridge  *bridge.Bridge
 	broker  *broker.Broker
 	devices *devices.View
@@ -65,6 +70,10 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger, version string) (
 	}
 	h := &Hub{cfg: cfg, logger: logger, version: version, registry: prometheus.NewRegistry(), ready: make(chan struct{})}
 	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if h.guards, err = newGuards(&cfg, logger, h.registry); err != nil {
+		return nil, err
+	}
 	log, viewDir, err := h.openLog()
 	if err != nil {
 		return nil, err
@@ -80,7 +89,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildBridge(viewDir); err != nil {
 		return err
 	}
-	if err := h.buildBroker(); err != nil {
+	if err := h.buildBroker(ctx); err != nil {
 		return err
 	}
 	if err := h.bind(ctx); err != nil {
@@ -148,9 +157,13 @@ func (h *Hub) buildBridge(viewDir string) error {
 	return nil
 }
 
-func (h *Hub) buildBroker() (err error) {
-	h.broker, err = broker.New(broker.Config{
-		Sink: h.bridge, Address: h.cfg.MQTT, AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
+func (h *Hub) buildBroker(ctx context.Context) (err error) {
+	if h.store, err = h.openStore(ctx); err != nil {
+		return err
+	}
+	h.broker, err = broker.New(ctx, broker.Config{
+		Sink: h.bridge, Log: h.log, Store: h.store, Memory: h.guards.memory,
+		Address: h.cfg.MQTT, AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
 		OnRefused: func(r broker.Refusal) {
 			reason := r.Reason
 			if r.Detail != "" {
@@ -159,9 +172,32 @@ func (h *Hub) buildBroker() (err error) {
 			h.figures.Refused(hub.Refusal{Time: r.Time, Remote: r.Remote, Client: r.Client, Reason: reason})
 		},
 		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
-		MaxPacket: int(h.cfg.MaxPacket), MaxConnections: h.cfg.MaxConnections,
+
+		ConnectTimeout: h.cfg.ConnectTimeout, KeepAlive: h.cfg.KeepAlive, WriteTimeout: h.cfg.WriteTimeout,
+		SessionExpiry: h.cfg.SessionExpiry, WriteBuffer: int(h.cfg.WriteBuffer), MaxPacket: int(h.cfg.MaxPacket),
+		MaxTopicLevels: h.cfg.MaxTopicLevels, MaxConnections: h.guards.mqttConnections,
+		MaxConnectionsPerAddress: h.cfg.MaxConnectionsPerAddress, ConnectRate: h.cfg.ConnectRate,
+		ConnectRatePerAddress: h.cfg.ConnectRatePerAddress, ClientMessages: h.cfg.ClientMessages,
+		ClientBytes: int(h.cfg.ClientBytes), MaxSessions: h.cfg.MaxMQTTSessions, MaxSubscriptions: h.cfg.MaxSubscriptions,
+		MaxQueue: h.cfg.MaxQueue, MaxQueueBytes: int(h.cfg.MaxQueueBytes), MaxInflight: h.cfg.MaxInflight,
+		ReceiveMaximum: h.cfg.ReceiveMaximum, MaxRetained: h.cfg.MaxRetained, MaxRetainedBytes: int(h.cfg.MaxRetainedBytes),
 	})
 	return err
+}
+
+// openStore opens the broker's store; nil where the hub keeps nothing.
+func (h *Hub) openStore(ctx context.Context) (*store.Store, error) {
+	if h.cfg.Data == InMemory {
+		return nil, nil //nolint:nilnil // no store is a choice
+	}
+	s, err := store.Open(ctx, store.Config{
+		Path: filepath.Join(h.cfg.Data, "broker.db"), Sync: h.cfg.Sync == string(disklog.SyncFsync),
+		Logger: h.logger.With("part", "store"), Metrics: h.registry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sessions and retained messages: %w", err)
+	}
+	return s, nil
 }
 
 // bind opens both ports; connections wait until Run.
@@ -173,7 +209,7 @@ func (h *Hub) bind(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen for HTTP on %s: %w", h.cfg.HTTP, err)
 	}
-	h.listener = l
+	h.listener = h.guards.web.Listen(l)
 	return nil
 }
 

@@ -50,12 +50,13 @@ func (t *task) stop() error {
 func (h *Hub) Run(ctx context.Context) error {
 	// The parts end one after the other, not all when ctx does.
 	life := context.WithoutCancel(ctx)
+	watch := start(life, h.guards.Run)
 	views := make([]*task, len(h.runners))
 	for i, r := range h.runners {
 		views[i] = start(life, r.Run)
 	}
 	if err := h.await(ctx, views); err != nil {
-		return errors.Join(err, stopAll(views), h.close(life))
+		return errors.Join(err, stopAll(views), watch.stop(), h.close(life))
 	}
 	for v := range h.devices.Values([]string{"#"}, nil) {
 		h.rooms.Seed(v.Series, v.Time, v.Value)
@@ -84,7 +85,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
 		h.stopBroker(life, mqtt), pipeline.stop(), h.stopGateway(life), stream.stop(), h.stopHTTP(life), web.stop(),
-		rooms.stop(), figures.stop(), stopAll(views), h.close(life),
+		rooms.stop(), figures.stop(), stopAll(views), watch.stop(), h.close(life),
 	)
 	if err == nil {
 		h.logger.Info("hub has stopped")
@@ -148,6 +149,11 @@ func (h *Hub) close(ctx context.Context) error {
 	if h.listener != nil {
 		_ = h.listener.Close() // closed already after a clean stop
 	}
+	if h.store != nil {
+		if err := h.store.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the store of sessions: %w", err))
+		}
+	}
 	if h.log != nil {
 		if err := h.log.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the log: %w", err))
@@ -166,6 +172,9 @@ func (h *Hub) problems() []string {
 	}
 	if err := cmp.Or(h.logErr(), h.bridge.Err()); err != nil {
 		out = append(out, "log: "+err.Error())
+	}
+	if err := h.broker.Err(); err != nil {
+		out = append(out, err.Error())
 	}
 	return out
 }

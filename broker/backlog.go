@@ -1,0 +1,202 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"pulso/bridge/event"
+	"pulso/bridge/eventlog"
+)
+
+const (
+	scanLimit  = 256             // events that one reading of the log returns
+	maxScans   = 4               // readings at one time: each may hold a mebibyte
+	retryPause = time.Second     // after the log could not be read
+	maxLate    = 1 * time.Minute // a QoS 0 message that is older is not sent to a subscriber that was behind
+)
+
+// A laggard is served from the log: a session, or a shared subscription.
+type laggard interface {
+	// due says from where to read and which topics; false: nothing is to be read now, and the reading ends.
+	due() (from event.Position, wants func(topic string) bool, ok bool)
+	// got takes the events that were found between two places.
+	got(from event.Position, found []event.Event, next event.Position)
+	// skip says that the log holds nothing between two places any more.
+	skip(from, to event.Position, why string)
+}
+
+// catchUp reads for a laggard for as long as it wants more. It runs in a goroutine of its own.
+func (b *Broker) catchUp(l laggard) {
+	for {
+		from, wants, ok := l.due()
+		if !ok {
+			return
+		}
+		b.scans <- struct{}{}
+		found, next, err := b.cfg.Log.Scan(from, wants, scanLimit)
+		<-b.scans
+		trimmed := (*eventlog.TrimmedError)(nil)
+		switch {
+		case err == nil:
+			l.got(from, found, next)
+		case errors.As(err, &trimmed) && trimmed.Damaged:
+			l.skip(from, trimmed.First, "damage")
+		case errors.As(err, &trimmed):
+			l.skip(from, trimmed.First, "retention")
+		case errors.Is(err, eventlog.ErrEpoch): // of a life of the log that ended before this place
+			l.skip(from, b.base, "another log")
+		default:
+			if !errors.Is(err, eventlog.ErrClosed) {
+				b.log.Error("cannot read the log for MQTT subscribers, trying again", "error", err)
+			}
+			select {
+			case <-time.After(retryPause):
+			case <-b.stopped:
+			}
+		}
+	}
+}
+
+// A Gap says that a subscriber did not get part of what it was owed, because the log no longer held it.
+type Gap struct {
+	Time time.Time
+	// Client is the client id, or the shared subscription as "$share/<group>/<filter>".
+	Client string
+	// From and To are the places between which nothing could be read; how much of that was the client's is not known.
+	From, To event.Position
+	// Why is what took the events: "retention", "damage", or "another log".
+	Why string
+}
+
+// lost counts, logs and reports a gap.
+func (b *Broker) lost(client string, from, to event.Position, why string) {
+	g := Gap{Time: time.Now(), Client: client, From: from, To: to, Why: why}
+	b.metrics.gaps.Inc()
+	if to.Offset > from.Offset {
+		b.metrics.gapEvents.Add(float64(to.Offset - from.Offset))
+	}
+	b.log.Warn("an MQTT subscriber was passed by: what it was owed is no longer in the log",
+		"client", client, "from", from.String(), "to", to.String(), "because", why)
+	if b.cfg.OnGap != nil {
+		b.cfg.OnGap(g)
+	}
+}
+
+// refill begins to read for the session where that is due; s.mu is held.
+func (s *session) refill() {
+	if s.filling || s.conn == nil || len(s.queue) > s.broker.cfg.MaxQueue/2 || !s.behind && len(s.replays) == 0 {
+		return
+	}
+	s.filling = true
+	s.broker.wg.Go(func() { s.broker.catchUp(s) })
+}
+
+// due implements laggard. Retained messages that answer a subscription come before the log.
+func (s *session) due() (from event.Position, wants func(string) bool, ok bool) {
+	for s.replayNext() {
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil || !s.behind || len(s.queue) > s.broker.cfg.MaxQueue/2 || s.broker.stops() {
+		s.filling = false
+		return from, nil, false
+	}
+	filters := make([]string, 0, len(s.filters))
+	for filter, sub := range s.filters {
+		if sub.group == nil {
+			filters = append(filters, filter)
+		}
+	}
+	return s.next, func(topic string) bool { return event.MatchAny(filters, topic) }, true
+}
+
+// replayNext queues the next retained messages of a replay and reports whether there may be more to queue now.
+func (s *session) replayNext() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil || len(s.replays) == 0 || len(s.queue) > s.broker.cfg.MaxQueue/2 {
+		return false
+	}
+	r := s.replays[0]
+	from := r.from
+	s.mu.Unlock()
+	found, next, more := s.broker.retained.page(r.filter, from)
+	s.mu.Lock()
+	if s.conn == nil || len(s.replays) == 0 || s.replays[0] != r || r.from != from {
+		return true
+	}
+	r.from = next
+	if !more {
+		s.replays = s.replays[1:]
+	}
+	for _, m := range found {
+		s.push(&delivery{message: m, ids: r.sub.ids(), qos: min(r.sub.qos, m.event.QoS), retain: true, replay: r})
+	}
+	s.dispatch()
+	return true
+}
+
+// got implements laggard.
+func (s *session) got(from event.Position, found []event.Event, next event.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next != from || s.conn == nil {
+		return
+	}
+	oldest := time.Now().Add(-maxLate).UnixNano()
+	for i := range found {
+		e := &found[i]
+		t, ok := s.matching(e)
+		if !ok {
+			continue
+		}
+		d := t.delivery(&message{event: *e})
+		switch {
+		case d.qos > 0:
+		case e.Position.Offset < s.online:
+			continue // it was not there
+		case e.Time < oldest:
+			s.broker.drop(dropQueue)
+			continue
+		}
+		s.push(&d)
+	}
+	s.next = next
+	if next.Offset >= s.broker.tail.Load() { // what Deliver has dispatched it has read, what comes it will be offered
+		s.setBehind(false)
+	}
+	s.touch()
+	s.dispatch()
+}
+
+// matching returns the session's subscriptions that an event is the business of, merged.
+func (s *session) matching(e *event.Event) (target, bool) {
+	t := target{session: s, subscription: subscription{noLocal: true}}
+	found := false
+	for filter, sub := range s.filters {
+		if sub.group == nil && sub.since <= e.Position.Offset && e.Kind.IsMessage() && event.Match(filter, e.Topic) {
+			t.merge(sub)
+			found = true
+		}
+	}
+	return t, found && !t.silences(e)
+}
+
+// skip implements laggard.
+func (s *session) skip(from, to event.Position, why string) {
+	s.mu.Lock()
+	if s.next != from {
+		s.mu.Unlock()
+		return
+	}
+	s.next = to
+	if to.Offset > from.Offset {
+		s.passed += to.Offset - from.Offset
+	}
+	if to.Offset >= s.broker.tail.Load() {
+		s.setBehind(false)
+	}
+	s.touch()
+	s.mu.Unlock()
+	s.broker.lost(s.id, from, to, why)
+}

@@ -1,0 +1,285 @@
+package broker
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"pulso/bridge/event"
+	"pulso/broker/limit"
+	"pulso/broker/packet"
+)
+
+const (
+	// maxClientID bounds client ids: they are kept, logged and shown.
+	maxClientID = 256
+	// takeoverTimeout bounds how long a new connection waits for the end of the one that has its client id.
+	takeoverTimeout = 5 * time.Second
+	// topicAliasMaximum is how many topics of one client are remembered (MQTT 5, 3.2.2.3.8).
+	topicAliasMaximum = 64
+)
+
+// connect acts on the CONNECT: what may refuse it comes first, then the session is claimed, then the client is told.
+func (l *link) connect(body []byte) error {
+	c, err := packet.DecodeConnect(body)
+	l.version = c.Version
+	if err != nil {
+		return l.badConnect(err)
+	}
+	l.id, l.reader.version = c.ClientID, c.Version
+	l.problemInfo = c.Version == 5 && c.RequestProblem
+	assigned := ""
+	if l.id == "" && (c.CleanStart || c.Version == 5) { // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
+		assigned = "auto-" + rand.Text()
+		l.id = assigned
+	}
+	code, refusal := l.judge(c)
+	resumed := false
+	if refusal == nil {
+		code, resumed, refusal = l.claim(c)
+	}
+	if refusal != nil {
+		l.refusal = refusal
+		l.conn.answer(connackPacket(l.version, l.problemInfo, code, refusal.Detail))
+		return errRefused
+	}
+	l.welcome(c, assigned, resumed)
+	return nil
+}
+
+// badConnect answers a CONNECT that is none, where the protocol has an answer: MQTT 5 has one for everything that still
+// looks like it [MQTT-3.1.4-2], MQTT 3 for an unknown level only [MQTT-3.1.2-2].
+func (l *link) badConnect(err error) error {
+	v := violationOf(err)
+	switch {
+	case v.code == packet.ReasonNotMQTT:
+	case v.code == packet.ReasonVersion && l.version > 5:
+		l.conn.answer(connackPacket(5, true, v.code, v.detail))
+	case v.code == packet.ReasonVersion, l.version == 5:
+		l.conn.answer(connackPacket(l.version, true, v.code, v.detail))
+	}
+	return v
+}
+
+// judge decides on a CONNECT by what it says.
+func (l *link) judge(c *packet.Connecting) (code byte, r *Refusal) {
+	switch {
+	case l.id == "": // [MQTT-3.1.3-8] of MQTT 3.1.1
+		return codeClientID, &Refusal{Reason: reasonClientID, Detail: "a client id is needed to keep a session"}
+	case len(l.id) > maxClientID:
+		r := &Refusal{Reason: reasonClientID, Detail: fmt.Sprintf("client id of %d bytes, at most %d", len(l.id), maxClientID)}
+		l.id = l.id[:maxClientID]
+		return codeClientID, r
+	case c.HasAuthMethod: // [MQTT-4.12.0-1]
+		return codeAuthMethod, &Refusal{Reason: reasonCredentials, Detail: fmt.Sprintf("authentication method %.40q", c.AuthMethod)}
+	}
+	if a := l.broker.cfg.Authenticate; a != nil && !a(c.User, c.Password, l.id) {
+		return codeCredentials, &Refusal{Reason: reasonCredentials, Detail: fmt.Sprintf("user %.80q", c.User)}
+	}
+	if c.Will == nil {
+		return 0, nil
+	}
+	if err := checkPublishTopic(c.Will.Topic, l.broker.cfg.MaxTopicLevels); err != nil {
+		return codeTopicInvalid, &Refusal{Reason: reasonWill, Detail: err.Error()}
+	}
+	l.will = newWill(l.id, c)
+	return 0, nil
+}
+
+// claim makes l the connection of its client id and gives it its session. An earlier connection with the id is ended
+// first [MQTT-3.1.4-3], and waited for: its will, its last event and its subscriptions are settled before l goes on.
+func (l *link) claim(c *packet.Connecting) (code byte, resumed bool, r *Refusal) {
+	b := l.broker
+	timeout := time.NewTimer(takeoverTimeout)
+	defer timeout.Stop()
+	for {
+		b.mu.Lock()
+		old := b.owners[l.id]
+		if old == nil || b.stopping {
+			code, resumed, r = b.own(l, c)
+			b.mu.Unlock()
+			return code, resumed, r
+		}
+		b.mu.Unlock()
+		old.end(causeTakenOver)
+		select {
+		case <-old.done:
+		case <-timeout.C:
+			return codeBusy, false, &Refusal{Reason: reasonBusy, Detail: "the earlier connection with this client id does not end"}
+		case <-l.ctx.Done():
+			return codeBusy, false, &Refusal{Reason: reasonLost, Detail: "closed while connecting"}
+		}
+	}
+}
+
+// welcome sends the CONNACK and begins to serve.
+func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
+	b, s := l.broker, l.session
+	keepAlive := l.keepAlive(c)
+	l.conn.idle = time.Duration(keepAlive) * time.Second * 3 / 2
+	window := b.cfg.MaxInflight
+	if c.Version == 5 {
+		window = min(window, int(c.ReceiveMaximum))
+	}
+	s.begin(c, window)
+	s.recall()
+
+	p := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: l.version, SessionPresent: resumed,
+	}
+	if l.version == 5 {
+		p.Properties = packets.Properties{
+			ReceiveMaximum: uint16(b.cfg.ReceiveMaximum), MaximumPacketSize: uint32(b.cfg.MaxPacket),
+			TopicAliasMaximum: topicAliasMaximum, AssignedClientID: assigned,
+		}
+		if keepAlive != c.KeepAlive { // [MQTT-3.1.2-21]
+			p.Properties.ServerKeepAlive, p.Properties.ServerKeepAliveFlag = keepAlive, true
+		}
+		if granted := s.granted(); granted != c.SessionExpiry { // (MQTT 5, 3.2.2.3.2)
+			p.Properties.SessionExpiryInterval, p.Properties.SessionExpiryIntervalFlag = granted, true
+		}
+	}
+	l.answerNow(encode(&p, (*packets.Packet).ConnackEncode))
+	l.established.Store(true)
+	if l.cause.Load() != nil { // it was ended meanwhile, by somebody who could not tell the client yet
+		return
+	}
+	b.metrics.connects.Inc()
+	b.settleWill(l.id, resumed)
+	m := event.Event{Kind: event.KindConnected, Time: time.Now().UnixNano(), Client: l.id}
+	err := b.cfg.Sink.Ingest(l.ctx, m, nil)
+	l.announced = err == nil
+	if err != nil && l.ctx.Err() == nil {
+		b.notStored(l.id, err)
+	}
+	s.attach(l.conn)
+	b.log.Debug("MQTT client connected", "client", l.id, "remote", l.remote, "version", l.version, "resumed", resumed)
+}
+
+// keepAlive is the keep-alive that holds, in seconds. MQTT 5 clients that ask for none, or for more than is granted, are
+// told; older ones cannot be.
+func (l *link) keepAlive(c *packet.Connecting) uint16 {
+	most := uint16(min(l.broker.cfg.KeepAlive/time.Second, math.MaxUint16))
+	if l.version == 5 && (c.KeepAlive == 0 || c.KeepAlive > most) {
+		return most
+	}
+	return c.KeepAlive
+}
+
+// own is the part of claim that holds the lock.
+func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r *Refusal) {
+	if b.stopping {
+		return codeShutdown, false, &Refusal{Reason: reasonShutdown, Detail: "the broker stops"}
+	}
+	identity := ""
+	if b.cfg.Authenticate != nil {
+		identity = c.User
+	}
+	s := b.sessions[l.id]
+	switch {
+	case s != nil && s.identity != identity: // what waits in a session is its owner's alone
+		return codeClientID, false, &Refusal{Reason: reasonClientID, Detail: "the session with this client id belongs to another user"}
+	case s == nil && len(b.sessions) >= b.cfg.MaxSessions:
+		return codeQuota, false, &Refusal{Reason: reasonLimit, Detail: "too many sessions"}
+	case s == nil && !b.allows(limit.NewSession):
+		return codeQuota, false, &Refusal{Reason: reasonLimit, Detail: "memory is short"}
+	case s != nil && c.CleanStart: // [MQTT-3.1.2-4]
+		b.forget(s)
+		s = nil
+	}
+	resumed = s != nil
+	if s == nil {
+		s = newSession(b, l.id, identity)
+		b.sessions[l.id] = s
+	}
+	s.expires = time.Time{}
+	delete(b.offline, l.id)
+	l.session = s
+	b.owners[l.id] = l
+	return 0, resumed, nil
+}
+
+// release frees the client id, and the session if it ends with its connection.
+func (b *Broker) release(l *link) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.links, l)
+	s := l.session
+	if s == nil || b.owners[l.id] != l {
+		return
+	}
+	delete(b.owners, l.id)
+	life := s.life()
+	if life == 0 {
+		b.forget(s)
+		return
+	}
+	if life != forever {
+		s.expires = time.Now().Add(life)
+	}
+	b.offline[l.id] = s
+	s.leave(s.expires)
+}
+
+// forget ends a session; b.mu is held.
+func (b *Broker) forget(s *session) {
+	delete(b.sessions, s.id)
+	delete(b.offline, s.id)
+	s.terminate()
+}
+
+func (b *Broker) expireSessions(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.offline {
+		if !s.expires.IsZero() && now.After(s.expires) {
+			b.forget(s)
+		}
+	}
+}
+
+// encode has mochi encode a packet. Its error would be one of memory.
+func encode(p *packets.Packet, how func(*packets.Packet, *bytes.Buffer) error) []byte {
+	var buf bytes.Buffer
+	if err := how(p, &buf); err != nil {
+		return nil
+	}
+	return buf.Bytes()
+}
+
+// connackPacket is a CONNACK that refuses. MQTT 3 has five codes only (MQTT 3.1.1, 3.2.2.3).
+func connackPacket(version byte, reasons bool, code byte, why string) []byte {
+	p := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: version, ReasonCode: code}
+	if version == 5 {
+		if reasons {
+			p.Properties.ReasonString = why
+		}
+		return encode(&p, (*packets.Packet).ConnackEncode)
+	}
+	switch code {
+	case packet.ReasonVersion:
+		p.ReasonCode = 1
+	case codeClientID:
+		p.ReasonCode = 2
+	case codeCredentials:
+		p.ReasonCode = 4
+	case codeAuthMethod, codeTopicInvalid, codeNotAuthorized:
+		p.ReasonCode = 5
+	default:
+		p.ReasonCode = 3
+	}
+	return encode(&p, (*packets.Packet).ConnackEncode)
+}
+
+// disconnectPacket is a DISCONNECT of MQTT 5.
+func disconnectPacket(c *cause, reasons bool) []byte {
+	p := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ProtocolVersion: 5, ReasonCode: c.code}
+	if reasons {
+		p.Properties.ReasonString = c.text
+	}
+	return encode(&p, (*packets.Packet).DisconnectEncode)
+}
