@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"hash/crc32"
 	"math"
@@ -19,6 +20,8 @@ func fuzzEvents() []event.Event {
 	return []event.Event{
 		{Topic: "a", Payload: []byte("1")},
 		{Kind: event.KindConnected, Client: "c", Time: math.MaxInt64},
+		{Topic: "q", Client: "d", Payload: []byte("2"), QoS: 2, PacketID: 0x1234},
+		{Topic: "q", QoS: 2, PacketID: 1, Properties: &event.Properties{UTF8: true}},
 		{Topic: "b/c", Client: "d", Payload: bytes.Repeat([]byte("x"), 100), Retain: true, QoS: 2, Properties: &event.Properties{
 			ContentType: "t", ResponseTopic: "r", CorrelationData: []byte{1}, Expiry: 9, HasExpiry: true, UTF8: true,
 			User: []event.UserProperty{{Name: "n", Value: "v"}, {}},
@@ -46,6 +49,10 @@ func FuzzRecords(f *testing.F) {
 	}
 	f.Add(seed, false)
 	f.Add(seed[:len(seed)-3], true)
+	f.Add(oldRecord(f), false)
+	short := appendRecord(nil, &event.Event{Topic: "q", PacketID: 1}, 0)
+	short[len(short)-3-3] = 1 // an identifier of one byte
+	f.Add(short, true)
 	l := &Log{identity: newIdentity()}
 	f.Fuzz(func(t *testing.T, data []byte, sums bool) {
 		if sums {
@@ -67,6 +74,34 @@ func FuzzRecords(f *testing.F) {
 			checkRoundTrip(t, l, &r.events[i])
 		}
 	})
+}
+
+// oldRecord is a record as it was written before there were packet identifiers.
+func oldRecord(t testing.TB) []byte {
+	t.Helper()
+	b, err := hex.DecodeString("2f000000d289e9ec0500000000000000070000000000000000000e000300010001000000612f626378010100000074")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestOldRecordIsRead(t *testing.T) {
+	rec, err := cutRecord(oldRecord(t), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, r := &Log{identity: newIdentity()}, newReader()
+	if err := r.add(l, hit{record: rec}, 1); err != nil {
+		t.Fatal(err)
+	}
+	want := event.Event{
+		Position: r.events[0].Position, Time: 7, Topic: "a/b", Client: "c", Payload: []byte("x"), QoS: 2, Retain: true,
+		Properties: &event.Properties{ContentType: "t"},
+	}
+	if !reflect.DeepEqual(r.events[0], want) || want.Position.Offset != 5 {
+		t.Errorf("%+v", r.events[0])
+	}
 }
 
 // checkRoundTrip writes an event that has been read and reads it again.

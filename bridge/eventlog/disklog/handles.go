@@ -65,11 +65,11 @@ func (t *handles) acquire(s *segment) (h *handle, live *liveIndex, err error) {
 			return nil, nil, err
 		}
 		t.table[s] = h
-		t.evict()
 	}
 	h.refs++
 	t.clock++
 	h.used = t.clock
+	t.evict() // never what is in use, as this one is now
 	return h, s.live.Load(), nil
 }
 

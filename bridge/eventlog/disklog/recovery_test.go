@@ -210,6 +210,7 @@ func TestIndexesAreBuiltAnew(t *testing.T) {
 		"offsets cut":     func() { writeFile(t, index(2, offsetsExt), readFile(t, index(2, offsetsExt))[:70]) },
 		"topics' header":  func() { flip(t, index(1, topicsExt), topicsFixed+100) },
 		"topics empty":    func() { writeFile(t, index(1, topicsExt), nil) },
+		"topics older":    func() { olderIndex(t, index(0, topicsExt)) },
 		"topics' bucket":  func() { flipTable(t, index(1, topicsExt)) },
 		"topics' places":  func() { flip(t, index(1, topicsExt), len(readFile(t, index(1, topicsExt)))-3) },
 	} {
@@ -236,6 +237,15 @@ func flip(t *testing.T, path string, at int) {
 	t.Helper()
 	data := readFile(t, path)
 	data[at] ^= 0x10
+	writeFile(t, path, data)
+}
+
+// olderIndex gives a topic index the version before this one.
+func olderIndex(t *testing.T, path string) {
+	t.Helper()
+	data := readFile(t, path)
+	data[atVersion]--
+	binary.LittleEndian.PutUint32(data[atTopicsCRC:], crc32.Checksum(data[:atTopicsCRC], castagnoli))
 	writeFile(t, path, data)
 }
 
