@@ -18,7 +18,10 @@ func BenchmarkDecodePublish(b *testing.B) {
 		{"QoS 1", 0x32, pack("site/line/4/temperature", u16(9), raw(`{"t":21.5}`)), 4},
 		{"QoS 1, MQTT 5", 0x32, pack("site/line/4/temperature", u16(9), 0, raw(`{"t":21.5}`)), 5},
 		{"alias, MQTT 5", 0x32, pack("", u16(9), props(0x23, u16(4)), raw(`{"t":21.5}`)), 5},
-		{"five properties, MQTT 5", 0x32, pack("site/line/4/temperature", u16(9), props(1, 1, 2, u32(60), 3, "text", 0x26, "k", "v", 0x26, "k", "v"), raw(`{"t":21.5}`)), 5},
+		{
+			"five properties, MQTT 5", 0x32,
+			pack("site/line/4/temperature", u16(9), props(1, 1, 2, u32(60), 3, "text", 0x26, "k", "v", 0x26, "k", "v"), raw(`{"t":21.5}`)), 5,
+		},
 		{"not ASCII", 0x30, pack("ort/straße/4/wärme", raw(`{"t":21.5}`)), 4},
 	} {
 		b.Run(c.name, func(b *testing.B) {

@@ -264,7 +264,7 @@ func TestPropertyTable(t *testing.T) {
 				entry, known := table[id]
 				once := append([]any{id}, entry.value...)
 				twice := append(append([]any{}, once...), once...)
-				code, clause := byte(packet.ReasonMalformed), "2.2.2.2"
+				code, clause := packet.ReasonMalformed, "2.2.2.2"
 				if known && strings.Contains(" "+entry.in+" ", " "+place+" ") {
 					wantError(t, check(once...), accepted, "")
 					wantError(t, check(twice...), packet.ReasonProtocol, "")

@@ -72,7 +72,7 @@ var filterCases = []struct {
 	{"No Local on what only looks shared", packet.Subscribe, pack(u16(1), 0, "$shared/g/f", 4), 5, accepted, ""},
 	{"subscription identifier 0", packet.Subscribe, pack(u16(1), props(0x0b, 0), "f", 0), 5, packet.ReasonProtocol, "3.8.2.1.2"},
 	{"largest subscription identifier", packet.Subscribe, pack(u16(1), props(0x0b, vbi(packet.MaxRemaining)), "f", 0), 5, accepted, ""},
-	{"subscription identifier of five bytes", packet.Subscribe, pack(u16(1), props(0x0b, 0x80, 0x80, 0x80, 0x80, 1), "f", 0), 5, packet.ReasonMalformed, "1.5.5"},
+	{"identifier of five bytes", packet.Subscribe, pack(u16(1), props(0x0b, 0x80, 0x80, 0x80, 0x80, 1), "f", 0), 5, packet.ReasonMalformed, "1.5.5"},
 	{"overlong subscription identifier", packet.Subscribe, pack(u16(1), props(0x0b, 0x81, 0), "f", 0), 5, packet.ReasonMalformed, "[MQTT-1.5.5-1]"},
 	{"two subscription identifiers", packet.Subscribe, pack(u16(1), props(0x0b, 1, 0x0b, 2), "f", 0), 5, packet.ReasonProtocol, "3.8.2.1.2"},
 }
@@ -116,7 +116,8 @@ func TestDecodeSubscribe(t *testing.T) {
 	want := &packet.Subscribing{
 		ID: 258, Identifier: 300,
 		Subscriptions: []packet.Subscription{
-			{Filter: "a/+"}, {Filter: "$share/g/b/#", QoS: 2, RetainAsPublished: true, RetainHandling: 1},
+			{Filter: "a/+"},
+			{Filter: "$share/g/b/#", QoS: 2, RetainAsPublished: true, RetainHandling: 1},
 			{Filter: "c", QoS: 1, NoLocal: true, RetainHandling: 2},
 		},
 	}
