@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,6 +261,9 @@ func TestListener(t *testing.T) {
 	}
 	dial()
 	served := <-accepted
+	if _, ok := served.(syscall.Conn); !ok {
+		t.Error("the socket of a TCP connection is hidden")
+	}
 	refused := dial()
 	if err := refused.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)

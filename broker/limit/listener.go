@@ -29,7 +29,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		release, wait, refused := l.door.AdmitConn(nc.RemoteAddr().String())
 		if refused == "" {
 			l.wait = wait
-			return &conn{Conn: nc, release: release}, nil
+			return wrap(nc, release), nil
 		}
 		_ = nc.Close() // it was never used
 	}
@@ -57,7 +57,29 @@ func (l *listener) Close() error {
 	return l.Listener.Close()
 }
 
-// A conn tells the door when it is closed.
+// wrap has the door told when a connection is closed. A TCP connection stays all that it is: who writes many buffers at
+// once, or asks for the socket, finds that it can.
+func wrap(nc net.Conn, release func()) net.Conn {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		return &tcpConn{TCPConn: tcp, release: release}
+	}
+	return &conn{Conn: nc, release: release}
+}
+
+// A tcpConn tells the door when it is closed.
+type tcpConn struct {
+	*net.TCPConn
+
+	release func()
+}
+
+// Close implements [net.Conn].
+func (c *tcpConn) Close() error {
+	defer c.release()
+	return c.TCPConn.Close()
+}
+
+// A conn is a tcpConn of any other kind.
 type conn struct {
 	net.Conn
 

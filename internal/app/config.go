@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"pulso/bridge/event"
 )
 
 // Config is everything that can be set on a hub. Flags, environment (PULSO_…) and the configuration file all fill this
@@ -159,7 +161,7 @@ func (c *Config) bounds() []bound {
 		count("client-messages", c.ClientMessages, 0, 1e9),
 		size("client-bytes", c.ClientBytes, 0, 1<<40),
 		count("receive-maximum", c.ReceiveMaximum, 1, math.MaxUint16), // MQTT 5, 3.2.2.3.3
-		count("max-topic-levels", c.MaxTopicLevels, 1, math.MaxUint16),
+		count("max-topic-levels", c.MaxTopicLevels, 1, event.MaxLevels),
 		count("max-subscriptions", c.MaxSubscriptions, 1, many),
 		count("max-inflight", c.MaxInflight, 1, math.MaxUint16), // packet identifiers: MQTT 5, 2.2.1
 		count("max-queue", c.MaxQueue, 1, many),
