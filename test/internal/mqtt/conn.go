@@ -92,6 +92,9 @@ func (c *Conn) Next() (first byte, body []byte, err error) {
 	return first, body, err
 }
 
+// Buffered is how many bytes have come and not been read.
+func (c *Conn) Buffered() int { return c.r.Buffered() }
+
 // Expect reads packets until one is of the type, within the time; it drops the others.
 func (c *Conn) Expect(packet byte, within time.Duration) ([]byte, error) {
 	_ = c.SetReadDeadline(time.Now().Add(within))
