@@ -11,7 +11,14 @@ import (
 	"testing"
 
 	"pulso/bridge/event"
+	"pulso/broker/packet"
 )
+
+func (s instant) Scan(from event.Position, _ func(string) bool, _ int) ([]event.Event, event.Position, error) {
+	return nil, from, nil
+}
+
+func (s instant) Bounds() (first, next event.Position) { return first, next }
 
 // instant is a sink that stores at once, in a goroutine of its own, as a log without a disk would.
 type instant struct{ queue chan entry }
@@ -53,7 +60,7 @@ func (s instant) run(deliver func([]event.Decoded)) {
 func benchmarkBroker(b *testing.B) string {
 	b.Helper()
 	sink := instant{make(chan entry, 4096)}
-	br, err := New(Config{Sink: sink, Address: "127.0.0.1:0"})
+	br, err := New(b.Context(), Config{Sink: sink, Log: sink, Address: "127.0.0.1:0"})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -122,7 +129,7 @@ func BenchmarkQoS1(b *testing.B) {
 					for sent, acked := 0, 0; acked < n; {
 						out = out[:0]
 						for ; sent < n && sent-acked < window; sent++ {
-							out = appendPublish(out, 4, &publish{event: e, qos: 1, id: uint16(sent%60_000) + 1})
+							out = packet.AppendPublish(out, 4, &packet.Message{Event: e, QoS: 1, ID: uint16(sent%60_000) + 1})
 						}
 						if len(out) > 0 {
 							if _, err := p.Write(out); err != nil {
@@ -156,7 +163,7 @@ func BenchmarkFanOut(b *testing.B) {
 	addr := benchmarkBroker(b)
 	var wg sync.WaitGroup
 	e := &event.Event{Topic: "t", Payload: make([]byte, 128)}
-	size := int64(len(appendPublish(nil, 4, &publish{event: e})))
+	size := int64(len(packet.AppendPublish(nil, 4, &packet.Message{Event: e})))
 	for i := range subscribers {
 		nc, r := benchmarkClient(b, addr, fmt.Sprint("s", i))
 		if _, err := nc.Write(rawPacketOf(0x82, append(appendString([]byte{0, 1}, "t"), 0))); err != nil {
@@ -174,7 +181,7 @@ func BenchmarkFanOut(b *testing.B) {
 	pub, r := benchmarkClient(b, addr, "pub")
 	b.ResetTimer()
 	for i := range b.N {
-		if _, err := pub.Write(appendPublish(nil, 4, &publish{event: e, qos: 1, id: uint16(i%60_000) + 1})); err != nil {
+		if _, err := pub.Write(packet.AppendPublish(nil, 4, &packet.Message{Event: e, QoS: 1, ID: uint16(i%60_000) + 1})); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := io.ReadFull(r, make([]byte, 4)); err != nil {

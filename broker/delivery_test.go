@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"pulso/bridge/event"
+	"pulso/broker/packet"
 )
 
 func TestDeliveryFollowsTheLog(t *testing.T) {
@@ -64,7 +65,7 @@ func TestRetained(t *testing.T) {
 			topic, _, id := sub.wantMessage()
 			seen[topic] = true
 			if id > 0 {
-				sub.send(ackPacket(nil, typePuback, id, 0, 4))
+				sub.send(packet.AppendAck(nil, packet.Puback, id, 0, 4))
 			}
 		}
 		if seen["state/7"] || seen["state/full"] {
@@ -106,7 +107,7 @@ func TestOfflineQueueInOrder(t *testing.T) {
 		if payload != fmt.Sprint(i) {
 			t.Fatalf("message %d is %s", i, payload)
 		}
-		sub.send(ackPacket(nil, typePuback, id, 0, 4))
+		sub.send(packet.AppendAck(nil, packet.Puback, id, 0, 4))
 	}
 }
 
@@ -119,7 +120,7 @@ func TestUnacknowledgedIsSentAgain(t *testing.T) {
 	wait(t, pub.Publish("q", 2, false, "two"))
 	_, _, first := sub.wantMessage()
 	_, _, second := sub.wantMessage()
-	sub.send(ackPacket(nil, typePubrec, second, 0, 4))
+	sub.send(packet.AppendAck(nil, packet.Pubrec, second, 0, 4))
 	sub.wantAck(0x62, second)
 	_ = sub.Close()
 
@@ -129,8 +130,8 @@ func TestUnacknowledgedIsSentAgain(t *testing.T) {
 		t.Fatalf("got %#x %q, want the first message again with DUP", head, body)
 	}
 	sub.wantAck(0x62, second)
-	sub.send(ackPacket(nil, typePuback, first, 0, 4))
-	sub.send(ackPacket(nil, typePubcomp, second, 0, 4))
+	sub.send(packet.AppendAck(nil, packet.Puback, first, 0, 4))
+	sub.send(packet.AppendAck(nil, packet.Pubcomp, second, 0, 4))
 	sub.ping()
 	s := r.broker.sessions["sub"]
 	s.mu.Lock()
@@ -155,8 +156,8 @@ func TestReceiveMaximumIsHonoured(t *testing.T) {
 			t.Fatalf("got %s and %s at %d", a, b, i)
 		}
 		sub.ping() // nothing comes beyond the window
-		sub.send(ackPacket(nil, typePuback, id, 0, 5))
-		sub.send(ackPacket(nil, typePuback, id2, 0, 5))
+		sub.send(packet.AppendAck(nil, packet.Puback, id, 0, 5))
+		sub.send(packet.AppendAck(nil, packet.Puback, id2, 0, 5))
 	}
 }
 

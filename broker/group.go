@@ -30,15 +30,15 @@ type group struct {
 	ended   bool
 	members []member
 	turn    int
-	again   []delivery                // given back, oldest first
-	out     map[uint64]*session       // offsets that members have and have not acknowledged, at QoS 1
-	skips   map[uint64]struct{}       // offsets that members had before a crash and still have
-	queue   []delivery                // messages that wait for a member
-	next    event.Position            // everything before it has been queued or handed out
-	behind  bool                      // what is from next on is in the log
-	filling bool                      // a goroutine reads for the group
-	dirty   bool                      // the journal knows that there is something to store
-	known   bool                      // the store has it
+	again   []delivery          // given back, oldest first
+	out     map[uint64]*session // offsets that members have and have not acknowledged, at QoS 1
+	skips   map[uint64]struct{} // offsets that members had before a crash and still have
+	queue   []delivery          // messages that wait for a member
+	next    event.Position      // everything before it has been queued or handed out
+	behind  bool                // what is from next on is in the log
+	filling bool                // a goroutine reads for the group
+	dirty   bool                // the journal knows that there is something to store
+	known   bool                // the store has it
 }
 
 // A member is a session with its subscription.

@@ -19,6 +19,8 @@ import (
 	"go.uber.org/goleak"
 
 	"pulso/bridge/event"
+	"pulso/bridge/eventlog"
+	"pulso/broker/packet"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -34,6 +36,8 @@ type memorySink struct {
 	paused chan struct{} // closed when the writer may go on; nil: it may
 	fail   error
 	events []event.Event
+
+	trimmed uint64 // events before are gone
 }
 
 type entry struct {
@@ -104,6 +108,36 @@ func (s *memorySink) commit(group []entry) {
 	s.deliver(batch)
 }
 
+// Scan and Bounds are the log that the broker reads.
+func (s *memorySink) Scan(from event.Position, want func(string) bool, limit int) ([]event.Event, event.Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if from.Offset < s.trimmed {
+		first := event.Position{Epoch: 1, Offset: s.trimmed}
+		return nil, from, &eventlog.TrimmedError{From: from, First: first}
+	}
+	var found []event.Event
+	next := from
+	for ; next.Offset < uint64(len(s.events)) && len(found) < limit; next.Offset++ {
+		if e := s.events[next.Offset]; want(e.Topic) {
+			found = append(found, e)
+		}
+	}
+	return found, next, nil
+}
+
+func (s *memorySink) Bounds() (first, next event.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return event.Position{Epoch: 1, Offset: s.trimmed}, event.Position{Epoch: 1, Offset: uint64(len(s.events))}
+}
+
+func (s *memorySink) trim(to uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trimmed = to
+}
+
 func (s *memorySink) pause() (resume func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,7 +185,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
 	r := &rig{t: t, sink: &memorySink{queue: make(chan entry, 4096)}}
 	cfg := Config{
-		Sink: r.sink, Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(),
+		Sink: r.sink, Log: r.sink, Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(),
 		OnRefused: func(f Refusal) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -161,7 +195,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	if change != nil {
 		change(&cfg)
 	}
-	b, err := New(cfg)
+	b, err := New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,6 +327,12 @@ func connectPacket(o options) []byte {
 	return rawPacketOf(0x10, body)
 }
 
+func appendString(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...)
+}
+
+func appendVarint(b []byte, n int) []byte { return binary.AppendUvarint(b, uint64(n)) }
+
 func rawPacketOf(first byte, body []byte) []byte {
 	return append(appendVarint([]byte{first}, len(body)), body...)
 }
@@ -330,8 +370,8 @@ func (c *client) send(p []byte) {
 
 func (c *client) publish(topic, payload string, qos byte, id uint16) {
 	c.t.Helper()
-	c.send(appendPublish(nil, c.version, &publish{
-		event: &event.Event{Topic: topic, Payload: []byte(payload)}, qos: qos, id: id,
+	c.send(packet.AppendPublish(nil, c.version, &packet.Message{
+		Event: &event.Event{Topic: topic, Payload: []byte(payload)}, QoS: qos, ID: id,
 	}))
 }
 
@@ -388,7 +428,7 @@ func (c *client) wantAck(first byte, id uint16) {
 func (c *client) wantMessage() (topic, payload string, id uint16) {
 	c.t.Helper()
 	first, body := c.read()
-	if first>>4 != typePublish {
+	if first>>4 != byte(packet.Publish) {
 		c.t.Fatalf("got packet %#x, want a PUBLISH", first)
 	}
 	n := int(binary.BigEndian.Uint16(body))
@@ -397,8 +437,8 @@ func (c *client) wantMessage() (topic, payload string, id uint16) {
 		id, body = binary.BigEndian.Uint16(body), body[2:]
 	}
 	if c.version == 5 {
-		size, n := varint(body)
-		body = body[n+size:]
+		size, n := binary.Uvarint(body)
+		body = body[n+int(size):]
 	}
 	return topic, string(body), id
 }
@@ -411,6 +451,25 @@ func (c *client) wantEnd() []byte {
 		c.t.Fatalf("the connection was not closed: %v", err)
 	}
 	return b
+}
+
+// wantReason reads until the broker closes: the last packet must be a DISCONNECT with this reason code.
+func (c *client) wantReason(code byte) {
+	c.t.Helper()
+	for {
+		first, body, err := c.tryRead()
+		if err != nil {
+			c.t.Fatalf("the end without a DISCONNECT: %v", err)
+		}
+		if first != 0xe0 {
+			continue
+		}
+		if len(body) == 0 || body[0] != code {
+			c.t.Fatalf("DISCONNECT %x, want reason %#x", body, code)
+		}
+		c.wantEnd()
+		return
+	}
 }
 
 func (c *client) ping() {

@@ -80,14 +80,14 @@ func TestOverlappingSubscriptions(t *testing.T) {
 	s := &session{id: "s"}
 	x.add(s, "a/#", subscription{qos: 0, identifier: 1, noLocal: true})
 	x.add(s, "a/+", subscription{qos: 2, identifier: 2, retainAsPublished: true})
-	x.add(s, "$share/g/a/b", subscription{qos: 1})
+	x.addGroup(&group{key: groupKey{"g", "a/b"}})
 	m := x.find("a/b")
 	if len(m.targets) != 1 || len(m.groups) != 1 {
 		t.Fatalf("%+v", m)
 	}
 	got := m.targets[0]
-	slices.Sort(got.ids)
-	if got.qos != 2 || got.noLocal || !got.retainAsPublished || !slices.Equal(got.ids, []int{1, 2}) {
+	slices.Sort(got.identifiers)
+	if got.qos != 2 || got.noLocal || !got.retainAsPublished || !slices.Equal(got.identifiers, []int{1, 2}) {
 		t.Fatalf("%+v", got)
 	}
 }

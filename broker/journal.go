@@ -72,10 +72,14 @@ func (j *journal) gather(add func()) {
 	add()
 }
 
-func (j *journal) session(s *session)    { j.gather(func() { j.sessions = append(j.sessions, s) }) }
-func (j *journal) group(g *group)        { j.gather(func() { j.groups = append(j.groups, g) }) }
-func (j *journal) end(client string)     { j.gather(func() { j.endedSessions = append(j.endedSessions, client) }) }
-func (j *journal) endGroup(key groupKey) { j.gather(func() { j.endedGroups = append(j.endedGroups, key) }) }
+func (j *journal) session(s *session) { j.gather(func() { j.sessions = append(j.sessions, s) }) }
+func (j *journal) group(g *group)     { j.gather(func() { j.groups = append(j.groups, g) }) }
+func (j *journal) end(client string) {
+	j.gather(func() { j.endedSessions = append(j.endedSessions, client) })
+}
+func (j *journal) endGroup(key groupKey) {
+	j.gather(func() { j.endedGroups = append(j.endedGroups, key) })
+}
 func (j *journal) retained(topic string) { j.gather(func() { j.topics[topic] = struct{}{} }) }
 func (j *journal) will(client string)    { j.gather(func() { j.wills[client] = struct{}{} }) }
 

@@ -33,7 +33,7 @@ type link struct {
 	lastTopic   string // one string for many messages
 	judged      bool   // lastTopic may be published to
 
-	rate        limit.Rate
+	rate limit.Rate
 
 	refusal *Refusal // why the CONNECT was not accepted
 

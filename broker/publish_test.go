@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pulso/bridge/event"
+	"pulso/broker/packet"
 )
 
 func TestAckOnlyAfterStored(t *testing.T) {
@@ -59,7 +60,7 @@ func TestQoS2SentAgainIsLoggedOnce(t *testing.T) {
 				t.Fatalf("PUBREC with reason %#x", body[2])
 			}
 		}
-		c.send(ackPacket(nil, typePubrel, 9, 0, version))
+		c.send(packet.AppendAck(nil, packet.Pubrel, 9, 0, version))
 		c.wantAck(0x70, 9)
 		if n := len(r.sink.topic("a")); n != 1 {
 			t.Fatalf("MQTT %d: logged %d times", version, n)

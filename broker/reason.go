@@ -12,35 +12,35 @@ import (
 
 // Reasons for which a connection is refused or ends: labels of the metrics and [Refusal.Reason].
 const (
-	reasonTimeout     = "timeout"       // no CONNECT in time, or nothing within the keep-alive
-	reasonNotMQTT     = "not mqtt"      // the first bytes are not those of a CONNECT
-	reasonVersion     = "version"       // a protocol level that is not supported
-	reasonMalformed   = "malformed"     // bytes that are no packet
-	reasonProtocol    = "protocol"      // a packet that is not allowed here
-	reasonTooLarge    = "too large"     // a packet beyond the bounds
-	reasonClientID    = "client id"     // a client id that is not accepted
-	reasonWill        = "will"          // a will whose topic nobody may publish to
-	reasonCredentials = "credentials"   // unknown user, wrong password, or an unsupported method
-	reasonLimit       = "limit"         // too many connections or sessions
-	reasonOrigin      = "origin"        // a browser's page that may not connect
-	reasonBusy        = "busy"          // the earlier connection with this client id could not be ended in time
-	reasonShutdown    = "shutdown"      // the broker stops
-	reasonLost        = "lost"          // the network, or the client, without a word
-	reasonClean       = "clean"         // DISCONNECT
-	reasonWillWanted  = "will wanted"   // DISCONNECT that asks for the will
-	reasonTakenOver   = "taken over"    // the same client id connected again
-	reasonSlow        = "slow"          // does not read what it is sent
-	reasonStore       = "store"         // a message could not be stored
-	reasonTopic       = "topic"         // an invalid or forbidden topic, where the protocol has no milder answer
-	reasonPanic       = "panic"         // a bug, caught
-	reasonOther       = "other"         // anything else
-	dropQueue         = "queue"         // QoS 0, and the subscriber is far behind or not there
-	dropExpired       = "expired"       // the message expired before it could be sent
-	dropPacketSize    = "packet size"   // larger than the subscriber takes
-	dropRetained      = "retained full" // not retained: too many are
-	dropPassed        = "passed"        // no longer in the log when the subscriber came for it
+	reasonTimeout      = "timeout"       // no CONNECT in time, or nothing within the keep-alive
+	reasonNotMQTT      = "not mqtt"      // the first bytes are not those of a CONNECT
+	reasonVersion      = "version"       // a protocol level that is not supported
+	reasonMalformed    = "malformed"     // bytes that are no packet
+	reasonProtocol     = "protocol"      // a packet that is not allowed here
+	reasonTooLarge     = "too large"     // a packet beyond the bounds
+	reasonClientID     = "client id"     // a client id that is not accepted
+	reasonWill         = "will"          // a will whose topic nobody may publish to
+	reasonCredentials  = "credentials"   // unknown user, wrong password, or an unsupported method
+	reasonLimit        = "limit"         // too many connections or sessions
+	reasonOrigin       = "origin"        // a browser's page that may not connect
+	reasonBusy         = "busy"          // the earlier connection with this client id could not be ended in time
+	reasonShutdown     = "shutdown"      // the broker stops
+	reasonLost         = "lost"          // the network, or the client, without a word
+	reasonClean        = "clean"         // DISCONNECT
+	reasonWillWanted   = "will wanted"   // DISCONNECT that asks for the will
+	reasonTakenOver    = "taken over"    // the same client id connected again
+	reasonSlow         = "slow"          // does not read what it is sent
+	reasonStore        = "store"         // a message could not be stored
+	reasonTopic        = "topic"         // an invalid or forbidden topic, where the protocol has no milder answer
+	reasonPanic        = "panic"         // a bug, caught
+	reasonOther        = "other"         // anything else
+	dropQueue          = "queue"         // QoS 0, and the subscriber is far behind or not there
+	dropExpired        = "expired"       // the message expired before it could be sent
+	dropPacketSize     = "packet size"   // larger than the subscriber takes
+	dropRetained       = "retained full" // not retained: too many are
+	dropPassed         = "passed"        // no longer in the log when the subscriber came for it
 	limitSubscriptions = "subscriptions" // too many filters, or memory is short
-	dropShared        = "shared"        // QoS 2 of a shared subscription whose member's session ended before it was acknowledged
+	dropShared         = "shared"        // QoS 2 of a shared subscription whose member's session ended before it was acknowledged
 )
 
 // Reason codes of MQTT 5 (2.4) that the broker gives besides those of package packet.
