@@ -29,7 +29,7 @@ func newGuards(cfg *Config, logger *slog.Logger, metrics prometheus.Registerer) 
 	}
 	mqtt, web := files.Share(cfg.MaxConnections, cfg.MaxHTTPConnections)
 	if mqtt < cfg.MaxConnections || web < cfg.MaxHTTPConnections {
-		logger.Warn("fewer connections than configured: the process may not open more files (ulimit -n, LimitNOFILE)",
+		logger.Info("fewer connections than configured: the process may not open more files (ulimit -n, LimitNOFILE)",
 			"files", int(files), "max_connections", mqtt, "max_http_connections", web)
 	}
 	g := &guards{mqttConnections: mqtt}
