@@ -64,6 +64,7 @@ var connectCases = []struct {
 	{"will QoS 3", connect311(0x1e, "p", "t", "m"), packet.ReasonMalformed, "[MQTT-3.1.2-12]"},
 	{"will QoS 3, MQTT 3.1", connect31(0x1e, "p", "t", "m"), packet.ReasonMalformed, "[MQTT-3.1.2-12]"},
 	{"will retain without a will", connect5(0x22, "p"), packet.ReasonMalformed, "[MQTT-3.1.2-13]"},
+	{"will retain without a will, MQTT 3.1.1", connect311(0x22, "p"), packet.ReasonMalformed, "[MQTT-3.1.2-13]"},
 	{"will retain without a will, which MQTT 3.1 disregards", connect31(0x22, "p"), accepted, ""},
 	{"password without user, MQTT 3.1.1", connect311(0x42, "p", "w"), packet.ReasonMalformed, "[MQTT-3.1.2-22]"},
 	{"password without user, MQTT 3.1", connect31(0x42, "p", "w"), packet.ReasonMalformed, "[MQTT-3.1.2-22]"},

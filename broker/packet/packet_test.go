@@ -1,6 +1,7 @@
 package packet_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
@@ -124,5 +125,26 @@ func TestKindNames(t *testing.T) {
 		if kind.String() != name {
 			t.Errorf("%d is called %q, want %q", byte(kind), kind, name)
 		}
+	}
+}
+
+// TestReasonCodes holds the numbers against the text (MQTT 5, 2.4).
+func TestReasonCodes(t *testing.T) {
+	got := []byte{
+		packet.ReasonMalformed, packet.ReasonProtocol, packet.ReasonVersion, packet.ReasonFilterInvalid, packet.ReasonTopicInvalid,
+		packet.ReasonAliasInvalid, packet.ReasonQuota, packet.ReasonPayloadFormat, packet.ReasonNotMQTT,
+	}
+	if want := []byte{0x81, 0x82, 0x84, 0x8f, 0x90, 0x94, 0x97, 0x99, 0}; !bytes.Equal(got, want) {
+		t.Errorf("% x, want % x", got, want)
+	}
+}
+
+func TestErrorNamesItsClause(t *testing.T) {
+	e := packet.Error{Clause: "[MQTT-3.3.1-4]", Detail: "PUBLISH with QoS 3"}
+	if e.Error() != "[MQTT-3.3.1-4]: PUBLISH with QoS 3" {
+		t.Errorf("%q", e.Error())
+	}
+	if e.Clause = ""; e.Error() != e.Detail {
+		t.Errorf("%q", e.Error())
 	}
 }

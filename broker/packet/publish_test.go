@@ -51,6 +51,7 @@ var publishCases = []struct {
 	{"+ in the topic [MQTT-3.3.2-2]", 0x30, pack("a/+/b"), 4, packet.ReasonMalformed, "[MQTT-4.7.0-1]"},
 	{"# in the topic [MQTT-3.3.2-2]", 0x32, pack("a#", u16(1), 0), 5, packet.ReasonMalformed, "[MQTT-4.7.0-1]"},
 	{"empty topic", 0x30, pack("", raw("payload")), 4, packet.ReasonMalformed, "[MQTT-4.7.3-1]"},
+	{"nothing but an empty topic", 0x30, pack(""), 4, packet.ReasonMalformed, "[MQTT-4.7.3-1]"},
 	{"empty topic without alias", 0x30, pack("", 0, raw("payload")), 5, packet.ReasonProtocol, "3.3.2.1"},
 	{"empty topic with alias", 0x30, pack("", props(0x23, u16(9)), raw("payload")), 5, accepted, ""},
 	{"alias 0", 0x30, pack("topic", props(0x23, u16(0))), 5, packet.ReasonAliasInvalid, "[MQTT-3.3.2-8]"},
