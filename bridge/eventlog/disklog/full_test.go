@@ -146,6 +146,31 @@ func TestOpeningWithoutRoom(t *testing.T) {
 
 func (r *Recovery) empty() bool { return r.Cut == 0 && r.Gaps == 0 && !r.NewEpoch && r.Missing == 0 }
 
+// TestIndexesAreWrittenLater has no way to write the index of a segment that ends, and then has one.
+func TestIndexesAreWrittenLater(t *testing.T) {
+	l := mustOpen(t, Config{Sync: SyncOS, SegmentBytes: 8 << 10, RetainBytes: -1})
+	s := l.segments[0]
+	obstacle := filepath.Join(s.topicsPath()+tmpSuffix, "x")
+	if err := os.MkdirAll(obstacle, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	appendN(t, l, 500)
+	eventually(t, "sealing the second", func() bool { return l.segments[1].live.Load() == nil })
+	if s.live.Load() == nil {
+		t.Fatal("the first is sealed")
+	}
+	if err := os.RemoveAll(filepath.Dir(obstacle)); err != nil {
+		t.Fatal(err)
+	}
+	l.sealLeft()
+	if _, err := os.Stat(s.topicsPath()); err != nil || s.live.Load() != nil {
+		t.Errorf("not sealed: %v", err)
+	}
+	if n, gaps := readThrough(t, l); n != 500 || gaps != 0 {
+		t.Errorf("%d events, %d gaps", n, gaps)
+	}
+}
+
 // TestRealFullDisk appends to a small disk until it is full, makes room, and goes on.
 func TestRealFullDisk(t *testing.T) {
 	mount := smallDisk(t, 2<<20)

@@ -133,6 +133,7 @@ func (l *Log) recover(fresh bool) error {
 		if fresh || !noRoom(err) {
 			return fmt.Errorf("%w: %w", ErrNotWritable, err)
 		}
+		l.log.Error("no room on the disk: the log can be read, and takes events as soon as there is some", "folder", l.cfg.Dir, "error", err)
 		l.unsaved = true
 		l.full = fmt.Errorf("%w: %w", eventlog.ErrFull, err)
 	}

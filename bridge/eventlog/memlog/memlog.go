@@ -191,7 +191,7 @@ func (l *Log) Scan(from event.Position, want func(topic string) bool, limit int)
 	for looked := 0; looked < scanEvents && len(found) < limit && bytes < eventlog.ReadBytes; {
 		some, err := l.Read(next, scanPart)
 		if looked > 0 && errors.As(err, new(*eventlog.TrimmedError)) {
-			return found, next, nil //nolint:nilerr // the next Scan says so
+			return found, next, nil // the next Scan says so
 		}
 		if err != nil {
 			return nil, event.Position{}, err
