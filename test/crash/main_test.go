@@ -7,9 +7,11 @@
 package crash
 
 import (
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -53,3 +55,23 @@ func verdict(t *testing.T, books *ledger.Ledger) {
 	t.Errorf("\n%s", report)
 }
 
+var errNotYet = errors.New("not yet")
+
+// reach waits until a count has reached a number, as long as it grows at least every 20 seconds.
+func reach(t *testing.T, what string, n int, count func() int) {
+	t.Helper()
+	last, since := -1, time.Now()
+	for {
+		c := count()
+		if c >= n {
+			return
+		}
+		if c != last {
+			last, since = c, time.Now()
+		}
+		if time.Since(since) > 20*time.Second {
+			t.Fatalf("%s: stuck at %d of %d for 20 s", what, c, n)
+		}
+		time.Sleep(5 * time.Millisecond) // the interval of polling
+	}
+}
