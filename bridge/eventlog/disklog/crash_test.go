@@ -158,7 +158,7 @@ func TestFolderIsLocked(t *testing.T) {
 // writeLog makes a log with one event a batch and returns the folder, the events and the path of its only segment.
 func writeLog(t *testing.T, n int) (dir, segment string, events []event.Event) {
 	t.Helper()
-	dir = t.TempDir()
+	dir = quickDir(t)
 	l := mustOpen(t, Config{Dir: dir, Sync: SyncOS})
 	for i := range n {
 		batch := []event.Event{crashEvent(uint64(i))}

@@ -29,7 +29,7 @@ type specimen struct {
 // newSpecimen makes a log whose events have all that events can have.
 func newSpecimen(t *testing.T, inLast int) *specimen {
 	t.Helper()
-	s := &specimen{config: Config{Dir: filepath.Join(t.TempDir(), "log"), Sync: SyncOS, SegmentBytes: 4 << 10, RetainBytes: -1, walkFirst: 1}}
+	s := &specimen{config: Config{Dir: filepath.Join(quickDir(t), "log"), Sync: SyncOS, SegmentBytes: 4 << 10, RetainBytes: -1, walkFirst: 1}}
 	l := mustOpen(t, s.config)
 	for i := 0; len(l.segments) < 4 || i-int(l.active.base) < inLast; i++ {
 		e := crashEvent(uint64(i))

@@ -206,8 +206,8 @@ type powerLife struct {
 // each, what was durable is there, offsets have no holes, and what was refused is not there.
 func TestPowerCuts(t *testing.T) {
 	full, cuts, events := 0, 0, 0
-	for seed := range uint64(30) {
-		p := &powerLife{t: t, rand: rand.New(rand.NewPCG(seed, 1)), dir: filepath.Join(t.TempDir(), "log")}
+	for seed := range uint64(60) {
+		p := &powerLife{t: t, rand: rand.New(rand.NewPCG(seed, 1)), dir: filepath.Join(quickDir(t), "log")}
 		for range 6 {
 			p.live()
 			if t.Failed() {
@@ -217,7 +217,7 @@ func TestPowerCuts(t *testing.T) {
 		full, cuts, events = full+p.full, cuts+p.cuts, events+len(p.events)
 	}
 	t.Logf("%d events, %d cuts of power, %d times no room", events, cuts, full)
-	if full < 100 || cuts < 30 {
+	if full < 200 || cuts < 60 {
 		t.Errorf("%d times no room, %d cuts", full, cuts)
 	}
 }
