@@ -266,6 +266,7 @@ func (s *Store) bound() {
 		return
 	}
 	err = s.failure("write back", err)
+	s.metrics.errors.WithLabelValues(reason(err)).Inc()
 	if errors.Is(err, ErrFull) {
 		s.unwritten = pages + s.cfg.maxUnwritten // as long as there is room for that
 	}

@@ -159,9 +159,9 @@ func TestPowerLoss(t *testing.T) {
 			}
 			mustClose(t, s)
 
-			rounds := 400
+			rounds := 100
 			if testing.Short() {
-				rounds = 100
+				rounds = 25
 			}
 			lost := 0
 			for range rounds {

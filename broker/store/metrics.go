@@ -29,7 +29,7 @@ func newMetrics(size func() int64) *metrics {
 		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "errors_total",
-			Help: "Batches that were not committed: no room (full), the store failed (failed), any other reason (other).",
+			Help: "Batches not committed, and failures to write the write-ahead log back: no room (full), the store failed (failed), or other.",
 		}, []string{"reason"}),
 		disk: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "disk_bytes", Help: "Bytes of the database and its write-ahead log.",

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,20 +209,26 @@ func image(base map[string][]byte, ops []op, keep func() bool) map[string][]byte
 			synced[o.file] = i
 		}
 	}
-	files := maps.Clone(base)
+	files := map[string][]byte{}
+	for name, b := range base {
+		files[name] = slices.Clone(b)
+	}
+	resize := func(name string, size int64) {
+		b := files[name]
+		files[name] = append(b[:min(size, int64(len(b)))], make([]byte, max(0, size-int64(len(b))))...)
+	}
 	for i, o := range ops {
 		sure := i < synced[o.file]
 		switch {
 		case o.call == "truncate" && (sure || keep()):
-			files[o.file] = resized(files[o.file], o.at)
+			resize(o.file, o.at)
 		case o.call == "write":
 			for from := 0; from < len(o.data); {
 				// Sectors are counted from the file's beginning.
 				to := min(len(o.data), from+int(512-(o.at+int64(from))%512))
 				if sure || keep() {
 					where := o.at + int64(from)
-					size := max(int64(len(files[o.file])), where+int64(to-from))
-					files[o.file] = resized(files[o.file], size)
+					resize(o.file, max(int64(len(files[o.file])), where+int64(to-from)))
 					copy(files[o.file][where:], o.data[from:to])
 				}
 				from = to
@@ -231,13 +236,6 @@ func image(base map[string][]byte, ops []op, keep func() bool) map[string][]byte
 		}
 	}
 	return files
-}
-
-// resized is a copy.
-func resized(b []byte, size int64) []byte {
-	c := make([]byte, size)
-	copy(c, b)
-	return c
 }
 
 // readFiles returns a database's files as image has them.
