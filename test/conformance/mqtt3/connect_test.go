@@ -332,7 +332,7 @@ func presentRefused(e *env) {
 	id := e.id()
 	e.open(lasting(id)).Disconnect(0)
 	c := e.dial()
-	c.SendRaw(wire.Packet(wire.CONNECT.First(), wire.Str("MQTT"), []byte{9, 0, 0, 0}, wire.Str(id))...)
+	c.SendRaw(wire.Packet(wire.CONNECT.First(), wire.Str("MQTT"), []byte{2, 0, 0, 0}, wire.Str(id))...)
 	if ack := c.ExpectCode(wire.CONNACK, 1); ack.Present {
 		e.Fatalf("no session wanted, got %v", ack)
 	}
@@ -345,7 +345,7 @@ func presentRefused(e *env) {
 
 func refusedCloses(e *env) {
 	c := e.dial()
-	c.SendRaw(wire.Packet(wire.CONNECT.First(), wire.Str("MQTT"), []byte{9, 2, 0, 0}, wire.Str(e.id()))...)
+	c.SendRaw(wire.Packet(wire.CONNECT.First(), wire.Str("MQTT"), []byte{2, 2, 0, 0}, wire.Str(e.id()))...)
 	c.ExpectCode(wire.CONNACK, 1)
 	c.ExpectClose()
 	c = e.dial()

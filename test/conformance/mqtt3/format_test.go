@@ -144,19 +144,20 @@ func idsOfServer(e *env) {
 	for i := range n {
 		p.Publish(&wire.Publish{Topic: topic, Payload: number(i), QoS: byte(1 + i%2)})
 	}
-	ids := map[uint16]string{}
-	for i := range n {
+	ids, order := map[uint16]string{}, []string{}
+	for range n {
 		m := c.Expect(wire.PUBLISH)
-		if other, used := ids[m.ID]; used || m.Payload != number(i) {
-			e.Fatalf("message %d wanted with an id of its own, got %v (id used by %q)", i, m, other)
+		if used, ok := ids[m.ID]; ok {
+			e.Fatalf("an id of its own wanted, got %v, which %q has", m, used)
 		}
 		ids[m.ID] = m.Payload
+		order = append(order, m.Payload)
 	}
 	c.Close()
 	c = e.open(lasting(id))
-	for i := range n {
-		if m := c.Expect(wire.PUBLISH); m.Payload != number(i) || ids[m.ID] != m.Payload {
-			e.Fatalf("message %d wanted with the id that it had (%v), got %v", i, ids, m)
+	for _, payload := range order {
+		if m := c.Expect(wire.PUBLISH); m.Payload != payload || ids[m.ID] != payload {
+			e.Fatalf("%q wanted with the id that it had (%v), got %v", payload, ids, m)
 		}
 	}
 }

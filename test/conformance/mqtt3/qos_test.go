@@ -287,17 +287,22 @@ func (e *env) acknowledgedInOrder(qos byte, answer wire.Type, n int) {
 func orderPuback(e *env) { e.acknowledgedInOrder(1, wire.PUBACK, 500) }
 func orderPubrec(e *env) { e.acknowledgedInOrder(2, wire.PUBREC, 20) }
 
+// orderPubrel sends PUBREC in the order of PUBLISH, as a client has to, and in another.
 func orderPubrel(e *env) {
 	const n = 15
-	c, ids := e.inFlight(e.id(), e.topic("a"), 2, n)
-	for i := range ids { // PUBREC in another order than PUBLISH: PUBREL in that of PUBREC
-		c.Send(&wire.Ack{Type: wire.PUBREC, ID: ids[n-1-i]})
-	}
-	for i := range ids {
-		if m := c.Expect(wire.PUBREL); m.ID != ids[n-1-i] {
-			e.Fatalf("PUBREL %d: id %d wanted, got %v", i, ids[n-1-i], m)
+	check := func(e *env, at func(i int) int) {
+		c, ids := e.inFlight(e.id(), e.topic("a"), 2, n)
+		for i := range ids {
+			c.Send(&wire.Ack{Type: wire.PUBREC, ID: ids[at(i)]})
+		}
+		for i := range ids {
+			if m := c.Expect(wire.PUBREL); m.ID != ids[at(i)] {
+				e.Fatalf("PUBREL %d: id %d wanted, got %v", i, ids[at(i)], m)
+			}
 		}
 	}
+	e.run("as sent", func(e *env) { check(e, func(i int) int { return i }) })
+	e.run("backwards", func(e *env) { check(e, func(i int) int { return n - 1 - i }) })
 }
 
 func orderTopic(e *env) {
