@@ -184,12 +184,12 @@ func (s *Subscriber) publish(l *link, first byte, body []byte) error {
 	switch m.QoS {
 	case 0:
 		if deliver {
-			s.cfg.Reader.Deliver(topic, n, 0)
+			s.cfg.Reader.Deliver(topic, n, 0, m.Dup)
 		}
 		return nil
 	case 1:
 		if deliver {
-			s.cfg.Reader.Deliver(topic, n, m.ID)
+			s.cfg.Reader.Deliver(topic, n, m.ID, m.Dup)
 		}
 		s.answers = append(s.answers, m.ID)
 		return s.answer(l, mqtt.PUBACK, m.ID)
@@ -204,7 +204,7 @@ func (s *Subscriber) publish(l *link, first byte, body []byte) error {
 		// One write: that the message is taken and what its identifier is.
 		s.held[m.ID] = held{topic, n}
 		if deliver {
-			s.cfg.Reader.Deliver(topic, n, m.ID)
+			s.cfg.Reader.Deliver(topic, n, m.ID, m.Dup)
 		}
 	}
 	if topic != nil {

@@ -26,6 +26,8 @@ const (
 	Released  = "publisher sends PUBREL"
 	Completed = "publisher gets PUBCOMP"
 	Delivered = "reader gets PUBLISH"
+	Again     = "reader gets PUBLISH (DUP)"
+	Skipped   = "reader gets a later message before this one"
 	Repeated  = "reader gets PUBLISH of an identifier that it holds"
 	Answered  = "reader answers PUBLISH"
 	LetGo     = "reader gets PUBREL"
@@ -150,8 +152,14 @@ type Reader struct {
 // A view is what a reader has seen of a topic.
 type view struct {
 	next    uint32            // the number after the highest delivered
-	missing map[uint32]string // numbers below it that were skipped, and the history when this showed
+	missing map[uint32]skip // numbers below it that were skipped
 	doubles int
+}
+
+// A skip is what was known when a message did not come in its turn.
+type skip struct {
+	by      uint32 // the message that came instead
+	history string
 }
 
 // Reader adds a reader that subscribes at a QoS.
@@ -183,29 +191,35 @@ func (r *Reader) Find(topic string, payload []byte) (*Topic, uint32, bool) {
 	return t, n, true
 }
 
-// Deliver books a delivery: the reader's application has got message n.
-func (r *Reader) Deliver(t *Topic, n uint32, id int) {
+// Deliver books a delivery: the reader's application has got message n, by a PUBLISH with this packet identifier and DUP flag.
+func (r *Reader) Deliver(t *Topic, n uint32, id int, dup bool) {
 	l := r.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t.note(n, r.name, Delivered, id)
+	what := Delivered
+	if dup {
+		what = Again
+	}
+	t.note(n, r.name, what, id)
 	v := r.views[t]
 	if v == nil {
-		v = &view{missing: make(map[uint32]string)}
+		v = &view{missing: make(map[uint32]skip)}
 		r.views[t] = v
 	}
-	_, late := v.missing[n]
+	missed, late := v.missing[n]
 	switch {
 	case n >= v.next:
 		for m := v.next; m < n && t.QoS > 0; m++ {
-			v.missing[m] = l.skipped(t, m, r.name)
+			t.note(m, r.name, Skipped, 0)
+			v.missing[m] = skip{by: n, history: l.skipped(t, m, r.name)}
 		}
 		v.next = n + 1
 		r.firsts++
 	case late:
 		delete(v.missing, n)
 		r.firsts++
-		l.fault(Disorder, fmt.Sprintf("%s got %d of %s after %d", r.name, n, t.Name, v.next-1), l.tell(Disorder, t, n, r.name))
+		l.fault(Disorder, fmt.Sprintf("%s got %d of %s after %d", r.name, n, t.Name, v.next-1), l.tell(Disorder, t, n, r.name)+
+			fmt.Sprintf("\n\t    %d, which came before it:", missed.by)+l.tell(Disorder, t, missed.by, r.name))
 	default:
 		v.doubles++
 		switch {

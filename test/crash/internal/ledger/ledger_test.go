@@ -45,7 +45,7 @@ func TestEachFaultIsFound(t *testing.T) {
 				if !ok || found != topic || number != n {
 					t.Fatalf("message %d is not found", n)
 				}
-				reader.Deliver(topic, n, 7)
+				reader.Deliver(topic, n, 7, false)
 			}
 			report := l.Close()
 			for kind, n := range c.want {
@@ -95,9 +95,9 @@ func TestHistoryTellsWhatConcernsTheMessage(t *testing.T) {
 	topic.Note(1, "publisher", Sent, 41)
 	l.Event("", "is killed")
 	l.Event("stranger", "is killed as well")
-	reader.Deliver(topic, 0, 5)
-	reader.Deliver(topic, 1, 42)
-	reader.Deliver(topic, 1, 43)
+	reader.Deliver(topic, 0, 5, false)
+	reader.Deliver(topic, 1, 42, false)
+	reader.Deliver(topic, 1, 43, false)
 	history := l.Close().Told[0]
 	for _, want := range []string{Twice, Stored, Sent + ", identifier 41", "the hub        is killed", Delivered + ", identifier 42", "identifier 43"} {
 		if !strings.Contains(history, want) {
@@ -119,7 +119,7 @@ func TestSettleWaitsForTheReaders(t *testing.T) {
 		go func() {
 			for n := range uint32(3) {
 				time.Sleep(time.Second)
-				reader.Deliver(topic, n, 1)
+				reader.Deliver(topic, n, 1, false)
 			}
 		}()
 		l.Settle(100*time.Millisecond, 2*time.Second)

@@ -63,7 +63,7 @@ func (l *Ledger) closeView(t *Topic, r *Reader) {
 		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(v.missing)) {
-		lose(n, v.missing[n])
+		lose(n, v.missing[n].history)
 	}
 	for n := v.next; n < t.sent; n++ {
 		lose(n, l.tell(Lost, t, n, r.name))
