@@ -105,11 +105,8 @@ func DecodeAuth(body []byte, version byte) (*Authenticating, error) {
 		return nil, protocol("MQTT 3.1.1, 2.2.1", "packet type 15")
 	}
 	r := reader{rest: body}
-	a := &Authenticating{}
-	if len(body) > 0 { // else success (MQTT 5, 3.15.2.1)
-		a.Code = r.octet("reason code")
-	}
-	if a.Code != 0x18 && a.Code != 0x19 { // success is for the server to say
+	a := &Authenticating{Code: r.octet("reason code")}
+	if a.Code != 0x18 && a.Code != 0x19 { // success, which no bytes stand for as well (MQTT 5, 3.15.2.1), is the server's
 		return nil, protocol("[MQTT-3.15.2-1]", "AUTH with reason code 0x%02x from a client", a.Code)
 	}
 	method := false
