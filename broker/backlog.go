@@ -171,7 +171,7 @@ func (s *session) got(from event.Position, found []event.Event, next event.Posit
 
 // matching returns the session's subscriptions that an event is the business of, merged.
 func (s *session) matching(e *event.Event) (target, bool) {
-	t := target{session: s, subscription: subscription{noLocal: true}}
+	t := target{session: s, subscription: nothing}
 	found := false
 	for filter, sub := range s.filters {
 		if sub.group == nil && sub.since <= e.Position.Offset && e.Kind.IsMessage() && event.Match(filter, e.Topic) {

@@ -37,6 +37,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/event"
+	"pulso/bridge/eventlog"
 	"pulso/broker/limit"
 	"pulso/broker/store"
 )
@@ -194,6 +195,8 @@ type Broker struct {
 	base    event.Position                 // the log's end when the broker began
 	tail    atomic.Uint64                  // offset after the newest event that Deliver has begun with
 	reached atomic.Pointer[event.Position] // the place after the newest event that Deliver is done with
+
+	progress eventlog.Signal // that reached has moved
 
 	index         index
 	subscriptions atomic.Int64 // accepted filters over all sessions

@@ -33,7 +33,7 @@ func (l *link) connect(body []byte) error {
 	l.id, l.reader.version = c.ClientID, c.Version
 	l.problemInfo = c.Version == 5 && c.RequestProblem
 	assigned := ""
-	if l.id == "" && (c.CleanStart || c.Version == 5) { // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
+	if l.id == "" && (c.CleanStart && c.Version == 4 || c.Version == 5) { // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
 		assigned = "auto-" + rand.Text()
 		l.id = assigned
 	}
@@ -57,10 +57,10 @@ func (l *link) badConnect(err error) error {
 	v := violationOf(err)
 	switch {
 	case v.code == packet.ReasonNotMQTT:
-	case v.code == packet.ReasonVersion && l.version > 5:
+	case v.code == packet.ReasonVersion: // how a CONNACK of that level would look, nobody knows
+		l.conn.answer(connackPacket(4, false, v.code, ""))
+	case l.version == 5:
 		l.conn.answer(connackPacket(5, true, v.code, v.detail))
-	case v.code == packet.ReasonVersion, l.version == 5:
-		l.conn.answer(connackPacket(l.version, true, v.code, v.detail))
 	}
 	return v
 }
@@ -68,8 +68,8 @@ func (l *link) badConnect(err error) error {
 // judge decides on a CONNECT by what it says.
 func (l *link) judge(c *packet.Connecting) (code byte, r *Refusal) {
 	switch {
-	case l.id == "": // [MQTT-3.1.3-8] of MQTT 3.1.1
-		return codeClientID, &Refusal{Reason: reasonClientID, Detail: "a client id is needed to keep a session"}
+	case l.id == "": // [MQTT-3.1.3-8] of MQTT 3.1.1; MQTT 3.1 wants one always
+		return codeClientID, &Refusal{Reason: reasonClientID, Detail: "a client id is needed"}
 	case len(l.id) > maxClientID:
 		r := &Refusal{Reason: reasonClientID, Detail: fmt.Sprintf("client id of %d bytes, at most %d", len(l.id), maxClientID)}
 		l.id = l.id[:maxClientID]
@@ -127,9 +127,14 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 	}
 	s.begin(c, window)
 	s.recall()
+	if l.replaces { // what the client has ended must not come back after a crash
+		if err := b.journal.sync(l.ctx.Done()); err != nil {
+			b.notStored(l.id, fmt.Errorf("end of a session: %w", err))
+		}
+	}
 
 	p := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: l.version, SessionPresent: resumed,
+		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: l.version, SessionPresent: resumed && l.version > 3, // MQTT 3.1 has no such flag
 	}
 	if l.version == 5 {
 		p.Properties = packets.Properties{
@@ -188,7 +193,7 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	case s == nil && !b.allows(limit.NewSession):
 		return codeQuota, false, &Refusal{Reason: reasonLimit, Detail: "memory is short"}
 	case s != nil && c.CleanStart: // [MQTT-3.1.2-4]
-		b.forget(s)
+		l.replaces = b.forget(s)
 		s = nil
 	}
 	resumed = s != nil
@@ -225,11 +230,11 @@ func (b *Broker) release(l *link) {
 	s.leave(s.expires)
 }
 
-// forget ends a session; b.mu is held.
-func (b *Broker) forget(s *session) {
+// forget ends a session and reports whether the store has to learn that; b.mu is held.
+func (b *Broker) forget(s *session) (stored bool) {
 	delete(b.sessions, s.id)
 	delete(b.offline, s.id)
-	s.terminate()
+	return s.terminate()
 }
 
 func (b *Broker) expireSessions(now time.Time) {

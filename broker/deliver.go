@@ -26,6 +26,22 @@ func (b *Broker) Deliver(batch []event.Decoded) {
 	}
 	reached := batch[len(batch)-1].Next()
 	b.reached.Store(&reached)
+	b.progress.Wake()
+}
+
+// await waits until Deliver is done with everything before a place.
+func (b *Broker) await(at event.Position, done <-chan struct{}) {
+	for b.position().Offset < at.Offset {
+		moved := b.progress.C()
+		if b.position().Offset >= at.Offset {
+			return
+		}
+		select {
+		case <-moved:
+		case <-done:
+			return
+		}
+	}
 }
 
 func (b *Broker) dispatch(e *event.Event) {
@@ -45,7 +61,7 @@ func (b *Broker) dispatch(e *event.Event) {
 	m := &message{event: *e}
 	for i := range found.targets {
 		t := &found.targets[i]
-		if t.silences(e) {
+		if t.since > e.Position.Offset || t.silences(e) {
 			continue
 		}
 		d := t.delivery(m)

@@ -68,7 +68,7 @@ func TestRefusedConnects(t *testing.T) {
 		}
 	})
 	t.Run("level", func(t *testing.T) {
-		for level, want := range map[byte]string{3: "\x20\x02\x00\x01", 6: "\x20\x22\x00\x84\x1f"} {
+		for level, want := range map[byte]string{3: "\x20\x02\x00\x01", 6: "\x20\x02\x00\x01"} {
 			c := r.dial()
 			c.send(rawPacketOf(0x10, append(appendString(nil, "MQTT"), level, 2, 0, 0, 0, 0)))
 			if got := c.wantEnd(); !strings.HasPrefix(string(got), want) {

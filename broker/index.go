@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -112,6 +113,9 @@ func (n *node) remove(levels []string, what func(*node)) {
 	}
 }
 
+// nothing is the subscription that others are merged into.
+var nothing = subscription{since: math.MaxUint64, noLocal: true}
+
 // A match is who gets the messages of one topic.
 type match struct {
 	targets []target
@@ -182,7 +186,7 @@ func (f *finder) collect(n *node) {
 		if !ok {
 			i = len(f.match.targets)
 			f.at[s] = i
-			f.match.targets = append(f.match.targets, target{session: s, subscription: subscription{noLocal: true}})
+			f.match.targets = append(f.match.targets, target{session: s, subscription: nothing})
 		}
 		f.match.targets[i].merge(sub)
 	}
@@ -191,9 +195,10 @@ func (f *finder) collect(n *node) {
 	}
 }
 
-// merge adds a subscription: the highest QoS [MQTT-3.3.4-2], every identifier [MQTT-3.3.4-4], and No Local only where
+// merge adds a subscription: what is the business of one is that of all, the highest QoS [MQTT-3.3.4-2], every identifier [MQTT-3.3.4-4], and No Local only where
 // all have it.
 func (t *target) merge(sub subscription) {
+	t.since = min(t.since, sub.since)
 	t.qos = max(t.qos, sub.qos)
 	t.noLocal = t.noLocal && sub.noLocal
 	t.retainAsPublished = t.retainAsPublished || sub.retainAsPublished

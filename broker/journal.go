@@ -39,6 +39,7 @@ type journal struct {
 	endedGroups   []groupKey
 	topics        map[string]struct{} // whose retained message changed
 	wills         map[string]struct{} // clients whose delayed will changed
+	waiters       []chan error        // who waits for what was gathered to be stored
 	err           error               // why nothing is stored at present
 	failed        error               // why nothing will be any more
 
@@ -82,6 +83,28 @@ func (j *journal) endGroup(key groupKey) {
 }
 func (j *journal) retained(topic string) { j.gather(func() { j.topics[topic] = struct{}{} }) }
 func (j *journal) will(client string)    { j.gather(func() { j.wills[client] = struct{}{} }) }
+
+// sync waits until everything that was gathered so far survives.
+func (j *journal) sync(done <-chan struct{}) error {
+	if j.store == nil {
+		return nil
+	}
+	told := make(chan error, 1)
+	j.mu.Lock()
+	if j.failed != nil {
+		defer j.mu.Unlock()
+		return j.failed
+	}
+	j.waiters = append(j.waiters, told)
+	j.mu.Unlock()
+	j.hurry()
+	select {
+	case err := <-told:
+		return err
+	case <-done:
+		return ErrStopped
+	}
+}
 
 // stop has what is left committed, and waits for that.
 func (j *journal) stop() {
@@ -129,6 +152,7 @@ type snapshot struct {
 	batch     store.Batch
 	sessions  []*session
 	revisions []uint64
+	waiters   []chan error
 }
 
 // flush commits what was gathered. It returns false when the store will never take anything more.
@@ -141,6 +165,9 @@ func (j *journal) flush() bool {
 		return true
 	}
 	err := j.commit(&s.batch)
+	for _, told := range s.waiters {
+		told <- err
+	}
 	for i, session := range s.sessions {
 		session.confirm(s.revisions[i], err)
 	}
@@ -159,7 +186,12 @@ func (j *journal) flush() bool {
 func (j *journal) abandon(err error) {
 	j.mu.Lock()
 	j.failed = err
+	waiters := j.waiters
+	j.waiters = nil
 	j.mu.Unlock()
+	for _, told := range waiters {
+		told <- err
+	}
 	j.broker.mu.Lock()
 	sessions := slices.Collect(maps.Values(j.broker.sessions))
 	j.broker.mu.Unlock()
@@ -211,11 +243,11 @@ func (j *journal) snapshot() *snapshot {
 	j.mu.Lock()
 	sessions, groups := j.sessions, j.groups
 	topics, wills := j.topics, j.wills
-	s := &snapshot{batch: store.Batch{Ended: j.endedSessions, Checkpoint: reached}}
+	s := &snapshot{batch: store.Batch{Ended: j.endedSessions, Checkpoint: reached}, waiters: j.waiters}
 	for _, key := range j.endedGroups {
 		s.batch.GroupsEnded = append(s.batch.GroupsEnded, store.GroupKey{Name: key.name, Filter: key.filter})
 	}
-	j.sessions, j.groups, j.endedSessions, j.endedGroups = nil, nil, nil, nil
+	j.sessions, j.groups, j.endedSessions, j.endedGroups, j.waiters = nil, nil, nil, nil, nil
 	if len(topics) > 0 {
 		j.topics = map[string]struct{}{}
 	}
@@ -223,7 +255,7 @@ func (j *journal) snapshot() *snapshot {
 		j.wills = map[string]struct{}{}
 	}
 	j.mu.Unlock()
-	nothing := len(sessions)+len(groups)+len(s.batch.Ended)+len(s.batch.GroupsEnded)+len(topics)+len(wills) == 0
+	nothing := len(sessions)+len(groups)+len(s.batch.Ended)+len(s.batch.GroupsEnded)+len(topics)+len(wills)+len(s.waiters) == 0
 	if nothing && (reached == j.checkpoint || time.Since(j.written) < checkpointAge) {
 		return nil
 	}

@@ -27,6 +27,7 @@ type link struct {
 	version     byte
 	problemInfo bool // the client wants reason strings [MQTT-3.1.2-29]
 	session     *session
+	replaces    bool // the store has an earlier session that the CONNECT has ended
 	announced   bool // the sink knows that the connection began
 	will        *will
 	aliases     map[uint16]string
@@ -108,6 +109,7 @@ func (l *link) open() error {
 	if err != nil {
 		return l.failed(err)
 	}
+	l.conn.refresh(time.Now())
 	return nil
 }
 
@@ -147,6 +149,9 @@ func (l *link) handle(p rawPacket, now time.Time) error {
 	case packet.Unsubscribe:
 		return l.unsubscribe(p.body)
 	case packet.Pingreq: // [MQTT-3.12.4-1]
+		if err := packet.Check(p.first, p.body, l.version); err != nil {
+			return violationOf(err)
+		}
 		l.answerNow([]byte{byte(packet.Pingresp) << 4, 0})
 	case packet.Disconnect:
 		return l.disconnect(p.body)
@@ -172,10 +177,10 @@ func (l *link) disconnect(body []byte) error {
 	if d.HasSessionExpiry && !l.session.setExpiry(d.SessionExpiry) { // (MQTT 5, 3.14.2.2.2)
 		return &violation{reason: reasonProtocol, code: codeProtocol, detail: "session expiry at DISCONNECT although there was none at CONNECT"}
 	}
-	if d.Code == codeWithWill {
-		l.cause.CompareAndSwap(nil, causeWill)
-	} else {
+	if d.Code == 0 {
 		l.cause.CompareAndSwap(nil, causeClean)
+	} else {
+		l.cause.CompareAndSwap(nil, causeWill)
 	}
 	return errDisconnect
 }

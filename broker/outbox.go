@@ -17,6 +17,7 @@ type outbox struct {
 	lastID    uint16
 	inflight  []outgoing // oldest first
 	resend    bool       // of them, some may be due that this connection has not been sent
+	taken     []release  // PUBREC that came and is not answered, oldest first [MQTT-4.6.0-4]
 
 	queue      []delivery
 	queueBytes int // payload of those
@@ -145,7 +146,7 @@ func (s *session) send(d *delivery) bool {
 		s.broker.drop(dropExpired)
 		return true
 	}
-	if !s.conn.hasRoom() || d.qos > 0 && len(s.inflight) >= s.window {
+	if d.qos < 2 && s.holds() || !s.conn.hasRoom() || d.qos > 0 && len(s.inflight) >= s.window {
 		return false
 	}
 	if d.qos == 0 {
@@ -159,7 +160,7 @@ func (s *session) send(d *delivery) bool {
 		o.offset = d.message.event.Position
 	}
 	s.touch()
-	if d.qos == 2 && s.kept() { // so that it is known after a crash under which identifier it was sent
+	if o.qos == 2 && s.kept() { // so that it is known after a crash under which identifier it was sent
 		o.waits = s.revision
 		s.inflight = append(s.inflight, o)
 		s.broker.journal.hurry()
@@ -171,6 +172,15 @@ func (s *session) send(d *delivery) bool {
 	}
 	return true
 }
+
+// holds reports whether the newest message in flight waits to be sent: others wait behind it, so that order is kept. But
+// for QoS 2, which all waits alike.
+func (s *session) holds() bool {
+	n := len(s.inflight)
+	return n > 0 && s.inflight[n-1].holds(s.stored)
+}
+
+func (o *outgoing) holds(stored uint64) bool { return !o.sent && !o.received && o.waits > stored }
 
 // sendInflight sends what is due of what is in flight and reports whether it all was.
 func (s *session) sendInflight() bool {
@@ -211,7 +221,7 @@ func (s *session) withdraw() (back []outgoing) {
 		o.tried, o.sent = o.tried || o.sent, false
 		switch {
 		case o.group == nil || o.received:
-		case o.qos == 1: // (MQTT 5, 4.8.2: another member gets it)
+		case o.qos == 1 || !o.tried: // (MQTT 5, 4.8.2: another member gets it)
 			back = append(back, o)
 			continue
 		case s.expiry == 0: // [MQTT-4.8.2-5]
@@ -221,7 +231,7 @@ func (s *session) withdraw() (back []outgoing) {
 		kept = append(kept, o)
 	}
 	clear(s.inflight[len(kept):])
-	s.inflight, s.resend = kept, true
+	s.inflight, s.resend, s.taken = kept, true, nil
 	for i := len(s.queue) - 1; i >= 0; i-- {
 		d := &s.queue[i]
 		switch {
@@ -330,12 +340,23 @@ func (s *session) take(o *outgoing) {
 	o.received = true
 	o.message = nil
 	s.touch()
-	if s.kept() {
-		o.waits, o.sent = s.revision, false
-		s.broker.journal.hurry()
+	if !s.kept() {
+		s.conn.answer(packet.AppendAck(nil, packet.Pubrel, o.id, 0, s.version))
 		return
 	}
-	s.conn.answer(packet.AppendAck(nil, packet.Pubrel, o.id, 0, s.version))
+	o.waits = s.revision
+	s.taken = append(s.taken, release{o.id, s.revision})
+	s.broker.journal.hurry()
+}
+
+// answerTaken answers the PUBRECs that survive now.
+func (s *session) answerTaken() {
+	for len(s.taken) > 0 && s.taken[0].revision <= s.stored {
+		if s.conn != nil {
+			s.conn.answer(packet.AppendAck(nil, packet.Pubrel, s.taken[0].id, 0, s.version))
+		}
+		s.taken = s.taken[1:]
+	}
 }
 
 // remove takes a message out of flight.

@@ -46,7 +46,6 @@ const (
 // Reason codes of MQTT 5 (2.4) that the broker gives besides those of package packet.
 const (
 	codeNoSubscription = 0x11
-	codeWithWill       = 0x04
 	codeUnspecified    = 0x80
 	codeProtocol       = 0x82
 	codeImplementation = 0x83

@@ -29,8 +29,8 @@ func (b *Broker) recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("load sessions: %w", err)
 	}
-	if checkpoint.IsZero() {
-		return nil
+	if checkpoint.IsZero() { // the store is new, which the log need not be
+		checkpoint, _ = b.cfg.Log.Bounds()
 	}
 	r.settle(checkpoint)
 	return r.replay(checkpoint)

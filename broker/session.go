@@ -188,6 +188,7 @@ func (s *session) confirm(revision uint64, err error) {
 	s.waiters = rest
 	if err == nil {
 		s.answerReleases()
+		s.answerTaken()
 		s.resend = true
 		s.dispatch()
 	}
@@ -237,20 +238,26 @@ func (s *session) detachConn(c *conn) (groups []*group, back []outgoing) {
 	}
 	back = s.withdraw()
 	s.touch()
+	if s.kept() {
+		s.broker.journal.hurry()
+	}
 	return s.groups, back
 }
 
-// terminate ends the session with all that is its. It must have no connection.
-func (s *session) terminate() {
-	for _, g := range s.clear() {
+// terminate ends the session with all that is its, and reports whether the store has to learn that. It must have no
+// connection.
+func (s *session) terminate() (stored bool) {
+	groups, stored := s.clear()
+	for _, g := range groups {
 		g.remove(s)
 	}
+	return stored
 }
 
-func (s *session) clear() []*group {
+func (s *session) clear() (groups []*group, stored bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	groups := s.groups
+	groups = s.groups
 	for filter := range s.filters {
 		s.broker.index.remove(s, filter)
 	}
@@ -270,7 +277,7 @@ func (s *session) clear() []*group {
 	if s.known {
 		s.broker.journal.end(s.id)
 	}
-	return groups
+	return groups, s.known
 }
 
 func (s *session) connected() bool {

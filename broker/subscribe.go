@@ -44,12 +44,15 @@ func (l *link) subscribe(body []byte) error {
 		l.broker.notStored(l.id, fmt.Errorf("subscription: %w", err))
 	}
 	l.answerNow(subackPacket(l, packets.Suback, p.ID, codes, reasons))
+	if len(replays) == 0 {
+		return nil
+	}
+	_, end := l.broker.cfg.Log.Bounds()
+	l.broker.await(end, l.ctx.Done()) // a message that was acknowledged before the SUBSCRIBE is the one retained
 	for _, r := range replays {
 		s.replay(r)
 	}
-	if len(replays) > 0 {
-		s.pump()
-	}
+	s.pump()
 	return nil
 }
 
@@ -126,7 +129,8 @@ func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, 
 	if name, rest, shared := packet.SplitShare(p.Filter); shared {
 		sub.group = b.join(groupKey{name, rest}, s, sub)
 	}
-	sub.since = b.tail.Load()
+	_, end := b.cfg.Log.Bounds()
+	sub.since = end.Offset
 	if had {
 		sub.since = old.since
 	}

@@ -3,25 +3,11 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
+	"os"
 	"testing"
 
 	"pulso/bridge/event"
 )
-
-func openBench(b *testing.B, sync bool) *Store {
-	b.Helper()
-	s, err := Open(b.Context(), Config{Path: filepath.Join(b.TempDir(), "state.db"), Sync: sync})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return s
-}
 
 func benchSession(i int, at uint64) Session {
 	s := Session{
@@ -47,7 +33,7 @@ func BenchmarkCommit(b *testing.B) {
 		for _, sync := range []bool{false, true} {
 			for _, rows := range []int{1, 10, 1000} {
 				b.Run(fmt.Sprintf("%s/rows=%d/sync=%t", kind, rows, sync), func(b *testing.B) {
-					s := openBench(b, sync)
+					s := mustOpen(b, Config{Path: newPath(b), Sync: sync})
 					n := 0
 					batch := func(rows int) *Batch {
 						batch := &Batch{Checkpoint: event.Position{Epoch: 77777, Offset: uint64(n)}}
@@ -77,9 +63,43 @@ func BenchmarkCommit(b *testing.B) {
 							b.Fatal(err)
 						}
 					}
+					mustClose(b, s)
 					b.ReportMetric(float64(rows*b.N)/b.Elapsed().Seconds(), "rows/s")
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkLoad opens a store of 100,000 retained messages and loads them; "left" is as kill -9 leaves it.
+func BenchmarkLoad(b *testing.B) {
+	for _, closed := range []bool{true, false} {
+		b.Run(fmt.Sprintf("retained=100000/closed=%t", closed), func(b *testing.B) {
+			path := newPath(b)
+			s := mustOpen(b, Config{Path: path})
+			batch := &Batch{}
+			for i := range 100_000 {
+				batch.Retained = append(batch.Retained, benchRetained(i, uint64(i)))
+			}
+			mustCommit(b, s, batch)
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				mustClose(b, s)
+				if !closed {
+					if err := os.WriteFile(walPath(path), []byte("left"), 0o600); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StartTimer()
+				s = mustOpen(b, Config{Path: path})
+				n := 0
+				if _, err := s.Load(b.Context(), Loader{Retained: func(*Retained) error { n++; return nil }}); err != nil || n != 100_000 {
+					b.Fatalf("%d retained, %v", n, err)
+				}
+			}
+			b.ReportMetric(float64(s.Size())/(1<<20), "MiB")
+			mustClose(b, s)
+		})
 	}
 }

@@ -193,3 +193,26 @@ func TestRow(t *testing.T) {
 		}
 	}
 }
+
+func TestBackup(t *testing.T) {
+	for _, from := range []string{"", newPath(t)} {
+		s := mustOpen(t, Config{Path: from})
+		mustCommit(t, s, numbered(1))
+		path := newPath(t)
+		if err := s.Backup(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Backup(t.Context(), path); err == nil {
+			t.Error("a backup over another")
+		}
+		mustCommit(t, s, numbered(2))
+		c := mustOpen(t, Config{Path: path})
+		mustHold(t, c, numberedState(1))
+		mustClose(t, c)
+		mustHold(t, s, numberedState(2))
+		mustClose(t, s)
+		if err := s.Backup(t.Context(), newPath(t)); !errors.Is(err, ErrClosed) {
+			t.Errorf("of a closed store: %v", err)
+		}
+	}
+}
