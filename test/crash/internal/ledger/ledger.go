@@ -151,7 +151,7 @@ type Reader struct {
 
 // A view is what a reader has seen of a topic.
 type view struct {
-	next    uint32            // the number after the highest delivered
+	next    uint32          // the number after the highest delivered
 	missing map[uint32]skip // numbers below it that were skipped
 	doubles int
 }
