@@ -65,7 +65,7 @@ var rules = map[byte]rule{
 	ResponseTopic:           {text, []Type{PUBLISH, inWill}},
 	CorrelationData:         {binaryData, []Type{PUBLISH, inWill}},
 	SubscriptionID:          {varInt, []Type{PUBLISH, SUBSCRIBE}},
-	SessionExpiry:           {fourBytes, []Type{CONNECT, CONNACK, DISCONNECT}},
+	SessionExpiry:           {fourBytes, []Type{CONNECT, CONNACK}}, // and DISCONNECT, but not a server's [MQTT-3.14.2-2]
 	AssignedClientID:        {text, []Type{CONNACK}},
 	ServerKeepAlive:         {twoBytes, []Type{CONNACK}},
 	AuthMethod:              {text, []Type{CONNECT, CONNACK, AUTH}},
