@@ -15,7 +15,8 @@
 //
 // Errors: when Append returns an error, none of the batch can be read, then or later, and none of it may be
 // acknowledged. After an error that wraps [ErrFailed] the log takes no more appends until it is opened again: a write or
-// fsync whose outcome is unknown is never tried again. Reading goes on.
+// fsync whose outcome is unknown is never tried again. Reading goes on. After one that wraps [ErrFull] it is as if the batch
+// had never been given: it, or another, may be appended as soon as there is room.
 //
 // Buffers: Append copies what it needs before it returns; the caller may reuse the slice, not the payloads' memory while
 // events that share it are still in use elsewhere. Events that are read own their memory.
