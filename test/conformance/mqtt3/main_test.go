@@ -56,7 +56,7 @@ func serve(t *testing.T) *server {
 // mosquitto starts a mosquitto that keeps what it can keep.
 func mosquitto(t *testing.T) *server {
 	t.Helper()
-	dir, addr, ws := t.TempDir(), freePort(t), freePort(t)
+	dir, addr, ws := t.TempDir(), hub.FreePort(t), hub.FreePort(t)
 	_, port, _ := net.SplitHostPort(addr)
 	_, wsPort, _ := net.SplitHostPort(ws)
 	config := filepath.Join(dir, "mosquitto.conf")
@@ -93,17 +93,6 @@ func mosquitto(t *testing.T) *server {
 	start()
 	t.Cleanup(func() { end(syscall.SIGKILL)() })
 	return &server{addr: addr, ws: "ws://" + ws + "/mqtt", stop: end(syscall.SIGTERM), kill: end(syscall.SIGKILL), again: start}
-}
-
-// freePort returns a loopback address that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // An env is what a test works with: a server that others use as well, and names that nobody else uses.

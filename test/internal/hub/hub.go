@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -99,7 +101,7 @@ func Under(command ...string) Option {
 // Start starts a hub and waits until it is ready. It is killed at the test's end; what it said is logged if the test failed.
 func Start(tb testing.TB, options ...Option) *Hub {
 	tb.Helper()
-	h := &Hub{tb: tb, MQTT: freePort(tb), HTTP: freePort(tb)}
+	h := &Hub{tb: tb, MQTT: FreePort(tb), HTTP: FreePort(tb)}
 	h.args = []string{"serve", "--mqtt", h.MQTT, "--http", h.HTTP, "--data", tb.TempDir()}
 	for _, o := range options {
 		o(h)
@@ -237,15 +239,26 @@ func CPU(pid int) (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
 }
 
-// freePort returns a loopback address that was free a moment ago.
-func freePort(tb testing.TB) string {
+// given are the ports that FreePort has returned.
+var given sync.Map
+
+// FreePort returns a loopback address that nobody uses. Its port is none of those that the system gives to connections, so
+// that it is still free when a server that was stopped is started again, and no other that this process was given.
+func FreePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
+	for range 1000 {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(10_000+rand.IntN(22_000)))
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if _, again := given.LoadOrStore(addr, true); !again {
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	tb.Fatal("no free port")
+	return ""
 }
 
 // Eventually waits until check returns nil, and fails the test if it does not do so in time.
