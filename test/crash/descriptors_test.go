@@ -17,7 +17,7 @@ import (
 // they are freed, so is everybody.
 func TestDescriptors(t *testing.T) {
 	rng := random(t)
-	h := hub.Start(t, hub.Under("sh", "-c", `ulimit -n 256; exec "$0" "$@"`), hub.Flags("--log-segment-bytes", "1MiB"))
+	h := hub.Start(t, hub.Under("sh", "-c", `ulimit -n 448; exec "$0" "$@"`), hub.Flags("--log-segment-bytes", "1MiB"))
 	l := &load{books: ledger.New()}
 	l.addSubscribers(h, 1, 1)
 	l.addSubscribers(h, 2, 1)
@@ -64,7 +64,7 @@ func exhaust(t *testing.T, h *hub.Hub) (open, silent []*mqtt.Conn) {
 	refused := 0
 	for i := 0; refused < 5; i++ {
 		if len(open) > 300 {
-			t.Fatalf("%d connections with 256 file descriptors", len(open))
+			t.Fatalf("%d connections with 448 file descriptors", len(open))
 		}
 		conn, err := mqtt.Dial(h.MQTT, "")
 		if err != nil {
