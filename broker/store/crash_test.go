@@ -62,9 +62,9 @@ func commitUntilKilled(path string) {
 // TestKill ends the process that commits, again and again, and looks at what it left: all that it was told of as
 // committed, at most one batch more, and each batch whole.
 func TestKill(t *testing.T) {
-	rounds := 8
+	rounds := 5
 	if testing.Short() {
-		rounds = 3
+		rounds = 2
 	}
 	path := newPath(t)
 	last := 0

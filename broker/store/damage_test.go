@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 // comes up empty.
 func TestFlippedBytes(t *testing.T) {
 	whole := filesAfter(t, 20, true)["db"]
-	rounds, refused := 150, 0
+	rounds, refused := 80, 0
 	if testing.Short() {
 		rounds = 30
 	}
@@ -141,7 +141,7 @@ func TestTornWAL(t *testing.T) {
 	}
 	left := readFiles(t, path)
 	mustClose(t, s)
-	rounds := 100
+	rounds := 40
 	if testing.Short() {
 		rounds = 20
 	}

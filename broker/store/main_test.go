@@ -61,7 +61,11 @@ type state struct {
 
 func newState() *state {
 	return &state{
-		map[string]Session{}, map[SubscriptionKey]Subscription{}, map[GroupKey]Group{}, map[string]Retained{}, map[string]Will{},
+		map[string]Session{},
+		map[SubscriptionKey]Subscription{},
+		map[GroupKey]Group{},
+		map[string]Retained{},
+		map[string]Will{},
 		event.Position{},
 	}
 }

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"os"
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -125,16 +125,13 @@ func anyBatch(t *rapid.T) *Batch {
 
 // TestModel commits random batches, and reopens the store between some of them.
 func TestModel(t *testing.T) {
-	dir := t.TempDir()
+	dir, stores := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		c := Config{maxUnwritten: rapid.SampledFrom([]int64{0, 1, 8}).Draw(t, "unwritten")}
 		kept := rapid.Bool().Draw(t, "kept")
 		if kept {
-			folder, err := os.MkdirTemp(dir, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Path = filepath.Join(folder, "state.db")
+			c.Path = filepath.Join(dir, fmt.Sprintf("%d.db", stores))
+			stores++
 		}
 		s, err := Open(t.Context(), c)
 		if err != nil {

@@ -42,6 +42,7 @@ type op struct {
 
 var disks = struct {
 	sync.Mutex
+
 	byDir  map[string]*disk
 	files  map[uintptr]*openFile
 	once   sync.Once
@@ -255,11 +256,7 @@ func readFiles(t *testing.T, path string) map[string][]byte {
 // writeFiles makes a database of an image.
 func writeFiles(t *testing.T, files map[string][]byte) (path string) {
 	t.Helper()
-	dir, err := os.MkdirTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path = filepath.Join(dir, "state.db")
+	path = newPath(t)
 	for kind, path := range map[string]string{"db": path, "wal": walPath(path)} {
 		if err := os.WriteFile(path, files[kind], 0o600); err != nil {
 			t.Fatal(err)
