@@ -81,7 +81,9 @@ func requestResponse(e *env) {
 
 func propertiesAndOlderClients(e *env) {
 	old, young := e.subscriber(2, e.topic("a")), e.fiveSubscriber(e.topic("a"))
-	e.open(five()).Publish(&wire.Publish{Topic: e.topic("a"), Payload: "x", QoS: 2, Props: wire.Properties{wire.User("a", "b"), wire.Num(wire.PayloadFormat, 1)}})
+	e.open(five()).Publish(&wire.Publish{
+		Topic: e.topic("a"), Payload: "x", QoS: 2, Props: wire.Properties{wire.User("a", "b"), wire.Num(wire.PayloadFormat, 1)},
+	})
 	old.ReceiveMessage(e.topic("a"), "x")
 	young.ReceiveMessage(e.topic("a"), "x")
 	e.open().Publish(&wire.Publish{Topic: e.topic("a"), Payload: "y", QoS: 2})

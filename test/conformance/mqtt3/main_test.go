@@ -98,8 +98,8 @@ func mosquitto(t *testing.T) *server {
 // An env is what a test works with: a server that others use as well, and names that nobody else uses.
 type env struct {
 	*testing.T
-
 	*server
+
 	base    string
 	clients int
 }

@@ -184,7 +184,7 @@ func overlapping(e *env) {
 	for published := range byte(3) {
 		e.run(fmt.Sprintf("QoS %d", published), func(e *env) {
 			for _, order := range [][]byte{{0, 1, 2}, {2, 1, 0}, {1, 2, 0}} {
-				c, topic := e.open(), e.topic(fmt.Sprint(order))
+				c, topic := e.open(), e.topic(fmt.Sprintf("% x", order))
 				for i, f := range []string{topic, e.topic("+"), e.topic("#")} {
 					c.Subscribe(f, order[i])
 				}

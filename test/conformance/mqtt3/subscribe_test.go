@@ -42,7 +42,8 @@ func subscribeEmpty(e *env) {
 func subscribeReserved(e *env) {
 	for _, options := range []byte{0x03, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x07, 0x81} {
 		e.refuses(fmt.Sprintf("0x%02x", options), (&wire.Subscribe{ID: 1, Filters: filters(options, "a")}).Bytes(wire.V311))
-		e.refuses(fmt.Sprintf("second 0x%02x", options), (&wire.Subscribe{ID: 1, Filters: []wire.Filter{{Filter: "a"}, {Filter: "b", Options: options}}}).Bytes(wire.V311))
+		second := []wire.Filter{{Filter: "a"}, {Filter: "b", Options: options}}
+		e.refuses(fmt.Sprintf("second 0x%02x", options), (&wire.Subscribe{ID: 1, Filters: second}).Bytes(wire.V311))
 	}
 }
 
@@ -167,7 +168,9 @@ func subackOrder(e *env) {
 
 // subackCodes subscribes to what servers like to treat in special ways; the client rejects other codes.
 func subackCodes(e *env) {
-	for _, f := range []string{"$SYS/#", "$SYS/broker/uptime", "$share/group/" + e.topic("a"), "$share//a", "$share/g", "$queue/a", "$", "/", "//", strings.Repeat("/", 1000)} {
+	for _, f := range []string{
+		"$SYS/#", "$SYS/broker/uptime", "$share/group/" + e.topic("a"), "$share//a", "$share/g", "$queue/a", "$", "/", "//", strings.Repeat("/", 1000),
+	} {
 		e.run(fmt.Sprintf("%.20s", f), func(e *env) {
 			c := e.open()
 			c.Send(&wire.Subscribe{ID: 1, Filters: filters(1, f)})

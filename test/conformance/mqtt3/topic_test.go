@@ -143,7 +143,8 @@ func topicLong(e *env) {
 
 func topicVerbatim(e *env) {
 	topics := []string{
-		"a", "A", "a/", "/a", "a//b", "a/b", " a", "a ", "é", "e\u0301", "\u00c5", "\u212b", "ﬁ", "fi", "a/./b", "a/../b", "%61", "a\\b", "\ufeffa", "日本",
+		"a", "A", "a/", "/a", "a//b", "a/b", " a", "a ", "é", "e\u0301", "\u00c5", "\u212b", "ﬁ", "fi", "a/./b", "a/../b", "%61", "a\\b",
+		"\ufeffa", "\u65e5\u672c",
 		"ACCOUNTS", "Accounts", "Accounts payable", "a*", "a?", "\U0010fffd", "ß", "ss",
 	}
 	sub := map[string]*wire.Client{}
