@@ -54,7 +54,7 @@ clean: ## Remove what was built, installed tools included
 
 ##@ Test
 
-STEPS := lint-go lint-proto lint-web test-go test-web check-dist check-generated test-e2e
+STEPS := lint-go lint-proto lint-web test-go test-web check-dist check-generated test-e2e test-interop test-attack
 
 .PHONY: test
 test: tools programs $(TALLY) $(NODE_MODULES) ## Run all of these but bench and fuzz; the last line counts
@@ -69,6 +69,7 @@ lint: lint-go lint-proto lint-web ## Format, lint and types of everything
 .PHONY: lint-go
 lint-go: tools $(TALLY)
 	@$(TALLY) check lint-go golangci-lint run ./...
+	@cd test/interop && $(TALLY) check lint-interop golangci-lint run ./...
 
 .PHONY: lint-proto
 lint-proto: tools $(TALLY)
@@ -81,7 +82,7 @@ lint-web: $(TALLY) $(NODE_MODULES)
 
 .PHONY: test-go
 test-go: $(TALLY) ## Go tests with the race detector
-	@$(TALLY) go test-go go test -json -race $$(go list ./... | grep -v /test/e2e)
+	@$(TALLY) go test-go go test -json -race $$(go list ./... | grep -vE '/test/(e2e|attack)')
 
 .PHONY: test-web
 test-web: $(TALLY) $(NODE_MODULES) ## Unit tests of the dashboard
@@ -98,6 +99,14 @@ check-generated: tools $(TALLY) ## Compare generated code with what its source g
 .PHONY: test-e2e
 test-e2e: programs $(TALLY) $(NODE_MODULES) ## Tests of the whole binary, with a real browser and other people's clients
 	@$(TALLY) go test-e2e go test -json -count=1 ./test/e2e/...
+
+.PHONY: test-interop
+test-interop: programs $(TALLY) $(NODE_MODULES) ## Other people's MQTT clients: Paho, Mosquitto, MQTT.js
+	@cd test/interop && $(TALLY) go test-interop go test -json -count=1 ./...
+
+.PHONY: test-attack
+test-attack: $(TALLY) ## Attacks on the whole binary: it serves others throughout, its memory stays bounded
+	@$(TALLY) go test-attack go test -json -count=1 ./test/attack
 
 .PHONY: bench
 bench: ## Run the benchmarks: BENCH=pattern COUNT=n
