@@ -1,14 +1,13 @@
 package crash
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"pulso/test/crash/internal/ledger"
+	"pulso/test/crash/internal/load"
 	"pulso/test/internal/hub"
 	"pulso/test/internal/mqtt"
 )
@@ -18,23 +17,17 @@ import (
 func TestDescriptors(t *testing.T) {
 	rng := random(t)
 	h := hub.Start(t, hub.Under("sh", "-c", `ulimit -n 448; exec "$0" "$@"`), hub.Flags("--log-segment-bytes", "1MiB"))
-	l := &load{books: ledger.New()}
-	l.addSubscribers(h, 1, 1)
-	l.addSubscribers(h, 2, 1)
-	l.addPublishers(h, rng, 1, 4)
-	l.addPublishers(h, rng, 2, 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer l.subscribing.Wait()
-	defer l.publishing.Wait()
-	defer cancel()
-	l.subscribe(ctx, t)
-	l.publish(ctx)
-	acknowledged := func() int { return l.books.Acknowledged(1) + l.books.Acknowledged(2) }
-	reach(t, "messages acknowledged before", 100, acknowledged)
+	l := load.New(rng)
+	l.Subscribers(h.MQTT, 1, 1)
+	l.Subscribers(h.MQTT, 2, 1)
+	l.Publishers(h.MQTT, 1, 4)
+	l.Publishers(h.MQTT, 2, 2)
+	l.Run(t)
+	reach(t, "messages acknowledged before", 100, l.Acknowledged)
 
 	open, silent := exhaust(t, h)
 	t.Logf("%d connections opened, then none; %d more are half-open", len(open), len(silent))
-	reach(t, "messages acknowledged without a free descriptor", acknowledged()+1000, acknowledged)
+	reach(t, "messages acknowledged without a free descriptor", l.Acknowledged()+1000, l.Acknowledged)
 	for _, conn := range append(open, silent...) {
 		conn.Close()
 	}
@@ -44,13 +37,10 @@ func TestDescriptors(t *testing.T) {
 			t.Errorf("connection %d after the descriptors were freed: %v", i, err)
 		}
 	}
-	reach(t, "messages acknowledged after", acknowledged()+1000, acknowledged)
-	l.books.Event("", "is killed")
-	h.Kill()
-	h.Again()
-	l.books.Event("", "is ready")
-	l.finish(ctx, t)
-	verdict(t, l.books)
+	reach(t, "messages acknowledged after", l.Acknowledged()+1000, l.Acknowledged)
+	restart(h, l.Books)
+	l.Finish(t)
+	load.Verdict(t, l.Books)
 	for _, bad := range []string{"panic", "goroutine "} {
 		if strings.Contains(h.Output(), bad) {
 			t.Errorf("the hub said %q", bad)

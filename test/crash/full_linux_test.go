@@ -1,7 +1,6 @@
 package crash
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -10,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pulso/test/crash/internal/ledger"
+	"pulso/test/crash/internal/load"
 	"pulso/test/internal/hub"
 )
 
@@ -83,47 +82,36 @@ func TestDiskFull(t *testing.T) {
 	dir := mountSmall(t)
 	rng := random(t)
 	h := hub.Start(t, hub.Flags("--data", dir, "--log-segment-bytes", "4MiB"))
-	l := &load{books: ledger.New()}
-	l.addSubscribers(h, 1, 1)
-	l.addSubscribers(h, 2, 1)
-	l.addPublishers(h, rng, 1, 4)
-	l.addPublishers(h, rng, 2, 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer l.subscribing.Wait()
-	defer l.publishing.Wait()
-	defer cancel()
-	l.subscribe(ctx, t)
-	l.publish(ctx)
-	acknowledged := func() int { return l.books.Acknowledged(1) + l.books.Acknowledged(2) }
-	reach(t, "messages acknowledged before", 500, acknowledged)
+	l := load.New(rng)
+	l.Subscribers(h.MQTT, 1, 1)
+	l.Subscribers(h.MQTT, 2, 1)
+	l.Publishers(h.MQTT, 1, 4)
+	l.Publishers(h.MQTT, 2, 2)
+	l.Run(t)
+	reach(t, "messages acknowledged before", 500, l.Acknowledged)
 
 	b := fill(t, dir)
-	l.books.Event("", "has no room")
-	watchFull(t, h, acknowledged)
+	l.Books.Event("", "has no room")
+	watchFull(t, h, l.Acknowledged)
 	b.free(t)
 	began := time.Now()
-	l.books.Event("", "has room")
-	reach(t, "messages acknowledged with room again", acknowledged()+500, acknowledged)
+	l.Books.Event("", "has room")
+	reach(t, "messages acknowledged with room again", l.Acknowledged()+500, l.Acknowledged)
 	hub.Eventually(t, 10*time.Second, "readyz is green again", h.Ready)
 	t.Logf("goes on %v after there was room", time.Since(began).Round(time.Millisecond))
-	restart := func() {
-		l.books.Event("", "is killed")
-		h.Kill()
-	}
-	restart()
-	h.Again()
-	l.books.Event("", "is ready")
-	reach(t, "messages acknowledged after the restart", acknowledged()+500, acknowledged)
+	restart(h, l.Books)
+	reach(t, "messages acknowledged after the restart", l.Acknowledged()+500, l.Acknowledged)
 
 	b = fill(t, dir)
-	watchFull(t, h, acknowledged)
-	restart()
+	watchFull(t, h, l.Acknowledged)
+	l.Books.Event("", "is killed")
+	h.Kill()
 	b.free(t)
 	h.Again()
-	l.books.Event("", "is ready")
-	reach(t, "messages acknowledged after the second restart", acknowledged()+500, acknowledged)
-	l.finish(ctx, t)
-	verdict(t, l.books)
+	l.Books.Event("", "is ready")
+	reach(t, "messages acknowledged after the second restart", l.Acknowledged()+500, l.Acknowledged)
+	l.Finish(t)
+	load.Verdict(t, l.Books)
 }
 
 // watchFull waits until nothing has been acknowledged for a second, and checks that readyz was red within a second of the last

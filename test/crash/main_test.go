@@ -15,7 +15,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"pulso/test/crash/internal/ledger"
 	"pulso/test/internal/hub"
 )
 
@@ -42,17 +41,6 @@ func random(t *testing.T) *rand.Rand {
 	}
 	t.Logf("seed %d", s)
 	return rand.New(rand.NewPCG(s, 0))
-}
-
-// verdict logs the figures and fails the test if the books show a fault.
-func verdict(t *testing.T, books *ledger.Ledger) {
-	t.Helper()
-	report := books.Close()
-	if report.Faultless() {
-		t.Logf("\n%s", report)
-		return
-	}
-	t.Errorf("\n%s", report)
 }
 
 var errNotYet = errors.New("not yet")

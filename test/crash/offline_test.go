@@ -8,6 +8,7 @@ import (
 
 	"pulso/test/crash/internal/client"
 	"pulso/test/crash/internal/ledger"
+	"pulso/test/crash/internal/load"
 	"pulso/test/internal/hub"
 	"pulso/test/internal/mqtt"
 )
@@ -59,24 +60,18 @@ func offlineQueue(t *testing.T, qos, version byte) {
 	published := make(chan struct{})
 	defer func() { cancel(); <-published }()
 	go func() { defer close(published); publisher.Run(ctx) }()
-	restart := func() {
-		books.Event("", "is killed")
-		h.Kill()
-		h.Again()
-		books.Event("", "is ready")
-	}
 	for kill := range 4 {
 		reach(t, fmt.Sprintf("messages published before kill %d", kill), 4000*kill+rng.IntN(4000), func() int { return books.Acknowledged(qos) })
-		restart()
+		restart(h, books)
 	}
 	reach(t, "messages published", messages, func() int { return books.Acknowledged(qos) })
 
 	defer come()()
 	reach(t, "messages delivered", rng.IntN(messages/2), reader.Got)
-	restart()
+	restart(h, books)
 	books.Settle(500*time.Millisecond, 15*time.Second)
 	if got := reader.Got(); got != messages {
 		t.Errorf("%d of %d messages were delivered", got, messages)
 	}
-	verdict(t, books)
+	load.Verdict(t, books)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pulso/test/crash/internal/ledger"
+	"pulso/test/crash/internal/load"
 	"pulso/test/internal/hub"
 	"pulso/test/internal/mqtt"
 )
@@ -75,7 +76,7 @@ type probe struct {
 
 func newProbe(t *testing.T, h *hub.Hub, books *ledger.Ledger, round int) *probe {
 	t.Helper()
-	return &probe{t: t, hub: h, books: books, round: round, version: version(round)}
+	return &probe{t: t, hub: h, books: books, round: round, version: load.Version(round)}
 }
 
 func (p *probe) id(name string) string { return fmt.Sprintf("probe-%s-%d", name, p.round) }

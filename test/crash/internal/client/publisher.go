@@ -45,10 +45,11 @@ type Publisher struct {
 
 	mu      sync.Mutex // guards what follows: the publisher's files
 	rng     *rand.Rand
-	flight  []*flight // oldest first
-	last    int       // packet identifier
-	stored  int       // messages so far
-	owed    bool      // the hub has acknowledged something: it must know the session
+	flight  []*flight       // oldest first
+	done    map[int]*flight // what an identifier was used for last
+	last    int             // packet identifier
+	stored  int             // messages so far
+	owed    bool            // the hub has acknowledged something: it must know the session
 	stopped bool
 }
 
@@ -63,7 +64,8 @@ type flight struct {
 // NewPublisher makes a publisher; Run lets it live.
 func NewPublisher(cfg *PublisherConfig) *Publisher {
 	return &Publisher{
-		cfg: *cfg, stop: make(chan struct{}), moved: make(chan struct{}, 1), rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
+		cfg: *cfg, stop: make(chan struct{}), moved: make(chan struct{}, 1), done: make(map[int]*flight),
+		rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
 	}
 }
 
@@ -284,7 +286,7 @@ func (p *Publisher) acknowledged(l *link, first byte, body []byte) error {
 	id := int(binary.BigEndian.Uint16(body))
 	at := slices.IndexFunc(p.flight, func(f *flight) bool { return f.id == id })
 	if at < 0 {
-		p.cfg.Ledger.Fault(ledger.Protocol, "%s got packet 0x%02x for identifier %d, which it does not use", p.cfg.ID, first, id)
+		p.unknown(first, id)
 		return nil
 	}
 	f := p.flight[at]
@@ -298,7 +300,7 @@ func (p *Publisher) acknowledged(l *link, first byte, body []byte) error {
 	case first == mqtt.PUBACK && f.topic.QoS == 1:
 		f.topic.Note(f.n, p.cfg.ID, ledger.Acked, id)
 		p.take(f, at)
-		p.flight = slices.Delete(p.flight, at, at+1)
+		p.land(at)
 		return nil
 	case first == mqtt.PUBREC && f.topic.QoS == 2:
 		f.topic.Note(f.n, p.cfg.ID, ledger.Received, id)
@@ -311,11 +313,27 @@ func (p *Publisher) acknowledged(l *link, first byte, body []byte) error {
 		return l.send(mqtt.Ack(mqtt.PUBREL, id))
 	case first == mqtt.PUBCOMP && f.received:
 		f.topic.Note(f.n, p.cfg.ID, ledger.Completed, id)
-		p.flight = slices.Delete(p.flight, at, at+1)
+		p.land(at)
 		return nil
 	}
 	p.cfg.Ledger.Fault(ledger.Protocol, "%s got packet 0x%02x for %d of %s at QoS %d", p.cfg.ID, first, f.n, f.topic.Name, f.topic.QoS)
 	return nil
+}
+
+// land takes out of flight what is acknowledged in full.
+func (p *Publisher) land(at int) {
+	p.done[p.flight[at].id] = p.flight[at]
+	p.flight = slices.Delete(p.flight, at, at+1)
+}
+
+// unknown books an acknowledgement of nothing that is in flight.
+func (p *Publisher) unknown(first byte, id int) {
+	f := p.done[id]
+	if f == nil {
+		p.cfg.Ledger.Fault(ledger.Protocol, "%s got packet 0x%02x for identifier %d, which it never used", p.cfg.ID, first, id)
+		return
+	}
+	f.topic.Fault(ledger.Protocol, f.n, "%s got packet 0x%02x for identifier %d, which it used last for %d of %s", p.cfg.ID, first, id, f.n, f.topic.Name)
 }
 
 // take books that the hub has taken over the message; it must do so in the order in which they were sent [MQTT-4.6.0-2].

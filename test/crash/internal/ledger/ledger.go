@@ -279,6 +279,13 @@ func (l *Ledger) Fault(kind, format string, args ...any) {
 	l.fault(kind, fmt.Sprintf(format, args...), "")
 }
 
+// Fault books a fault that concerns a message, with its history.
+func (t *Topic) Fault(kind string, n uint32, format string, args ...any) {
+	t.ledger.mu.Lock()
+	defer t.ledger.mu.Unlock()
+	t.ledger.fault(kind, fmt.Sprintf(format, args...), t.ledger.tell(kind, t, n, ""))
+}
+
 // Acknowledged is how many messages of a QoS the hub has acknowledged; at QoS 0, how many were sent.
 func (l *Ledger) Acknowledged(qos byte) int {
 	l.mu.Lock()
