@@ -32,6 +32,10 @@ var cases = []useCase{
 	{"a half-closed connection is served to its end", halfClosed},
 	{"500 QoS 2 messages in flight", manyInFlight},
 	{"payloads of any size and content arrive whole", payloads},
+	{"who is being sent large messages gets answers", answersBesideLarge},
+	{"large messages cross on a connection", largeBothWays},
+	{"large messages wait for an absent client", largeBacklog},
+	{"a session is left and taken up again and again under load", comingAndGoing},
 	{"a hundred levels", levels},
 	{"200 filters in one SUBSCRIBE", manyFilters},
 	{"1,000 retained messages under a wildcard", manyRetained},
@@ -138,6 +142,101 @@ func payloads(e *env) {
 			}
 		}
 	}
+}
+
+// answersBesideLarge asks while more than the socket holds is on its way to it.
+func answersBesideLarge(e *env) {
+	const n = 12
+	c, p := e.subscriber(1, e.topic("a")), e.open()
+	for i := range n {
+		p.Publish(&wire.Publish{Topic: e.topic("a"), Payload: number(i) + strings.Repeat("x", 900_000), QoS: 1})
+		c.Send(wire.PingReq(), &wire.Publish{Topic: e.topic("b"), QoS: 1, ID: uint16(i + 1)})
+	}
+	for i := range n {
+		if m := c.Receive(); m.Payload[:5] != number(i) || len(m.Payload) != 900_005 {
+			e.Fatalf("%q wanted, got %v", number(i), m)
+		}
+	}
+	for i := range n {
+		c.Await(wire.PINGRESP, 0)
+		c.Await(wire.PUBACK, uint16(i+1))
+	}
+}
+
+// largeBothWays sends large messages through the connection that they come back on.
+func largeBothWays(e *env) {
+	c := e.open()
+	c.Subscribe(e.topic("a"), 2)
+	for i := range 20 {
+		qos := byte(i % 3)
+		payload := number(i) + strings.Repeat("x", 300_000+i*30_000)
+		c.Publish(&wire.Publish{Topic: e.topic("a"), Payload: payload, QoS: qos})
+		c.ExpectMessages(payload)
+	}
+}
+
+func largeBacklog(e *env) {
+	const n = 40
+	for qos := byte(1); qos < 3; qos++ {
+		e.run(fmt.Sprintf("QoS %d", qos), func(e *env) {
+			id := e.absent(true, qos, e.topic("a"))
+			var payloads []string
+			for i := range n {
+				payloads = append(payloads, number(i)+strings.Repeat("x", 1000+i*7000))
+			}
+			e.publish(e.open(), e.topic("a"), qos, payloads...)
+			e.receives(e.open(lasting(id)), payloads...)
+		})
+	}
+}
+
+// comingAndGoing has a client that reads some messages of each connection and acknowledges some of those: at QoS 2, none may
+// be lost, doubled or out of order.
+func comingAndGoing(e *env) {
+	const n = 400
+	id := e.absent(true, 2, e.topic("a"))
+	p := e.open()
+	var got []string
+	for round := 0; len(got) < n; round++ {
+		if sent := round * 20; sent < n {
+			e.publish(p, e.topic("a"), 2, numbers(sent, 20)...)
+		}
+		c := e.open(lasting(id))
+		released := map[uint16]bool{}
+		for range 15 + round%10 {
+			m, err := c.Read(wire.Patience)
+			if err != nil {
+				e.Fatalf("after %d messages: %v", len(got), err)
+			}
+			switch m.Type {
+			case wire.PUBLISH:
+				if !released[m.ID] { // the client takes it with PUBREC
+					got = append(got, m.Payload)
+					c.Send(&wire.Ack{Type: wire.PUBREC, ID: m.ID})
+					released[m.ID] = true
+				}
+			case wire.PUBREL:
+				delete(released, m.ID)
+				c.Send(&wire.Ack{Type: wire.PUBCOMP, ID: m.ID})
+			default:
+				e.Fatalf("PUBLISH or PUBREL wanted, got %v", m)
+			}
+			if len(got) == n {
+				break
+			}
+		}
+		for len(released) > 0 { // PUBREL says that the server knows; the PUBCOMP may be lost
+			m := c.Expect(wire.PUBREL, wire.PUBLISH)
+			if m.Type == wire.PUBREL {
+				delete(released, m.ID)
+			}
+		}
+		c.Close()
+	}
+	if !slices.Equal(got, numbers(0, n)) {
+		e.Fatalf("%d messages in order wanted, got %q", n, got)
+	}
+	e.open(lasting(id)).Expect(wire.PUBREL) // the last one at least
 }
 
 func levels(e *env) {
