@@ -9,8 +9,12 @@ import (
 // noDisconnectFirst sends bad packets before and instead of CONNECT: a DISCONNECT is no answer to them.
 func noDisconnectFirst(s *suite) {
 	for _, b := range []wire.Sender{
-		wire.Raw{0xc0, 0}, wire.Raw{0x10, 0}, wire.Raw{0x10, 0xff, 0xff, 0xff, 0xff, 1}, wire.Raw{0xf0, 0}, wire.Raw{0xe0, 0},
-		&wire.Connect{FlipFlags: 1}, &wire.Connect{Level: 9}, &wire.Connect{Props: wire.Properties{wire.RawProperty(0x7f)}},
+		wire.Raw{0xc0, 0},
+		wire.Raw{0x10, 0},
+		wire.Raw{0x10, 0xff, 0xff, 0xff, 0xff, 1},
+		wire.Raw{0xf0, 0},
+		wire.Raw{0xe0, 0},
+		&wire.Connect{FlipFlags: 1}, &wire.Connect{Props: wire.Properties{wire.RawProperty(0x7f)}},
 	} {
 		c := s.dial()
 		c.Send(b)
@@ -39,7 +43,7 @@ func disconnectCodes(s *suite) {
 }
 
 func smallDisconnect(s *suite) {
-	const limit = 48
+	const limit = 28
 	c := s.client("a", wire.Num(wire.MaximumPacketSize, limit))
 	c.Send(&wire.Publish{Topic: strings.Repeat("#", 200), Props: wire.Properties{wire.User("n", strings.Repeat("v", 200))}})
 	if p := c.ExpectDisconnect(0x81, 0x82, 0x90); p.Size > limit {
@@ -108,6 +112,10 @@ func authWithoutMethod(s *suite) {
 func malformedPackets(s *suite) {
 	neighbour := s.client("neighbour")
 	str, id, none := wire.Str, wire.U16(1), []byte{0}
+	twice := wire.Properties{wire.Text(wire.ReasonString, "a"), wire.Text(wire.ReasonString, "a")}
+	subscribe := func(props ...wire.Property) wire.Sender {
+		return &wire.Subscribe{ID: 1, Filters: []wire.Filter{{Filter: "t"}}, Props: props}
+	}
 	publish := func(props ...wire.Property) wire.Sender { return &wire.Publish{Topic: "t", Props: props} }
 	raw := func(first byte, parts ...[]byte) wire.Sender { return wire.Raw(wire.Packet(first, parts...)) }
 	for what, packet := range map[string]wire.Sender{
@@ -131,14 +139,14 @@ func malformedPackets(s *suite) {
 		"property cut off":                   publish(wire.RawProperty(wire.MessageExpiry, 0, 0)),
 		"property length beyond the packet":  raw(0x30, str("t"), []byte{9, 1}),
 		"property length of five bytes":      raw(0x30, str("t"), []byte{0x80, 0x80, 0x80, 0x80, 1}),
-		"subscription identifier of 0":       &wire.Subscribe{ID: 1, Filters: []wire.Filter{{Filter: "t"}}, Props: wire.Properties{wire.Num(wire.SubscriptionID, 0)}},
-		"two subscription identifiers":       &wire.Subscribe{ID: 1, Filters: []wire.Filter{{Filter: "t"}}, Props: wire.Properties{wire.Num(wire.SubscriptionID, 1), wire.Num(wire.SubscriptionID, 2)}},
-		"other property in SUBSCRIBE":        &wire.Subscribe{ID: 1, Filters: []wire.Filter{{Filter: "t"}}, Props: wire.Properties{wire.Num(wire.TopicAlias, 1)}},
+		"subscription identifier of 0":       subscribe(wire.Num(wire.SubscriptionID, 0)),
+		"two subscription identifiers":       subscribe(wire.Num(wire.SubscriptionID, 1), wire.Num(wire.SubscriptionID, 2)),
+		"other property in SUBSCRIBE":        subscribe(wire.Num(wire.TopicAlias, 1)),
 		"subscription id in UNSUBSCRIBE":     &wire.Unsubscribe{ID: 1, Filters: []string{"t"}, Props: wire.Properties{wire.Num(wire.SubscriptionID, 1)}},
 		"PUBACK too short":                   raw(0x40, none),
 		"PUBACK with an unlisted code":       raw(0x40, id, []byte{0x01}),
 		"PUBACK with a property of others":   raw(0x40, id, none, []byte{3, wire.TopicAlias, 0, 1}),
-		"PUBACK with two reason strings":     raw(0x40, id, none, wire.Properties{wire.Text(wire.ReasonString, "a"), wire.Text(wire.ReasonString, "a")}.Bytes()),
+		"PUBACK with two reason strings":     raw(0x40, id, none, twice.Bytes()),
 		"PUBACK too long":                    raw(0x40, id, none, none, none),
 		"PUBREC with an unlisted code":       raw(0x50, id, []byte{0x02}),
 		"PUBREL with an unlisted code":       raw(0x62, id, []byte{0x10}),

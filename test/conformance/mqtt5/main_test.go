@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 
 // TestConformance runs the test of each statement, all against one hub.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	h := hub.Start(t, hub.Flags("--log-sync=os"))
 	for _, c := range clauses {
 		if c.test != nil {
@@ -39,6 +40,7 @@ func TestConformance(t *testing.T) {
 
 // TestSections runs the tests of what the standard says without a number, all against one hub.
 func TestSections(t *testing.T) {
+	t.Parallel()
 	h := hub.Start(t, hub.Flags("--log-sync=os"))
 	for _, c := range sections {
 		t.Run(c.name, func(t *testing.T) {

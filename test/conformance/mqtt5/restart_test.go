@@ -11,6 +11,7 @@ import (
 // TestRestart wants session state to outlive the server's process, stopped or killed: nothing in the standard lets a server
 // forget it [MQTT-3.1.2-23] [MQTT-4.1.0-2].
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	for name, end := range map[string]func(*hub.Hub){"stopped": (*hub.Hub).Stop, "killed": (*hub.Hub).Kill} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,15 +8,15 @@ import (
 	"pulso/test/conformance/wire"
 )
 
-// share is a filter shared by this test's clients.
-func (s *suite) share(topic string) string { return "$share/" + s.own() + "/" + s.topic(topic) }
+// share is a filter shared by this test's clients, for its topic x.
+func (s *suite) share() string { return "$share/" + s.own() + "/" + s.topic("x") }
 
 // sharedQoS has members with different QoS in a group: each message comes to one of them, at no more than its QoS.
 func sharedQoS(s *suite) {
 	var members []*wire.Client
 	for qos := range byte(3) {
 		c := s.client(fmt.Sprint(qos))
-		c.Subscribe(s.share("x"), qos)
+		c.Subscribe(s.share(), qos)
 		members = append(members, c)
 	}
 	pub := s.publisher()
@@ -60,8 +60,8 @@ func (s *suite) chosen(a, b *wire.Client, qos byte) (with, other *wire.Client, m
 func (s *suite) members() (a, b *wire.Client) {
 	s.Helper()
 	a, b = s.lasting("a"), s.lasting("b")
-	a.Subscribe(s.share("x"), 2)
-	b.Subscribe(s.share("x"), 2)
+	a.Subscribe(s.share(), 2)
+	b.Subscribe(s.share(), 2)
 	return a, b
 }
 
@@ -97,7 +97,7 @@ func sharedSessionEnds(s *suite) {
 	with.Disconnect(0, wire.Num(wire.SessionExpiry, 0))
 	other.ExpectNoMessage()
 	with = s.client(s.name(with))
-	with.Subscribe(s.share("x"), 2)
+	with.Subscribe(s.share(), 2)
 	with.ExpectNoMessage()
 	other.ExpectSilence(300 * time.Millisecond)
 }
@@ -142,7 +142,7 @@ func sharedBeside(s *suite) {
 func sharedWithoutRetained(s *suite) {
 	s.retain(s.topic("x"), "kept", 1)
 	c := s.client("a")
-	c.Subscribe(s.share("x"), 1)
+	c.Subscribe(s.share(), 1)
 	c.ExpectNoMessage()
 }
 

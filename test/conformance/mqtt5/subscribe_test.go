@@ -171,7 +171,10 @@ func replaceLosesNothing(s *suite) {
 	}
 	var acks, kept, next int
 	for acks < n/10 || kept < n/10 || next < n {
-		switch p := c.Expect(wire.PUBLISH, wire.SUBACK); {
+		p, err := c.Read(wire.Patience)
+		switch {
+		case err != nil:
+			s.Fatalf("%d of %d SUBACK, %d of %d retained messages, %d of %d messages, then %v", acks, n/10, kept, n/10, next, n, err)
 		case p.Type == wire.SUBACK:
 			acks++
 		case p.Payload == "kept":
