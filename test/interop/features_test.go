@@ -146,9 +146,9 @@ func TestTopicAliases(t *testing.T) {
 	h := hub.Start(t)
 	reader, heard := hear(t, h, nil)
 	reader.subscribe(to("aliased/#", 1))
-	aliases := topicaliases.NewTAHandler(2)
+	aliases := topicaliases.NewTAHandler(3) // as many as there are topics: it panics when it needs one more
 	f := startFive(t, h, func(cfg *autopaho.ClientConfig) { cfg.PublishHook = aliases.PublishHook })
-	if p := f.connack.Load().Properties; p == nil || p.TopicAliasMaximum == nil || *p.TopicAliasMaximum < 2 {
+	if p := f.connack.Load().Properties; p == nil || p.TopicAliasMaximum == nil || *p.TopicAliasMaximum < 3 {
 		t.Skip("the hub takes no topic aliases")
 	}
 	for i := range 10 {
@@ -213,11 +213,14 @@ func TestSharedSubscriptions(t *testing.T) {
 			t.Fatalf("the subscriber outside the group got %s, want %d", p.Payload, i)
 		}
 	}
-	got := map[string]int{}
+	got := map[string][len(members)]int{}
 	hub.Eventually(t, patience, "all messages at some member", func() error {
-		for _, c := range heard {
+		for i, c := range heard {
 			for len(c) > 0 {
-				got[string((<-c).Payload)]++
+				payload := string((<-c).Payload)
+				times := got[payload]
+				times[i]++
+				got[payload] = times
 			}
 		}
 		if len(got) < n {
@@ -226,8 +229,9 @@ func TestSharedSubscriptions(t *testing.T) {
 		return nil
 	})
 	for payload, times := range got {
-		if times != 1 {
-			t.Errorf("message %s came to %d members", payload, times)
+		// What the first had and not acknowledged when it left, another has had again.
+		if times[0] > 1 || times[1]+times[2] > 1 {
+			t.Errorf("message %s came to the members %v times", payload, times)
 		}
 	}
 }
@@ -339,7 +343,8 @@ func TestPropertiesBetweenPrograms(t *testing.T) {
 	sub.await("Subscribed (mid:")
 	js := &mqttJS{version: 5}
 	o := js.order(h)
-	o.Filters = map[string]jsOptions{"programs/#": {QoS: 1, Properties: map[string]any{"subscriptionIdentifier": 9}}}
+	o.Filters = map[string]jsOptions{"programs/#": {QoS: 1}}
+	o.Properties = map[string]any{"subscriptionIdentifier": 9}
 	heard := make(chan *jsMessage, 10)
 	o.run(t, func(m *jsMessage) { heard <- m }).await(`"granted"`)
 
@@ -378,7 +383,8 @@ func checkJS(t *testing.T, heard <-chan *jsMessage) {
 		}
 	})
 	p := m.Properties
-	if user := fmt.Sprint(p["userProperties"]); user != "map[k:v]" || p["contentType"] != "text/plain" || p["responseTopic"] != "back" || p["subscriptionIdentifier"] != 9.0 {
+	got := fmt.Sprint(p["userProperties"], p["contentType"], p["responseTopic"], p["subscriptionIdentifier"])
+	if got != "map[k:v] text/plain back 9" {
 		t.Errorf("MQTT.js got %v", p)
 	}
 }

@@ -9,7 +9,7 @@ const input = readline.createInterface({ input: process.stdin })
 
 const asMessage = (m) => ({ ...m, payload: Buffer.from(m.payload ?? '', 'base64') })
 
-function start({ url, options, will, filters = {}, unsubscribe = [], messages }) {
+function start({ url, options, will, filters = {}, properties, unsubscribe = [], messages }) {
   if (will) options.will = asMessage(will)
   const client = mqtt.connect(url, { reconnectPeriod: 100, ...options })
   client.on('error', (error) => say({ error: String(error) }))
@@ -24,7 +24,7 @@ function start({ url, options, will, filters = {}, unsubscribe = [], messages })
       say({ done: true })
       return
     }
-    const granted = Object.keys(filters).length > 0 ? await client.subscribeAsync(filters) : []
+    const granted = Object.keys(filters).length > 0 ? await client.subscribeAsync(filters, { properties }) : []
     if (unsubscribe.length > 0) await client.unsubscribeAsync(unsubscribe)
     say({ granted, present: connack.sessionPresent })
   })

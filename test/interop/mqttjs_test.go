@@ -31,13 +31,13 @@ type jsOrder struct {
 	Options     map[string]any       `json:"options"`
 	Will        *jsMessage           `json:"will,omitempty"`
 	Filters     map[string]jsOptions `json:"filters,omitempty"`
+	Properties  map[string]any       `json:"properties,omitempty"` // of SUBSCRIBE
 	Unsubscribe []string             `json:"unsubscribe,omitempty"`
 	Messages    []jsMessage          `json:"messages,omitempty"`
 }
 
 type jsOptions struct {
-	QoS        byte           `json:"qos"`
-	Properties map[string]any `json:"properties,omitempty"`
+	QoS byte `json:"qos"`
 }
 
 func (j *mqttJS) order(h *hub.Hub) *jsOrder {
