@@ -54,6 +54,13 @@ func beforeRestart(s *suite) restart {
 	pub.Send(&wire.Publish{Topic: s.topic("once"), Payload: "once", QoS: 2, ID: 4_711})
 	pub.ExpectCode(wire.PUBREC, 0, 0x10)
 	s.client("fleeting").Subscribe(s.topic("y"), 1)
+
+	s.client("brief", wire.Num(wire.SessionExpiry, 1)).Disconnect(0)
+	s.lasting("mourner").Subscribe(s.topic("wills/+"), 1)
+	s.open(&wire.Connect{ClientID: s.id("dead"), Props: wire.Properties{wire.Num(wire.SessionExpiry, 600)}, Will: &wire.Will{
+		Topic: s.topic("wills/delayed"), Payload: "gone", Props: wire.Properties{wire.Num(wire.WillDelay, 2)},
+	}}).Disconnect(4)
+	pub.Publish(&wire.Publish{Topic: s.topic("wills/marker"), Payload: "the server knows", QoS: 1})
 	return r
 }
 
@@ -90,6 +97,12 @@ func afterRestart(s *suite, r restart) {
 	pub.Publish(&wire.Publish{Topic: s.topic("x"), Payload: "new", QoS: 2})
 	if got := c.ReceiveMessage(s.topic("x"), "new"); got.QoS != 2 || got.Props.Num(wire.SubscriptionID, 0) != 7 {
 		s.Errorf("got %v", got)
+	}
+	mourner := s.resume("mourner")
+	mourner.ReceiveMessage(s.topic("wills/marker"), "the server knows")
+	mourner.ReceiveMessage(s.topic("wills/delayed"), "gone")
+	if s.open(&wire.Connect{ClientID: s.id("brief"), Resume: true}).Connack.Present {
+		s.Error("a session that has expired came back")
 	}
 	late := s.client("late")
 	late.Subscribe(s.topic("+"), 2)
