@@ -54,9 +54,7 @@ func TestEveryoneHearsEveryone(t *testing.T) {
 		want.add(everything(name)...)
 	}
 	each(t, func(t *testing.T, name string, c client) {
-		for _, m := range everything(name) {
-			c.publish(t, h, m)
-		}
+		c.publish(t, h, everything(name)...)
 	})
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -247,9 +245,7 @@ func TestPersistentSession(t *testing.T) {
 	for round, end := range ends {
 		bounce(h, end)
 		each(t, func(t *testing.T, name string, c client) {
-			for qos := byte(1); qos <= 2; qos++ {
-				c.publish(t, h, numbered(sessionTopic(name, qos), qos, round)...)
-			}
+			c.publish(t, h, append(numbered(sessionTopic(name, 1), 1, round), numbered(sessionTopic(name, 2), 2, round)...)...)
 		})
 		for name := range clients() {
 			want.add(numbered(sessionTopic(name, 1), 1, round)...)

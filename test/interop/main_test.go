@@ -57,8 +57,7 @@ type client interface {
 	// open connects and does what is asked. It returns when everything is acknowledged. From then on the program connects again
 	// by itself when it loses the connection.
 	open(t *testing.T, h *hub.Hub, c connection) *receiver
-	// publish connects, publishes the messages in their order, which have all the same topic and QoS, waits for their
-	// acknowledgements and disconnects.
+	// publish connects, publishes the messages in their order, waits for their acknowledgements and disconnects.
 	publish(t *testing.T, h *hub.Hub, messages ...message)
 }
 

@@ -83,7 +83,20 @@ func (r *receiver) line(t *testing.T, line string) bool {
 	return true
 }
 
+// publish runs mosquitto_pub for each series of messages that differ in nothing but their payloads.
 func (m *mosquitto) publish(t *testing.T, h *hub.Hub, messages ...message) {
+	t.Helper()
+	for from := 0; from < len(messages); {
+		first, to := messages[from], from+1
+		for to < len(messages) && messages[to].topic == first.topic && messages[to].qos == first.qos && messages[to].retained == first.retained {
+			to++
+		}
+		m.series(t, h, messages[from:to])
+		from = to
+	}
+}
+
+func (m *mosquitto) series(t *testing.T, h *hub.Hub, messages []message) {
 	t.Helper()
 	first := messages[0]
 	args := append(m.args(h), "-t", first.topic, "-q", fmt.Sprint(first.qos))
