@@ -92,9 +92,6 @@ func (c *Conn) Next() (first byte, body []byte, err error) {
 	return first, body, err
 }
 
-// Buffered is how many bytes have come and not been read.
-func (c *Conn) Buffered() int { return c.r.Buffered() }
-
 // Expect reads packets until one is of the type, within the time; it drops the others.
 func (c *Conn) Expect(packet byte, within time.Duration) ([]byte, error) {
 	_ = c.SetReadDeadline(time.Now().Add(within))
@@ -159,3 +156,9 @@ func (c *Conn) ParsePublish(first byte, body []byte) (*Publish, error) {
 	p.Payload = body
 	return p, nil
 }
+
+// Shrink gives the reading buffer back, for a connection of many that is not to be read. What has arrived in it is lost.
+func (c *Conn) Shrink() { c.r = bufio.NewReaderSize(c.Conn, 16) }
+
+// Buffered is how many bytes have arrived and not been read.
+func (c *Conn) Buffered() int { return c.r.Buffered() }
