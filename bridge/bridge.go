@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,7 +51,7 @@ type Config struct {
 	Decoder *decode.Decoder
 	// MaxQueued is how many messages wait for the log before Ingest blocks; 0 is 8,192.
 	MaxQueued int
-	// MaxQueuedBytes is how many payload bytes wait; 0 is 64 MiB.
+	// MaxQueuedBytes is how many payload bytes wait; 0 is 16 MiB.
 	MaxQueuedBytes int
 	// MaxBatch is how many messages one commit takes; 0 is 1,024.
 	MaxBatch int
@@ -67,7 +68,7 @@ type Config struct {
 
 const (
 	defaultMaxQueued      = 8192
-	defaultMaxQueuedBytes = 64 << 20
+	defaultMaxQueuedBytes = 16 << 20
 	defaultMaxBatch       = 1024
 	defaultGather         = time.Millisecond
 	defaultMaxSeries      = 1_000_000
@@ -79,7 +80,9 @@ const (
 	// stuckAfter is how long one commit may take before Err says that nothing is being stored.
 	stuckAfter = 3 * time.Second
 	// commitsAhead is how many committed batches wait for the decoding goroutine before the log waits for it.
-	commitsAhead = 16
+	commitsAhead = 4
+	// maxBatchBytes is how many payload bytes one commit takes, or one message.
+	maxBatchBytes = 4 << 20
 )
 
 // DoneFunc hears that a message was stored, with the position after it, or refused.
@@ -92,11 +95,14 @@ type Bridge struct {
 	series    *seriesTable
 	followers []Follower
 	committed chan []event.Event
+	settled   atomic.Uint64   // messages that are done with, ever
+	progress  eventlog.Signal // that settled has grown
 
 	mu       sync.Mutex
 	events   []event.Event
 	dones    []DoneFunc
 	bytes    int
+	taken    uint64 // messages taken in, ever
 	durable  bool
 	space    chan struct{} // closed when the queue has been taken
 	stopping bool
@@ -173,10 +179,37 @@ func (b *Bridge) Ingest(ctx context.Context, m event.Event, done func(event.Posi
 	b.events = append(b.events, m)
 	b.dones = append(b.dones, done)
 	b.bytes += len(m.Payload)
+	b.taken++
 	b.durable = b.durable || m.QoS > 0
 	b.mu.Unlock()
 	b.wake()
 	return nil
+}
+
+// Settle waits until everything that was taken in before has been stored and given to all followers, or refused. Its
+// error is the context's.
+func (b *Bridge) Settle(ctx context.Context) error {
+	b.mu.Lock()
+	target := b.taken
+	b.mu.Unlock()
+	for b.settled.Load() < target {
+		moved := b.progress.C()
+		if b.settled.Load() >= target {
+			break
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the log: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// settle takes note of messages that are done with.
+func (b *Bridge) settle(count int) {
+	b.settled.Add(uint64(count))
+	b.progress.Wake()
 }
 
 // Queued is how many messages wait for the log.
@@ -250,7 +283,11 @@ type batch struct {
 func (b *Bridge) take(to *batch) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n := min(len(b.events), b.cfg.MaxBatch)
+	n, size := 0, 0
+	for n < min(len(b.events), b.cfg.MaxBatch) && (n == 0 || size+len(b.events[n].Payload) <= maxBatchBytes) {
+		size += len(b.events[n].Payload)
+		n++
+	}
 	if n == 0 {
 		return false
 	}
@@ -295,6 +332,7 @@ func (b *Bridge) commit(ctx context.Context, t *batch) {
 	clear(t.dones)
 	if err != nil {
 		clear(t.events)
+		b.settle(len(t.events))
 		return
 	}
 	b.committed <- t.events
@@ -312,5 +350,6 @@ func (b *Bridge) handOn() {
 		now := time.Now().UnixNano()
 		b.metrics.observe(decoded, now)
 		b.traffic.latency(now - decoded[len(decoded)-1].Time)
+		b.settle(len(decoded))
 	}
 }

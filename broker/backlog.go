@@ -8,6 +8,10 @@ import (
 	"pulso/bridge/eventlog"
 )
 
+// maxReplays is how many replays may wait in one session. A client that asks for the same again and again gets each, up
+// to here; then the latest of a filter stands for the earlier ones.
+const maxReplays = 1024
+
 const (
 	scanLimit  = 256             // events that one reading of the log returns
 	maxScans   = 4               // readings at one time: each may hold a mebibyte
@@ -84,11 +88,17 @@ func (b *Broker) lost(client string, from, to event.Position, why string) {
 
 // refill begins to read for the session where that is due; s.mu is held.
 func (s *session) refill() {
-	if s.filling || s.conn == nil || len(s.queue) > s.broker.cfg.MaxQueue/2 || !s.behind && len(s.replays) == 0 {
+	if s.filling || s.conn == nil || !s.low() || !s.behind && len(s.replays) == 0 {
 		return
 	}
 	s.filling = true
 	s.broker.wg.Go(func() { s.broker.catchUp(s) })
+}
+
+// low reports whether the queue is to be filled up. What is read from the log for one session is its alone in memory: a
+// quarter of what it may share with others has to do.
+func (s *session) low() bool {
+	return len(s.queue) <= s.broker.cfg.MaxQueue/2 && s.queueBytes <= s.broker.cfg.MaxQueueBytes/8
 }
 
 // due implements laggard. Retained messages that answer a subscription come before the log.
@@ -97,7 +107,7 @@ func (s *session) due() (from event.Position, wants func(string) bool, ok bool) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn == nil || !s.behind || len(s.queue) > s.broker.cfg.MaxQueue/2 || s.broker.stops() {
+	if s.conn == nil || !s.behind || !s.low() || s.broker.stops() {
 		s.filling = false
 		return from, nil, false
 	}
@@ -113,27 +123,31 @@ func (s *session) due() (from event.Position, wants func(string) bool, ok bool) 
 // replayNext queues the next retained messages of a replay and reports whether there may be more to queue now.
 func (s *session) replayNext() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.conn == nil || len(s.replays) == 0 || len(s.queue) > s.broker.cfg.MaxQueue/2 {
+	if s.conn == nil || len(s.replays) == 0 || !s.low() {
+		s.mu.Unlock()
 		return false
 	}
 	r := s.replays[0]
 	from := r.from
 	s.mu.Unlock()
-	found, next, more := s.broker.retained.page(r.filter, from)
+	found, next, more := s.broker.retained.page(r.filter, from, r.until)
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.conn == nil || len(s.replays) == 0 || s.replays[0] != r || r.from != from {
 		return true
 	}
-	r.from = next
-	if !more {
+	if r.from = next; !more {
 		s.replays = s.replays[1:]
 	}
+	s.pushRetained(r, found)
+	s.dispatch()
+	return true
+}
+
+func (s *session) pushRetained(r *replay, found []*message) {
 	for _, m := range found {
 		s.push(&delivery{message: m, ids: r.sub.ids(), qos: min(r.sub.qos, m.event.QoS), retain: true, replay: r})
 	}
-	s.dispatch()
-	return true
 }
 
 // got implements laggard.
@@ -158,6 +172,10 @@ func (s *session) got(from event.Position, found []event.Event, next event.Posit
 		case e.Time < oldest:
 			s.broker.drop(dropQueue)
 			continue
+		}
+		if s.queueBytes > s.broker.cfg.MaxQueueBytes/4 { // the rest is read again later
+			next = e.Position
+			break
 		}
 		s.push(&d)
 	}

@@ -14,14 +14,16 @@ import (
 	"pulso/broker/packet"
 )
 
-func (s instant) Scan(from event.Position, _ func(string) bool, _ int) ([]event.Event, event.Position, error) {
+// instant is a sink that stores at once, in a goroutine of its own, as a log without a disk would.
+type instant struct{ queue chan entry }
+
+func (instant) Settle(context.Context) error { return nil }
+
+func (instant) Scan(from event.Position, _ func(string) bool, _ int) ([]event.Event, event.Position, error) {
 	return nil, from, nil
 }
 
-func (s instant) Bounds() (first, next event.Position) { return first, next }
-
-// instant is a sink that stores at once, in a goroutine of its own, as a log without a disk would.
-type instant struct{ queue chan entry }
+func (instant) Bounds() (first, next event.Position) { return first, next }
 
 func (s instant) Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error {
 	select {

@@ -37,7 +37,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/event"
-	"pulso/bridge/eventlog"
 	"pulso/broker/limit"
 	"pulso/broker/store"
 )
@@ -53,6 +52,8 @@ type Sink interface {
 	// done, if not nil, is called exactly once for what was taken, in log order: with a nil error when m is stored, else
 	// with the reason why it never will be. It does not block and may be called before Ingest returns.
 	Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error
+	// Settle waits until everything that was taken before has been stored and given to Deliver, or refused, or ctx ends.
+	Settle(ctx context.Context) error
 }
 
 // A Log is where subscribers are served from that are behind. See [pulso/bridge/eventlog.Log], which it is a part of.
@@ -195,8 +196,6 @@ type Broker struct {
 	base    event.Position                 // the log's end when the broker began
 	tail    atomic.Uint64                  // offset after the newest event that Deliver has begun with
 	reached atomic.Pointer[event.Position] // the place after the newest event that Deliver is done with
-
-	progress eventlog.Signal // that reached has moved
 
 	index         index
 	subscriptions atomic.Int64 // accepted filters over all sessions

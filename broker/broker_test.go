@@ -169,7 +169,7 @@ func TestPropertiesPassThrough(t *testing.T) {
 	sub.subscribe("p", 1)
 	pub := r.connect(options{version: 5, id: "pub"})
 	e := &event.Event{Topic: "p", Payload: []byte("x"), Properties: &event.Properties{
-		ContentType: "text/plain", ResponseTopic: "reply/here", CorrelationData: []byte{1, 2},
+		HasContentType: true, ContentType: "text/plain", ResponseTopic: "reply/here", CorrelationData: []byte{1, 2},
 		User:   []event.UserProperty{{Name: "a", Value: "1"}, {Name: "a", Value: "2"}},
 		Expiry: 60, HasExpiry: true, UTF8: true,
 	}}

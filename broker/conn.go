@@ -40,6 +40,7 @@ type conn struct {
 	mu      sync.Mutex
 	out     []byte    // queued packets, behind the frame's head room
 	sending int       // bytes that are being written
+	answers int       // bytes of out that are answers
 	queue   queueing  // whether the flusher knows of it
 	busy    bool      // somebody writes
 	closing bool      // nothing more is taken, and reads fail
@@ -118,9 +119,9 @@ func (c *conn) refresh(now time.Time) {
 type putting byte
 
 const (
-	putAnswer  putting = iota // at once; may use the whole write buffer
-	putMessage                // at once, if there is room for messages
-	putLazily                 // a message that may wait some milliseconds for others, when very many sockets are written to
+	putAnswer  putting = iota // an answer, at once
+	putMessage                // a message, at once; the caller has asked whether there is room
+	putLazily                 // a message, if there is room, that may wait some milliseconds for others
 )
 
 // A putResult is what became of packets.
@@ -136,19 +137,21 @@ const (
 // does not read.
 func (c *conn) put(p []byte, how putting) putResult {
 	c.mu.Lock()
-	pending := len(c.out) + c.sending
 	switch {
 	case c.closing:
 		c.mu.Unlock()
 		return putGone
-	case how != putAnswer && pending >= c.link.broker.cfg.WriteBuffer/4:
+	case how == putLazily && len(c.out)+c.sending >= c.link.broker.cfg.WriteBuffer/4:
 		c.wanted.Store(true)
 		c.mu.Unlock()
 		return putFull
-	case pending > c.link.broker.cfg.WriteBuffer:
+	case how == putAnswer && c.answers > c.link.broker.cfg.WriteBuffer:
 		c.mu.Unlock()
 		c.link.end(causeSlow)
 		return putGone
+	}
+	if how == putAnswer {
+		c.answers += len(p)
 	}
 	if c.out == nil {
 		c.out = c.borrow()
@@ -215,7 +218,7 @@ func (c *conn) begin() []byte {
 		return nil
 	}
 	p := c.out
-	c.out, c.sending, c.busy = nil, len(p), true
+	c.out, c.sending, c.answers, c.busy = nil, len(p), 0, true
 	return p
 }
 
@@ -262,7 +265,7 @@ func (c *conn) writeRest(p, data []byte) {
 			return
 		}
 		p = c.out
-		c.out, c.sending = nil, len(p)
+		c.out, c.sending, c.answers = nil, len(p), 0
 		c.mu.Unlock()
 		data = c.wrap(p)
 		if c.wanted.Load() && c.wanted.Swap(false) {

@@ -31,7 +31,7 @@ func (l *link) connect(body []byte) error {
 		return l.badConnect(err)
 	}
 	l.id, l.reader.version = c.ClientID, c.Version
-	l.problemInfo = c.Version == 5 && c.RequestProblem
+	l.problemInfo, l.maxPacket = c.Version == 5 && c.RequestProblem, c.MaximumPacket
 	assigned := ""
 	if l.id == "" && (c.CleanStart && c.Version == 4 || c.Version == 5) { // [MQTT-3.1.3-6] [MQTT-3.1.3-7]
 		assigned = "auto-" + rand.Text()
@@ -44,7 +44,7 @@ func (l *link) connect(body []byte) error {
 	}
 	if refusal != nil {
 		l.refusal = refusal
-		l.conn.answer(connackPacket(l.version, l.problemInfo, code, refusal.Detail))
+		l.conn.answer(connackPacket(l.version, code, refusal.Detail, l.mods()))
 		return errRefused
 	}
 	l.welcome(c, assigned, resumed)
@@ -57,10 +57,11 @@ func (l *link) badConnect(err error) error {
 	v := violationOf(err)
 	switch {
 	case v.code == packet.ReasonNotMQTT:
-	case v.code == packet.ReasonVersion: // how a CONNACK of that level would look, nobody knows
-		l.conn.answer(connackPacket(4, false, v.code, ""))
+	case v.code == packet.ReasonVersion: // in the form that everybody knows
+		l.conn.answer(connackPacket(4, v.code, "", l.mods()))
 	case l.version == 5:
-		l.conn.answer(connackPacket(5, true, v.code, v.detail))
+		l.problemInfo = true
+		l.conn.answer(connackPacket(5, v.code, v.detail, l.mods()))
 	}
 	return v
 }
@@ -127,9 +128,9 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 	}
 	s.begin(c, window)
 	s.recall()
-	if l.replaces { // what the client has ended must not come back after a crash
-		if err := b.journal.sync(l.ctx.Done()); err != nil {
-			b.notStored(l.id, fmt.Errorf("end of a session: %w", err))
+	if l.replaces || s.unstored() { // what has ended must not come back after a crash, what has begun must not be gone
+		if err := b.journal.sync(l.ctx.Done()); err != nil && l.ctx.Err() == nil {
+			b.notStored(l.id, fmt.Errorf("session: %w", err))
 		}
 	}
 
@@ -256,13 +257,24 @@ func encode(p *packets.Packet, how func(*packets.Packet, *bytes.Buffer) error) [
 	return buf.Bytes()
 }
 
+// mods are what mochi has to heed when it encodes: a client that wants no reasons gets none [MQTT-3.1.2-29], and none that
+// make a packet larger than it takes [MQTT-3.2.2-19].
+func (l *link) mods() packets.Mods {
+	const header = 8 // what mochi does not count
+	m := packets.Mods{DisallowProblemInfo: !l.problemInfo}
+	if l.maxPacket > 0 {
+		m.MaxSize = max(1, l.maxPacket-min(l.maxPacket, header))
+	}
+	return m
+}
+
 // connackPacket is a CONNACK that refuses. MQTT 3 has five codes only (MQTT 3.1.1, 3.2.2.3).
-func connackPacket(version byte, reasons bool, code byte, why string) []byte {
-	p := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: version, ReasonCode: code}
+func connackPacket(version, code byte, why string, mods packets.Mods) []byte {
+	p := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: version, ReasonCode: code, Mods: mods,
+	}
 	if version == 5 {
-		if reasons {
-			p.Properties.ReasonString = why
-		}
+		p.Properties.ReasonString = why
 		return encode(&p, (*packets.Packet).ConnackEncode)
 	}
 	switch code {
@@ -281,10 +293,10 @@ func connackPacket(version byte, reasons bool, code byte, why string) []byte {
 }
 
 // disconnectPacket is a DISCONNECT of MQTT 5.
-func disconnectPacket(c *cause, reasons bool) []byte {
-	p := packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ProtocolVersion: 5, ReasonCode: c.code}
-	if reasons {
-		p.Properties.ReasonString = c.text
+func disconnectPacket(c *cause, mods packets.Mods) []byte {
+	p := packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Disconnect}, ProtocolVersion: 5, ReasonCode: c.code, Mods: mods,
 	}
+	p.Properties.ReasonString = c.text
 	return encode(&p, (*packets.Packet).DisconnectEncode)
 }

@@ -26,22 +26,6 @@ func (b *Broker) Deliver(batch []event.Decoded) {
 	}
 	reached := batch[len(batch)-1].Next()
 	b.reached.Store(&reached)
-	b.progress.Wake()
-}
-
-// await waits until Deliver is done with everything before a place.
-func (b *Broker) await(at event.Position, done <-chan struct{}) {
-	for b.position().Offset < at.Offset {
-		moved := b.progress.C()
-		if b.position().Offset >= at.Offset {
-			return
-		}
-		select {
-		case <-moved:
-		case <-done:
-			return
-		}
-	}
 }
 
 func (b *Broker) dispatch(e *event.Event) {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ type memorySink struct {
 	events []event.Event
 
 	trimmed uint64 // events before are gone
+
+	taken, settled atomic.Int64
 }
 
 type entry struct {
@@ -48,10 +51,24 @@ type entry struct {
 func (s *memorySink) Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error {
 	select {
 	case s.queue <- entry{m, done}:
+		s.taken.Add(1)
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (s *memorySink) Settle(ctx context.Context) error {
+	target := s.taken.Load()
+	for tick := time.NewTicker(time.Millisecond); s.settled.Load() < target; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			tick.Stop()
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 func (s *memorySink) run(stop <-chan struct{}) {
@@ -106,6 +123,7 @@ func (s *memorySink) commit(group []entry) {
 		}
 	}
 	s.deliver(batch)
+	s.settled.Add(int64(len(group)))
 }
 
 // Scan and Bounds are the log that the broker reads.

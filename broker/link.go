@@ -25,7 +25,8 @@ type link struct {
 
 	id          string
 	version     byte
-	problemInfo bool // the client wants reason strings [MQTT-3.1.2-29]
+	problemInfo bool   // the client wants reason strings [MQTT-3.1.2-29]
+	maxPacket   uint32 // bytes that the client takes in a packet; 0: any
 	session     *session
 	replaces    bool // the store has an earlier session that the CONNECT has ended
 	announced   bool // the sink knows that the connection began
@@ -192,7 +193,7 @@ func (l *link) end(c *cause) {
 		return
 	}
 	if c.code != 0 && l.established.Load() && l.version == 5 {
-		l.conn.answer(disconnectPacket(c, l.problemInfo))
+		l.conn.answer(disconnectPacket(c, l.mods()))
 	}
 	l.cancel()
 	l.conn.close()

@@ -438,6 +438,8 @@ func (stuck) Ingest(ctx context.Context, _ event.Event, _ func(event.Position, e
 	return ctx.Err()
 }
 
+func (stuck) Settle(context.Context) error { return nil }
+
 func TestStopGivesUpOnAStuckSink(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Sink = stuck{} })
 	c := r.dial()

@@ -47,6 +47,7 @@ type outgoing struct {
 type replay struct {
 	filter string
 	from   string // the topic to go on with, or the one after it
+	until  uint64 // offset: messages from there on come live
 	sub    subscription
 }
 
@@ -268,7 +269,7 @@ func (s *session) write(d *delivery, id uint16, dup bool) bool {
 	}
 	b := packet.AppendPublish(borrow(), s.version, &m)
 	defer keep(b)
-	if s.conn.answer(b) {
+	if s.conn.put(b, putMessage) == putTaken {
 		s.broker.metrics.delivered.Inc()
 	}
 	return true

@@ -75,14 +75,14 @@ func (r *retained) account(m *message, n int64) {
 
 func weight(e *event.Event) int64 { return int64(len(e.Topic) + len(e.Payload)) }
 
-// page returns some retained messages that a filter matches, from a topic on, and the topic to go on with if there may be
-// more. However many there are, a page costs a bounded time.
-func (r *retained) page(filter, from string) (found []*message, next string, more bool) {
+// page returns some retained messages from before an offset that a filter matches, from a topic on, and the topic to go on
+// with if there may be more. However many there are, a page costs a bounded time.
+func (r *retained) page(filter, from string, until uint64) (found []*message, next string, more bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	wild := strings.IndexAny(filter, "+#")
 	if wild < 0 {
-		if m, ok := r.topics.Get(filter); ok {
+		if m, ok := r.topics.Get(filter); ok && m.event.Position.Offset < until {
 			found = append(found, m)
 		}
 		return found, "", false
@@ -98,7 +98,7 @@ func (r *retained) page(filter, from string) (found []*message, next string, mor
 			next, more = topic, true
 			return false
 		}
-		if event.Match(filter, topic) {
+		if m.event.Position.Offset < until && event.Match(filter, topic) {
 			found = append(found, m)
 		}
 		return true

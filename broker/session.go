@@ -126,6 +126,13 @@ func (s *session) leave(expires time.Time) {
 // kept reports whether the session's state survives the process: it outlives its connection, and there is a store.
 func (s *session) kept() bool { return s.expiry > 0 && !s.ended && s.broker.journal.store != nil }
 
+// unstored reports whether the session survives the process, but the store does not have it yet.
+func (s *session) unstored() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kept() && !s.known
+}
+
 // touch says that something changed that must survive.
 func (s *session) touch() {
 	if !s.kept() {

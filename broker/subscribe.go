@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
 
@@ -11,6 +13,9 @@ import (
 	"pulso/broker/limit"
 	"pulso/broker/packet"
 )
+
+// settleTimeout bounds how long a SUBSCRIBE waits for the log.
+const settleTimeout = time.Second
 
 // subscribe acts on a SUBSCRIBE. The SUBACK says how each filter fared [MQTT-3.8.4-6], and comes only when the
 // subscriptions of a session that survives the process do so; retained messages come after it.
@@ -25,14 +30,14 @@ func (l *link) subscribe(body []byte) error {
 	var reasons []string
 	for i := range p.Subscriptions {
 		sub := &p.Subscriptions[i]
-		code, fresh, err := s.subscribe(sub, p.Identifier)
+		code, until, fresh, err := s.subscribe(sub, p.Identifier)
 		if codes[i] = code; err != nil {
 			reasons = append(reasons, err.Error())
 			continue
 		}
 		if sub.RetainHandling == 0 || sub.RetainHandling == 1 && fresh { // [MQTT-3.3.1-9] [MQTT-3.3.1-10]
 			replays = append(replays, &replay{
-				filter: sub.Filter, sub: subscription{identifier: p.Identifier, qos: sub.QoS},
+				filter: sub.Filter, until: until, sub: subscription{identifier: p.Identifier, qos: sub.QoS},
 			})
 		}
 	}
@@ -47,8 +52,7 @@ func (l *link) subscribe(body []byte) error {
 	if len(replays) == 0 {
 		return nil
 	}
-	_, end := l.broker.cfg.Log.Bounds()
-	l.broker.await(end, l.ctx.Done()) // a message that was acknowledged before the SUBSCRIBE is the one retained
+	l.settle()
 	for _, r := range replays {
 		s.replay(r)
 	}
@@ -56,14 +60,23 @@ func (l *link) subscribe(body []byte) error {
 	return nil
 }
 
+// settle waits, though not for ever, until what was published before a SUBSCRIBE has been delivered: then the retained
+// messages are the newest.
+func (l *link) settle() {
+	ctx, cancel := context.WithTimeout(l.ctx, settleTimeout)
+	defer cancel()
+	_ = l.broker.cfg.Sink.Settle(ctx) // what is retained by then will do
+}
+
 // subackPacket is a SUBACK or UNSUBACK.
 func subackPacket(l *link, kind byte, id uint16, codes []byte, reasons []string) []byte {
 	p := packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: kind}, ProtocolVersion: l.version, PacketID: id, ReasonCodes: codes,
 	}
-	if l.problemInfo && len(reasons) > 0 {
+	if len(reasons) > 0 {
 		p.Properties.ReasonString = reasons[0]
 	}
+	p.Mods = l.mods()
 	if l.version < 5 {
 		for i, code := range codes {
 			if code >= codeUnspecified { // [MQTT-3.9.3-2] of MQTT 3.1.1
@@ -106,13 +119,13 @@ func (b *Broker) checkSubscription(filter string) (byte, error) {
 	return 0, nil
 }
 
-// subscribe adds a subscription, or replaces it [MQTT-3.8.4-3]. It returns the reason code, and whether the subscription
-// is new.
-func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, fresh bool, err error) {
+// subscribe adds a subscription, or replaces it [MQTT-3.8.4-3]. It returns the reason code, the offset from which on
+// messages come live, and whether the subscription is new.
+func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, live uint64, fresh bool, err error) {
 	b := s.broker
 	if code, err := b.checkSubscription(p.Filter); err != nil {
 		b.log.Debug("MQTT subscription refused", "client", s.id, "error", err)
-		return code, false, err
+		return code, 0, false, err
 	}
 	sub := subscription{
 		identifier: identifier, qos: p.QoS, noLocal: p.NoLocal, retainAsPublished: p.RetainAsPublished,
@@ -124,7 +137,7 @@ func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, 
 	s.mu.Unlock()
 	if refused {
 		b.metrics.limited.WithLabelValues(limitSubscriptions).Inc()
-		return packet.ReasonQuota, false, errTooManySubscriptions
+		return packet.ReasonQuota, 0, false, errTooManySubscriptions
 	}
 	if name, rest, shared := packet.SplitShare(p.Filter); shared {
 		sub.group = b.join(groupKey{name, rest}, s, sub)
@@ -135,7 +148,7 @@ func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, 
 		sub.since = old.since
 	}
 	s.add(p.Filter, sub, had)
-	return p.QoS, !had, nil
+	return p.QoS, end.Offset, !had, nil
 }
 
 func (s *session) add(filter string, sub subscription, had bool) {
@@ -214,12 +227,26 @@ func without[T any](list []T, gone func(T) bool) []T {
 	return rest
 }
 
-// replay begins to send the retained messages that a new subscription matches; a shared one gets none [MQTT-3.3.1-9].
+// replay begins to send the retained messages that a new subscription matches; a shared one gets none [MQTT-3.3.1-9]. The
+// first of them are looked up at once, the rest as the client takes them.
 func (s *session) replay(r *replay) {
 	if _, _, shared := packet.SplitShare(r.filter); shared || s.broker.retained.count.Load() == 0 {
 		return
 	}
+	found, next, more := s.broker.retained.page(r.filter, "", r.until)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replays = append(without(s.replays, func(old *replay) bool { return old.filter == r.filter }), r)
+	if len(s.replays) > 0 || !s.low() { // others are first
+		more = more || len(found) > 0
+	} else {
+		s.pushRetained(r, found)
+		r.from = next
+	}
+	if !more {
+		return
+	}
+	if len(s.replays) >= maxReplays {
+		s.replays = without(s.replays, func(old *replay) bool { return old.filter == r.filter })
+	}
+	s.replays = append(s.replays, r)
 }

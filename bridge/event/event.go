@@ -78,15 +78,19 @@ func (e *Event) Arrival() time.Time { return time.Unix(0, e.Time) }
 
 // Properties are the properties of an MQTT 5 PUBLISH that outlive the packet (MQTT 5, 3.3.2.3).
 type Properties struct {
-	ContentType     string
-	ResponseTopic   string
+	// ContentType is what the publisher calls the payload's form; HasContentType tells the empty text from none.
+	ContentType   string
+	ResponseTopic string
+	// CorrelationData is nil where there is none, and may be empty.
 	CorrelationData []byte
 	User            []UserProperty
 	// Expiry is the message expiry interval in seconds; HasExpiry tells 0 from none.
-	Expiry    uint32
-	HasExpiry bool
-	// UTF8 is the payload format indicator: the publisher says that the payload is UTF-8 text.
-	UTF8 bool
+	Expiry         uint32
+	HasExpiry      bool
+	HasContentType bool
+	// UTF8 is the payload format indicator: the publisher says that the payload is UTF-8 text. Bytes is the other value of
+	// it: the publisher says that it is bytes. Neither: it says nothing.
+	UTF8, Bytes bool
 }
 
 // A UserProperty is one name-value pair (MQTT 5, 3.3.2.3.7); names may repeat and order counts.

@@ -11,7 +11,7 @@ type Descriptors int
 // they want; else what there is, divided as they want it, so that neither port can take the other's away. It is at
 // least 1 each.
 func (d Descriptors) Share(mqtt, http int) (forMQTT, forHTTP int) {
-	room := int64(d) - ReservedFiles
+	room := int64(d) - min(ReservedFiles, int64(d)/2) // a process with few files has a small log, too
 	want := int64(mqtt) + int64(http)
 	if d == 0 || want <= room {
 		return mqtt, http

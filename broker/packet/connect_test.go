@@ -185,7 +185,7 @@ func TestDecodeConnect(t *testing.T) {
 		Will: &packet.Will{
 			Topic: "will/topic", Payload: []byte("will payload"), Delay: 5, QoS: 1, Retain: true,
 			Properties: &event.Properties{
-				ContentType: "text/plain", ResponseTopic: "reply", CorrelationData: []byte{0xfe}, HasExpiry: true, UTF8: true,
+				HasContentType: true, ContentType: "text/plain", ResponseTopic: "reply", CorrelationData: []byte{0xfe}, HasExpiry: true, UTF8: true,
 				User: []event.UserProperty{{Name: "k", Value: "v1"}, {Name: "k", Value: "v2"}},
 			},
 		},

@@ -74,19 +74,19 @@ func (m *Message) propertiesSize() int {
 	if props == nil {
 		return n
 	}
-	if props.UTF8 {
+	if props.UTF8 || props.Bytes {
 		n += 2
 	}
 	if props.HasExpiry {
 		n += 5
 	}
-	if props.ContentType != "" {
+	if props.HasContentType {
 		n += 1 + stringSize(props.ContentType)
 	}
 	if props.ResponseTopic != "" {
 		n += 1 + stringSize(props.ResponseTopic)
 	}
-	if len(props.CorrelationData) > 0 {
+	if props.CorrelationData != nil {
 		n += 1 + stringSize(props.CorrelationData)
 	}
 	for i := range props.User {
@@ -103,19 +103,22 @@ func (m *Message) appendProperties(b []byte) []byte {
 	if props == nil {
 		return b
 	}
-	if props.UTF8 {
+	switch {
+	case props.UTF8:
 		b = append(b, propPayloadFormat, 1)
+	case props.Bytes:
+		b = append(b, propPayloadFormat, 0)
 	}
 	if props.HasExpiry {
 		b = binary.BigEndian.AppendUint32(append(b, propMessageExpiry), m.Expiry)
 	}
-	if props.ContentType != "" {
+	if props.HasContentType {
 		b = appendString(append(b, propContentType), props.ContentType)
 	}
 	if props.ResponseTopic != "" {
 		b = appendString(append(b, propResponseTopic), props.ResponseTopic)
 	}
-	if len(props.CorrelationData) > 0 {
+	if props.CorrelationData != nil {
 		b = appendString(append(b, propCorrelation), props.CorrelationData)
 	}
 	for i := range props.User {

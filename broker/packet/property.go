@@ -204,15 +204,15 @@ func (p *property) add(props *event.Properties) *event.Properties {
 	}
 	switch p.id {
 	case propPayloadFormat:
-		props.UTF8 = p.number == 1
+		props.UTF8, props.Bytes = p.number == 1, p.number == 0
 	case propMessageExpiry:
 		props.Expiry, props.HasExpiry = p.number, true
 	case propContentType:
-		props.ContentType = string(p.bytes)
+		props.ContentType, props.HasContentType = string(p.bytes), true
 	case propResponseTopic:
 		props.ResponseTopic = string(p.bytes)
 	case propCorrelation:
-		props.CorrelationData = bytes.Clone(p.bytes)
+		props.CorrelationData = append([]byte{}, p.bytes...)
 	case propUser:
 		props.User = append(props.User, event.UserProperty{Name: string(p.bytes), Value: string(p.value)})
 	}

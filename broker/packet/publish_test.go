@@ -144,7 +144,7 @@ func TestPublishFields(t *testing.T) {
 		t.Error("the slices do not alias the packet, or reach beyond their field")
 	}
 	want := &event.Properties{
-		ContentType: "text", ResponseTopic: "r", CorrelationData: []byte{0xfe}, Expiry: 60, HasExpiry: true, UTF8: true,
+		HasContentType: true, ContentType: "text", ResponseTopic: "r", CorrelationData: []byte{0xfe}, Expiry: 60, HasExpiry: true, UTF8: true,
 		User: []event.UserProperty{{Name: "k", Value: "v1"}, {Name: "k", Value: "v2"}},
 	}
 	got := p.Properties()
@@ -196,7 +196,7 @@ var messages = []packet.Message{
 	{Event: &event.Event{Topic: "a/b", Payload: bytes.Repeat([]byte{0xff}, 70_000)}, QoS: 2, ID: 65535, Dup: true},
 	{
 		Event: &event.Event{Topic: "Ωμέγα", Payload: []byte("é"), Properties: &event.Properties{
-			ContentType: "text", ResponseTopic: "r", CorrelationData: []byte{0}, Expiry: 9, HasExpiry: true, UTF8: true,
+			HasContentType: true, ContentType: "text", ResponseTopic: "r", CorrelationData: []byte{0}, Expiry: 9, HasExpiry: true, UTF8: true,
 			User: []event.UserProperty{{Name: "k", Value: "v"}, {Name: "", Value: ""}},
 		}},
 		QoS: 1, ID: 7, Expiry: 9,
@@ -262,7 +262,7 @@ func TestAppendPublishIdentifiers(t *testing.T) {
 }
 
 func TestAppendPublishCutsWhatHasNoRoom(t *testing.T) {
-	m := packet.Message{Event: &event.Event{Topic: "t", Properties: &event.Properties{ContentType: strings.Repeat("x", 70_000)}}}
+	m := packet.Message{Event: &event.Event{Topic: "t", Properties: &event.Properties{HasContentType: true, ContentType: strings.Repeat("x", 70_000)}}}
 	b := packet.AppendPublish(nil, 5, &m)
 	if len(b) != packet.PublishSize(5, &m) {
 		t.Fatalf("%d bytes, and PublishSize says %d", len(b), packet.PublishSize(5, &m))

@@ -9,12 +9,13 @@ import (
 
 // properties is the form in which [event.Properties] are kept.
 type properties struct {
-	ContentType     string      `json:"content_type,omitempty"`
+	ContentType     *string     `json:"content_type,omitempty"`
 	ResponseTopic   string      `json:"response_topic,omitempty"`
 	CorrelationData []byte      `json:"correlation_data,omitzero"` // base64
 	User            [][2]string `json:"user,omitempty"`
 	Expiry          *uint32     `json:"expiry_seconds,omitempty"`
 	UTF8            bool        `json:"utf8,omitempty"`
+	Bytes           bool        `json:"bytes,omitempty"`
 }
 
 // encodeProperties returns "" for none.
@@ -23,7 +24,10 @@ func encodeProperties(p *event.Properties) (string, error) {
 		return "", nil
 	}
 	kept := properties{
-		ContentType: p.ContentType, ResponseTopic: p.ResponseTopic, CorrelationData: p.CorrelationData, UTF8: p.UTF8,
+		ResponseTopic: p.ResponseTopic, CorrelationData: p.CorrelationData, UTF8: p.UTF8, Bytes: p.Bytes,
+	}
+	if p.HasContentType {
+		kept.ContentType = &p.ContentType
 	}
 	for _, u := range p.User {
 		kept.User = append(kept.User, [2]string{u.Name, u.Value})
@@ -44,7 +48,10 @@ func decodeProperties(b []byte) (*event.Properties, error) {
 		return nil, err
 	}
 	p := &event.Properties{
-		ContentType: kept.ContentType, ResponseTopic: kept.ResponseTopic, CorrelationData: kept.CorrelationData, UTF8: kept.UTF8,
+		ResponseTopic: kept.ResponseTopic, CorrelationData: kept.CorrelationData, UTF8: kept.UTF8, Bytes: kept.Bytes,
+	}
+	if kept.ContentType != nil {
+		p.ContentType, p.HasContentType = *kept.ContentType, true
 	}
 	for _, u := range kept.User {
 		p.User = append(p.User, event.UserProperty{Name: u[0], Value: u[1]})

@@ -35,7 +35,7 @@ func newSpecimen(t *testing.T, inLast int) *specimen {
 		e := crashEvent(uint64(i))
 		switch i % 9 {
 		case 1:
-			e.QoS, e.PacketID, e.Properties = 2, uint16(i)+1, &event.Properties{ContentType: "text", HasExpiry: true, Expiry: 3}
+			e.QoS, e.PacketID, e.Properties = 2, uint16(i)+1, &event.Properties{HasContentType: true, ContentType: "text", HasExpiry: true, Expiry: 3}
 		case 2:
 			e.QoS, e.PacketID, e.Retain = 2, 65535, true
 		case 3:
@@ -46,7 +46,7 @@ func newSpecimen(t *testing.T, inLast int) *specimen {
 			t.Fatal(err)
 		}
 		if batch[0].Properties != nil {
-			batch[0].Properties = &event.Properties{ContentType: "text", HasExpiry: true, Expiry: 3}
+			batch[0].Properties = &event.Properties{HasContentType: true, ContentType: "text", HasExpiry: true, Expiry: 3}
 		}
 		s.events = append(s.events, batch...)
 	}

@@ -23,7 +23,7 @@ func fuzzEvents() []event.Event {
 		{Topic: "q", Client: "d", Payload: []byte("2"), QoS: 2, PacketID: 0x1234},
 		{Topic: "q", QoS: 2, PacketID: 1, Properties: &event.Properties{UTF8: true}},
 		{Topic: "b/c", Client: "d", Payload: bytes.Repeat([]byte("x"), 100), Retain: true, QoS: 2, Properties: &event.Properties{
-			ContentType: "t", ResponseTopic: "r", CorrelationData: []byte{1}, Expiry: 9, HasExpiry: true, UTF8: true,
+			HasContentType: true, ContentType: "t", ResponseTopic: "r", CorrelationData: []byte{1}, Expiry: 9, HasExpiry: true, UTF8: true,
 			User: []event.UserProperty{{Name: "n", Value: "v"}, {}},
 		}},
 	}
@@ -97,7 +97,7 @@ func TestOldRecordIsRead(t *testing.T) {
 	}
 	want := event.Event{
 		Position: r.events[0].Position, Time: 7, Topic: "a/b", Client: "c", Payload: []byte("x"), QoS: 2, Retain: true,
-		Properties: &event.Properties{ContentType: "t"},
+		Properties: &event.Properties{HasContentType: true, ContentType: "t"},
 	}
 	if !reflect.DeepEqual(r.events[0], want) || want.Position.Offset != 5 {
 		t.Errorf("%+v", r.events[0])

@@ -38,6 +38,7 @@ const (
 	tagExpiry        = 5
 	tagUTF8          = 6
 	tagPacketID      = 7
+	tagBytes         = 8
 
 	tagHeader = 5 // tag and length
 )
@@ -64,10 +65,11 @@ func recordSize(e *event.Event) int {
 
 func propertiesSize(p *event.Properties) int {
 	n := 0
-	for _, s := range [...]string{p.ContentType, p.ResponseTopic} {
-		if s != "" {
-			n += tagHeader + len(s)
-		}
+	if p.HasContentType {
+		n += tagHeader + len(p.ContentType)
+	}
+	if p.ResponseTopic != "" {
+		n += tagHeader + len(p.ResponseTopic)
 	}
 	if p.CorrelationData != nil {
 		n += tagHeader + len(p.CorrelationData)
@@ -79,6 +81,9 @@ func propertiesSize(p *event.Properties) int {
 		n += tagHeader + 4
 	}
 	if p.UTF8 {
+		n += tagHeader
+	}
+	if p.Bytes {
 		n += tagHeader
 	}
 	return n
@@ -130,7 +135,7 @@ func appendProperties(b []byte, p *event.Properties) []byte {
 		b = append(b, t)
 		b = binary.LittleEndian.AppendUint32(b, uint32(size))
 	}
-	if p.ContentType != "" {
+	if p.HasContentType {
 		tag(tagContentType, len(p.ContentType))
 		b = append(b, p.ContentType...)
 	}
@@ -154,6 +159,9 @@ func appendProperties(b []byte, p *event.Properties) []byte {
 	}
 	if p.UTF8 {
 		tag(tagUTF8, 0)
+	}
+	if p.Bytes {
+		tag(tagBytes, 0)
 	}
 	return b
 }
@@ -258,7 +266,7 @@ func (r record) tail() (p *event.Properties, packetID uint16, err error) {
 func setProperty(p *event.Properties, tag byte, v []byte) bool {
 	switch tag {
 	case tagContentType:
-		p.ContentType = string(v)
+		p.ContentType, p.HasContentType = string(v), true
 	case tagResponseTopic:
 		p.ResponseTopic = string(v)
 	case tagCorrelation:
@@ -280,6 +288,8 @@ func setProperty(p *event.Properties, tag byte, v []byte) bool {
 		p.Expiry, p.HasExpiry = binary.LittleEndian.Uint32(v), true
 	case tagUTF8:
 		p.UTF8 = true
+	case tagBytes:
+		p.Bytes = true
 	}
 	return true
 }

@@ -46,7 +46,7 @@ func testFields(t *testing.T, e Engine) {
 		{Kind: event.KindDisconnected, Client: "c", Payload: []byte(event.DisconnectedTakenOver)},
 		{Topic: strings.Repeat("x", event.MaxTopicBytes), Properties: &event.Properties{}},
 		{Topic: "p", Payload: bytes.Repeat([]byte("long "), 20_000), Properties: &event.Properties{
-			ContentType: "text/plain", ResponseTopic: "r", CorrelationData: []byte{1, 0}, Expiry: 7, HasExpiry: true, UTF8: true,
+			HasContentType: true, ContentType: "text/plain", ResponseTopic: "r", CorrelationData: []byte{1, 0}, Expiry: 7, HasExpiry: true, UTF8: true,
 			User: []event.UserProperty{{Name: "a", Value: "1"}, {Name: "a", Value: ""}, {Name: "", Value: "2"}},
 		}},
 		{Topic: "p", Properties: &event.Properties{HasExpiry: true, CorrelationData: []byte{}}, QoS: 2, PacketID: 1},

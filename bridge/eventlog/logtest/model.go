@@ -57,7 +57,7 @@ func (m *model) append(r *rapid.T) {
 			Client:   rapid.StringN(0, 5, 20).Draw(r, "client"), QoS: rapid.Uint8Range(0, 2).Draw(r, "qos"),
 		}
 		if rapid.Bool().Draw(r, "properties") {
-			batch[i].Properties = &event.Properties{ContentType: rapid.String().Draw(r, "content type")}
+			batch[i].Properties = &event.Properties{HasContentType: true, ContentType: rapid.String().Draw(r, "content type")}
 		}
 	}
 	if err := m.log.Append(batch, rapid.Bool().Draw(r, "durable")); err != nil {
