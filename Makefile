@@ -9,6 +9,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 FUZZTIME ?= 10s
 BENCH ?= .
 COUNT ?= 1
+ROUNDS ?= 100
+SEED ?= 0
 
 # The version is linked in, so git need not be asked twice.
 export GOFLAGS := -buildvcs=false $(GOFLAGS)
@@ -54,10 +56,10 @@ clean: ## Remove what was built, installed tools included
 
 ##@ Test
 
-STEPS := lint-go lint-proto lint-web test-go test-web check-dist check-generated test-e2e test-interop test-attack
+STEPS := lint-go lint-proto lint-web test-go test-web check-dist check-generated test-e2e test-interop test-attack test-crash
 
 .PHONY: test
-test: tools programs $(TALLY) $(NODE_MODULES) ## Run all of these but bench and fuzz; the last line counts
+test: tools programs $(TALLY) $(NODE_MODULES) ## Run all of these but crash, bench and fuzz; the last line counts
 	@rm -rf $(RESULTS)
 	@status=0; export TALLY_RESULTS=$(CURDIR)/$(RESULTS); \
 	$(MAKE) --no-print-directory --jobs=1 --keep-going $(STEPS) || status=$$?; \
@@ -70,6 +72,7 @@ lint: lint-go lint-proto lint-web ## Format, lint and types of everything
 lint-go: tools $(TALLY)
 	@$(TALLY) check lint-go golangci-lint run ./...
 	@cd test/interop && $(TALLY) check lint-interop golangci-lint run ./...
+	@cd test/crash/toxic && $(TALLY) check lint-toxic golangci-lint run ./...
 
 .PHONY: lint-proto
 lint-proto: tools $(TALLY)
@@ -82,7 +85,7 @@ lint-web: $(TALLY) $(NODE_MODULES)
 
 .PHONY: test-go
 test-go: $(TALLY) ## Go tests with the race detector
-	@$(TALLY) go test-go go test -json -race $$(go list ./... | grep -vE '/test/(e2e|attack)')
+	@$(TALLY) go test-go go test -json -race $$(go list ./... | grep -vE '/test/(e2e|attack|crash$$)')
 
 .PHONY: test-web
 test-web: $(TALLY) $(NODE_MODULES) ## Unit tests of the dashboard
@@ -107,6 +110,15 @@ test-interop: programs $(TALLY) $(NODE_MODULES) ## Other people's MQTT clients: 
 .PHONY: test-attack
 test-attack: $(TALLY) ## Attacks on the whole binary: it serves others throughout, its memory stays bounded
 	@$(TALLY) go test-attack go test -json -count=1 ./test/attack
+
+.PHONY: test-crash
+test-crash: $(TALLY) ## Kill the whole binary, fill its disk and cut its network: nothing acknowledged is lost
+	@$(TALLY) go test-crash go test -json -count=1 -race ./test/crash
+	@cd test/crash/toxic && $(TALLY) go test-toxic go test -json -count=1 ./...
+
+.PHONY: crash
+crash: ## Kill the whole binary ROUNDS times under load: SEED=n repeats a run's choices
+	go test -count=1 -timeout=0 -run='^TestKill$$' -v ./test/crash -args -rounds=$(ROUNDS) -seed=$(SEED)
 
 .PHONY: bench
 bench: ## Run the benchmarks: BENCH=pattern COUNT=n
