@@ -117,6 +117,7 @@ func reconnectsInBetween(s *suite) {
 			}
 			break // sent and not acknowledged
 		}
+		c.Settle()
 		c.Close()
 	}
 	s.resume("a").ExpectNoMessage()

@@ -124,6 +124,7 @@ func malformedPackets(s *suite) {
 		"SUBACK":                             raw(0x90, id, none, none),
 		"UNSUBACK":                           raw(0xb0, id, none, none),
 		"PINGRESP":                           raw(0xd0),
+		"PINGREQ too long":                   raw(0xc0, none),
 		"remaining length of five bytes":     wire.Raw{0x30, 0x80, 0x80, 0x80, 0x80, 1},
 		"payload format of 2":                publish(wire.Num(wire.PayloadFormat, 2)),
 		"payload format twice":               publish(wire.Num(wire.PayloadFormat, 1), wire.Num(wire.PayloadFormat, 1)),

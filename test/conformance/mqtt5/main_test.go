@@ -114,7 +114,8 @@ func (s *suite) publisher() *wire.Client {
 // take the one for the other [MQTT-5 4.13.1].
 var malformed = []byte{0x81, 0x82}
 
-// breaks wants a packet of a connected client to end the connection: DISCONNECT with one of the codes (none: malformed).
+// breaks wants a packet of a connected client to end the connection: DISCONNECT with one of the codes (none: malformed). That a
+// server says why is what the standard recommends [MQTT-5 4.13.1], and what this one promises.
 func (s *suite) breaks(what string, packet wire.Sender, codes ...byte) {
 	s.Helper()
 	if len(codes) == 0 {

@@ -278,6 +278,7 @@ func aliasNotCarried(s *suite) {
 	for range 2 {
 		d.Publish(&wire.Publish{Topic: s.topic("y"), QoS: 1})
 		d.ReceiveMessage(s.topic("y"), "")
+		d.Settle()
 		d.Close()
 		d = s.resume("b", wire.Num(wire.TopicAliasMaximum, 5))
 	}

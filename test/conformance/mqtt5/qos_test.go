@@ -141,11 +141,13 @@ func tooLargeIsDone(s *suite) {
 		pub.Publish(&wire.Publish{Topic: topic, Payload: fmt.Sprint(i), QoS: byte(1 + i%2)})
 		c.ReceiveMessage(topic, fmt.Sprint(i))
 	}
+	c.Settle()
 	c.Close()
 	pub.Publish(&wire.Publish{Topic: topic, Payload: large, QoS: 1})
 	pub.Publish(&wire.Publish{Topic: topic, Payload: "offline", QoS: 1})
 	c = s.resume("a", props...)
 	c.ReceiveMessage(topic, "offline")
+	c.Settle()
 	c.Close()
 	// Delivered as it counts, it does not come when the client accepts more either.
 	c = s.resume("a")

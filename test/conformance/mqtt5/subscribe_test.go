@@ -326,5 +326,4 @@ func ping(s *suite) {
 	for range 3 {
 		c.Expect(wire.PINGRESP)
 	}
-	s.breaks("with something in it", wire.Raw{0xc0, 1, 0})
 }

@@ -51,7 +51,7 @@ func NewClient(t testing.TB, conn net.Conn) *Client {
 // Conn is the connection beneath.
 func (c *Client) Conn() net.Conn { return c.conn }
 
-// Close cuts the connection without a DISCONNECT.
+// Close cuts the connection without a DISCONNECT. What was sent last may be lost; see Settle.
 func (c *Client) Close() { _ = c.conn.Close() }
 
 // SendRaw sends bytes as they are, all in one write. That the server has closed the connection meanwhile is not an error: the
@@ -241,6 +241,14 @@ func (c *Client) ExpectNothing() {
 	c.t.Helper()
 	c.Send(PingReq())
 	c.Expect(PINGRESP)
+}
+
+// Settle returns when the server has dealt with everything that this client has sent; what comes meanwhile is left for the
+// next Expect. To be called before Close where it matters: a connection that is cut takes with it what the server has not read.
+func (c *Client) Settle() {
+	c.t.Helper()
+	c.Send(PingReq())
+	c.Await(PINGRESP, 0)
 }
 
 // ExpectSilence wants nothing to be sent for the time. For what should never happen only, where nothing else tells.

@@ -144,8 +144,9 @@ func (c *Client) Acknowledge(p *Received) {
 }
 
 // Drain returns the packets that the server had for this client before now, messages that it had acknowledged to other
-// clients included, and acknowledges none of them. For that it publishes to a topic of its own, to which it subscribes, and
-// reads until the message arrives: servers deliver in order. Of no use while the receive maximum holds messages back.
+// clients and retained ones included, and acknowledges none of them. For that it publishes to a topic of its own and reads
+// until the message arrives, then subscribes once more and reads until it arrives as a retained one: servers deliver in order,
+// and answer subscriptions in theirs. Of no use while the receive maximum holds messages back.
 func (c *Client) Drain() []*Received {
 	c.t.Helper()
 	if c.fence == "" {
@@ -153,17 +154,26 @@ func (c *Client) Drain() []*Received {
 		c.Subscribe(c.fence, 0)
 	}
 	mark := rand.Text()
-	c.Publish(&Publish{Topic: c.fence, Payload: mark, QoS: 1})
+	c.Publish(&Publish{Topic: c.fence, Payload: mark, QoS: 1, Retain: true})
+	before := c.until(mark, false)
+	c.Subscribe(c.fence, 0)
+	return append(before, c.until(mark, true)...)
+}
+
+// until returns what comes before the fence's message.
+func (c *Client) until(mark string, retained bool) []*Received {
+	c.t.Helper()
 	var before []*Received
 	for deadline := time.Now().Add(Patience); ; {
 		p, err := c.Read(time.Until(deadline))
-		if err != nil {
+		switch {
+		case err != nil:
 			c.t.Fatalf("messages wanted, got %v %v after %v", p, err, before)
-		}
-		if p.Type == PUBLISH && p.Topic == c.fence && p.Payload == mark {
+		case p.Type != PUBLISH || p.Topic != c.fence:
+			before = append(before, p)
+		case p.Payload == mark && p.Retain == retained:
 			return before
 		}
-		before = append(before, p)
 	}
 }
 
