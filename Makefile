@@ -124,6 +124,10 @@ crash: ## Kill the whole binary ROUNDS times under load: SEED=n repeats a run's 
 bench: ## Run the benchmarks: BENCH=pattern COUNT=n
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) ./...
 
+.PHONY: bench-broker
+bench-broker: build ## Measure the broker beside mosquitto and stock mochi, each on one processor (test/bench/side-by-side.sh)
+	test/bench/side-by-side.sh
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME each
 	scripts/fuzz.sh $(FUZZTIME)
