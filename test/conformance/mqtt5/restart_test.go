@@ -56,10 +56,11 @@ func beforeRestart(s *suite) restart {
 	s.client("fleeting").Subscribe(s.topic("y"), 1)
 
 	s.client("brief", wire.Num(wire.SessionExpiry, 1)).Disconnect(0)
-	s.lasting("mourner").Subscribe(s.topic("wills/+"), 1)
 	s.open(&wire.Connect{ClientID: s.id("dead"), Props: wire.Properties{wire.Num(wire.SessionExpiry, 600)}, Will: &wire.Will{
 		Topic: s.topic("wills/delayed"), Payload: "gone", Props: wire.Properties{wire.Num(wire.WillDelay, 2)},
 	}}).Disconnect(4)
+	// The will has been left behind before this session is acknowledged, and so is kept as surely as it.
+	s.lasting("mourner").Subscribe(s.topic("wills/+"), 1)
 	pub.Publish(&wire.Publish{Topic: s.topic("wills/marker"), Payload: "the server knows", QoS: 1})
 	return r
 }
