@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"pulso/test/internal/hub"
 	"pulso/test/internal/mqtt"
 )
 
@@ -52,7 +53,7 @@ func TestSubscribeFlood(t *testing.T) {
 	})
 }
 
-// Retained messages on ever new topics.
+// Retained messages on ever new topics, far beyond the quota.
 func TestRetainedFlood(t *testing.T) {
 	withstand(t, func(s *siege) {
 		conns := make([]*mqtt.Conn, 4)
@@ -69,7 +70,7 @@ func TestRetainedFlood(t *testing.T) {
 		})
 		c := s.connected("reader", mqtt.V311)
 		_ = send(c, mqtt.Subscribe(c.Version, 1, 1, "retained/#")) // and does not read what comes
-	})
+	}, hub.Flags("--max-retained", "10000", "--max-retained-bytes", "8MiB"))
 }
 
 // Acknowledgements of what was never sent.

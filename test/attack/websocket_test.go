@@ -71,6 +71,7 @@ func TestWebSocketFrames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			withstand(t, func(s *siege) {
+				s.end = time.Now().Add(duration / 4) // there are many kinds
 				s.flood(8, func(int) error {
 					c, err := s.webSocket("")
 					if err != nil {
@@ -78,7 +79,7 @@ func TestWebSocketFrames(t *testing.T) {
 					}
 					defer c.Close()
 					nc := c.UnderlyingConn()
-					_ = nc.SetDeadline(time.Now().Add(duration / 2))
+					_ = nc.SetDeadline(time.Now().Add(duration / 4))
 					_, _ = nc.Write(bytes) // the hub may have closed it
 					_, _ = io.Copy(io.Discard, nc)
 					return nil

@@ -232,8 +232,14 @@ func TestUnsubscribe(t *testing.T) {
 		again := c.open(t, h, connection{id: "u-" + name, persistent: true, qos: 1, unsubscribe: []string{a}})
 		c.publish(t, h, message{topic: a, payload: []byte("2"), qos: 1})
 		c.publish(t, h, message{topic: b, payload: []byte("3"), qos: 1})
-		again.expect(t, message{topic: b, payload: []byte("3"), qos: 1})
+		// The first may have left before it had acknowledged what it got: then that comes again.
+		again.until(t, name, message{topic: b, payload: []byte("3"), qos: 1})
 		again.silent(t, 50*time.Millisecond)
+		for _, m := range again.seen {
+			if string(m.payload) == "2" {
+				t.Errorf("got %v after unsubscribing", m)
+			}
+		}
 	})
 }
 
@@ -283,8 +289,11 @@ func TestReconnect(t *testing.T) {
 	h := hub.Start(t)
 	all := clients()
 	receivers := map[string]*receiver{}
+	asks := func(name string) connection {
+		return connection{id: "r-" + name, persistent: true, qos: 1, filters: []string{"reconnect/#"}}
+	}
 	for name, c := range all {
-		receivers[name] = c.open(t, h, connection{id: "r-" + name, persistent: true, qos: 1, filters: []string{"reconnect/#"}})
+		receivers[name] = c.open(t, h, asks(name))
 	}
 	var want []message
 	for round, end := range ends {
@@ -292,6 +301,12 @@ func TestReconnect(t *testing.T) {
 		batch := numbered("reconnect/all", 1, round)
 		(&pahoClassic{version: 4}).publish(t, h, batch...)
 		want = append(want, batch...)
+		if end == "stopped" { // At MQTT 5 mosquitto_sub ends when the hub says goodbye: it has to be started again.
+			const name = "mosquitto-5"
+			seen := receivers[name].seen
+			receivers[name] = all[name].open(t, h, asks(name))
+			receivers[name].seen = seen
+		}
 		for name, r := range receivers {
 			r.until(t, name, batch[len(batch)-1])
 		}

@@ -383,7 +383,7 @@ func checkJS(t *testing.T, heard <-chan *jsMessage) {
 		}
 	})
 	p := m.Properties
-	got := fmt.Sprint(p["userProperties"], p["contentType"], p["responseTopic"], p["subscriptionIdentifier"])
+	got := fmt.Sprintf("%v %v %v %v", p["userProperties"], p["contentType"], p["responseTopic"], p["subscriptionIdentifier"])
 	if got != "map[k:v] text/plain back 9" {
 		t.Errorf("MQTT.js got %v", p)
 	}

@@ -65,7 +65,7 @@ func (s *subscriber) run(ctx context.Context) error {
 		stop()
 		conn.Close()
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // That is how it ends.
 		}
 		if !s.c.persistent || s.took != nil {
 			return err
