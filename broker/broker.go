@@ -197,6 +197,10 @@ type Broker struct {
 	tail    atomic.Uint64                  // offset after the newest event that Deliver has begun with
 	reached atomic.Pointer[event.Position] // the place after the newest event that Deliver is done with
 
+	// delivering is held while a batch is offered, and while subscriptions are made, which so stand at one place in the log.
+	// It comes before all other locks but those of the registry of sessions.
+	delivering sync.Mutex
+
 	index         index
 	subscriptions atomic.Int64 // accepted filters over all sessions
 	behind        atomic.Int64 // sessions and groups that are served from the log, or will be

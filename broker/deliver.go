@@ -19,6 +19,8 @@ func (b *Broker) Deliver(batch []event.Decoded) {
 	if len(batch) == 0 {
 		return
 	}
+	b.delivering.Lock()
+	defer b.delivering.Unlock()
 	// First of all: who stops reading from the log now has read up to here, and is offered the rest.
 	b.tail.Store(batch[len(batch)-1].Position.Offset + 1)
 	for i := range batch {

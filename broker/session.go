@@ -214,6 +214,7 @@ func (s *session) attachConn(c *conn) []*group {
 	defer s.mu.Unlock()
 	s.conn = c
 	s.online = s.broker.tail.Load()
+	s.resend = true
 	if p := s.broker.cfg.Presence; p != nil {
 		for filter := range s.filters {
 			p.Subscribed(s.id, filter)

@@ -25,22 +25,8 @@ func (l *link) subscribe(body []byte) error {
 		return violationOf(err)
 	}
 	s := l.session
-	codes := make([]byte, len(p.Subscriptions))
-	var replays []*replay
-	var reasons []string
-	for i := range p.Subscriptions {
-		sub := &p.Subscriptions[i]
-		code, until, fresh, err := s.subscribe(sub, p.Identifier)
-		if codes[i] = code; err != nil {
-			reasons = append(reasons, err.Error())
-			continue
-		}
-		if sub.RetainHandling == 0 || sub.RetainHandling == 1 && fresh { // [MQTT-3.3.1-9] [MQTT-3.3.1-10]
-			replays = append(replays, &replay{
-				filter: sub.Filter, until: until, sub: subscription{identifier: p.Identifier, qos: sub.QoS},
-			})
-		}
-	}
+	l.settle()
+	codes, reasons := s.subscribeAll(p)
 	if err := s.settled(l.ctx.Done()); err != nil {
 		for i := range codes {
 			codes[i] = codeUnspecified
@@ -49,19 +35,34 @@ func (l *link) subscribe(body []byte) error {
 		l.broker.notStored(l.id, fmt.Errorf("subscription: %w", err))
 	}
 	l.answerNow(subackPacket(l, packets.Suback, p.ID, codes, reasons))
-	if len(replays) == 0 {
-		return nil
-	}
-	l.settle()
-	for _, r := range replays {
-		s.replay(r)
-	}
 	s.pump()
 	return nil
 }
 
-// settle waits, though not for ever, until what was published before a SUBSCRIBE has been delivered: then the retained
-// messages are the newest.
+// subscribeAll makes the subscriptions of a SUBSCRIBE, all at one place in the log: what is retained there is sent as
+// retained, what comes after it comes live.
+func (s *session) subscribeAll(p *packet.Subscribing) (codes []byte, reasons []string) {
+	s.broker.delivering.Lock()
+	defer s.broker.delivering.Unlock()
+	codes = make([]byte, len(p.Subscriptions))
+	for i := range p.Subscriptions {
+		sub := &p.Subscriptions[i]
+		code, fresh, err := s.subscribe(sub, p.Identifier)
+		if codes[i] = code; err != nil {
+			reasons = append(reasons, err.Error())
+			continue
+		}
+		if sub.RetainHandling == 0 || sub.RetainHandling == 1 && fresh { // [MQTT-3.3.1-9] [MQTT-3.3.1-10]
+			s.replay(&replay{
+				filter: sub.Filter, until: s.broker.tail.Load(), sub: subscription{identifier: p.Identifier, qos: sub.QoS},
+			})
+		}
+	}
+	return codes, reasons
+}
+
+// settle waits, though not for ever, until what was published before a SUBSCRIBE has been delivered: it is none of the
+// subscription's business, but for what of it is retained.
 func (l *link) settle() {
 	ctx, cancel := context.WithTimeout(l.ctx, settleTimeout)
 	defer cancel()
@@ -119,13 +120,13 @@ func (b *Broker) checkSubscription(filter string) (byte, error) {
 	return 0, nil
 }
 
-// subscribe adds a subscription, or replaces it [MQTT-3.8.4-3]. It returns the reason code, the offset from which on
-// messages come live, and whether the subscription is new.
-func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, live uint64, fresh bool, err error) {
+// subscribe adds a subscription, or replaces it [MQTT-3.8.4-3]. It returns the reason code, and whether the subscription
+// is new.
+func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, fresh bool, err error) {
 	b := s.broker
 	if code, err := b.checkSubscription(p.Filter); err != nil {
 		b.log.Debug("MQTT subscription refused", "client", s.id, "error", err)
-		return code, 0, false, err
+		return code, false, err
 	}
 	sub := subscription{
 		identifier: identifier, qos: p.QoS, noLocal: p.NoLocal, retainAsPublished: p.RetainAsPublished,
@@ -137,18 +138,17 @@ func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, 
 	s.mu.Unlock()
 	if refused {
 		b.metrics.limited.WithLabelValues(limitSubscriptions).Inc()
-		return packet.ReasonQuota, 0, false, errTooManySubscriptions
+		return packet.ReasonQuota, false, errTooManySubscriptions
 	}
 	if name, rest, shared := packet.SplitShare(p.Filter); shared {
 		sub.group = b.join(groupKey{name, rest}, s, sub)
 	}
-	_, end := b.cfg.Log.Bounds()
-	sub.since = end.Offset
+	sub.since = b.tail.Load()
 	if had {
 		sub.since = old.since
 	}
 	s.add(p.Filter, sub, had)
-	return p.QoS, end.Offset, !had, nil
+	return p.QoS, !had, nil
 }
 
 func (s *session) add(filter string, sub subscription, had bool) {
