@@ -239,10 +239,7 @@ var clauses = []clause{
 	{"MQTT-4.3.3-6", both, "at QoS 2 no PUBLISH is sent again after its PUBREL", pubrelAgain, ""},
 	{"MQTT-4.3.3-7", both, "at QoS 2 a message that was sent does not expire", sentDoesNotExpire, ""},
 	{"MQTT-4.3.3-8", both, "at QoS 2 a message is answered with PUBREC", answersByQoS, ""},
-	{
-		"MQTT-4.3.3-9", both, "at QoS 2 the same packet id after a refusing PUBREC is a new message", nil,
-		"the server refuses no QoS 2 message that a client may send at all",
-	},
+	{"MQTT-4.3.3-9", both, "at QoS 2 the same packet id after a refusing PUBREC is a new message", refusedQoS2, ""},
 	{"MQTT-4.3.3-10", both, "at QoS 2 a message sent again before PUBREL is acknowledged and not delivered again", duplicateQoS2, ""},
 	{"MQTT-4.3.3-11", both, "at QoS 2 PUBREL is answered with PUBCOMP of the same packet id", sameIDs, ""},
 	{"MQTT-4.3.3-12", both, "at QoS 2 the same packet id after PUBCOMP is a new message", idAgainQoS2, ""},

@@ -260,7 +260,7 @@ func authMethodRefused(s *suite) {
 }
 
 func takeover(s *suite) {
-	for range 3 {
+	for range 30 {
 		first := s.client("a")
 		second := s.client("a")
 		first.ExpectDisconnect(0x8e)

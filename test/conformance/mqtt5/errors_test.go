@@ -51,16 +51,19 @@ func smallDisconnect(s *suite) {
 	}
 }
 
-// disconnectIsLast has the server send DISCONNECT while it has messages for the client: nothing comes behind it.
+// disconnectIsLast has the server send DISCONNECT while it has messages for the client, its own and another's: nothing comes
+// behind it.
 func disconnectIsLast(s *suite) {
-	for range 5 {
+	pub := s.publisher()
+	var flood []wire.Sender
+	for range 50 {
+		flood = append(flood, &wire.Publish{Topic: s.topic("x"), Payload: "1"})
+	}
+	for range 20 {
 		c := s.client("a")
 		c.Subscribe(s.topic("x"), 0)
-		var packets []wire.Sender
-		for range 50 {
-			packets = append(packets, &wire.Publish{Topic: s.topic("x"), Payload: "1"})
-		}
-		c.Send(append(packets, wire.Raw{0, 0}, wire.PingReq(), &wire.Publish{Topic: s.topic("x"), QoS: 1, ID: 1})...)
+		pub.Send(flood...)
+		c.Send(append(flood, wire.Raw{0, 0}, wire.PingReq(), &wire.Publish{Topic: s.topic("x"), QoS: 1, ID: 1})...)
 		for {
 			if p := c.Expect(wire.PUBLISH, wire.DISCONNECT); p.Type == wire.DISCONNECT {
 				break

@@ -340,6 +340,20 @@ func idAgainQoS2(s *suite) {
 	c.ExpectMessages("1", "1", "1")
 }
 
+// refusedQoS2 has a message refused and uses its packet id for one that is good: that one is delivered, once.
+func refusedQoS2(s *suite) {
+	watcher, c := s.client("watcher"), s.client("a")
+	watcher.Subscribe(s.topic("x"), 2)
+	for _, payload := range []string{"1", "2"} {
+		c.Send(&wire.Publish{Topic: "$SYS/" + s.own(), QoS: 2, ID: 9})
+		if rec := c.Expect(wire.PUBREC); rec.Code < 0x80 {
+			s.Skipf("the server takes messages to $SYS: %v", rec)
+		}
+		c.Publish(&wire.Publish{Topic: s.topic("x"), Payload: payload, QoS: 2, ID: 9})
+	}
+	watcher.ExpectMessages("1", "2")
+}
+
 // duplicateQoS2 sends a message again before its PUBREL: on the same connection, with and without DUP, and on the next.
 func duplicateQoS2(s *suite) {
 	watcher := s.client("watcher")
