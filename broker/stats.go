@@ -12,6 +12,10 @@ import (
 type Stats struct {
 	// Connections is how many there are now.
 	Connections int
+	// Sessions is how many there are now, connected or not.
+	Sessions int
+	// Behind is how many sessions and shared subscriptions are owed more than is in memory: it waits in the log.
+	Behind int
 	// Drops counts messages not delivered to a subscriber or not retained since the start, by reason, sorted.
 	Drops []Drop
 }
@@ -25,7 +29,7 @@ type Drop struct {
 // Stats returns the figures as they are.
 func (b *Broker) Stats() Stats {
 	b.mu.Lock()
-	s := Stats{Connections: len(b.owners)}
+	s := Stats{Connections: len(b.owners), Sessions: len(b.sessions), Behind: int(b.behind.Load())}
 	b.mu.Unlock()
 	collected := make(chan prometheus.Metric)
 	go func() {

@@ -19,6 +19,7 @@ import (
 const (
 	historySeconds = 300
 	maxRefusals    = 20
+	maxMissed      = 20
 	maxTextBytes   = 200
 )
 
@@ -26,12 +27,15 @@ const (
 type Sample struct {
 	Total, Online, Stale, Offline     int
 	Connections, Screens              int
+	Sessions, Behind                  int
 	Events, Bytes, Frames             uint64
 	Undecodable, Gaps, RefusedConnect uint64
 	P50, P99                          time.Duration
 	// Drops are counts by reason.
 	Drops []Count
 	Log   Log
+	// Problems are why the hub is not ready, one of a kind.
+	Problems []Problem
 }
 
 // A Count is a number of drops for one reason.
@@ -52,6 +56,29 @@ type Log struct {
 type Refusal struct {
 	Time                   time.Time
 	Remote, Client, Reason string
+}
+
+// A Missed is what an MQTT subscriber was owed and did not get, because the log no longer held it.
+type Missed struct {
+	Time time.Time
+	// Client is a client id or a shared subscription.
+	Client   string
+	From, To event.Position
+	Reason   string
+}
+
+// events is how many of the log lie between; 0 where the two places are not of one log.
+func (m *Missed) events() uint64 {
+	if m.From.Epoch != m.To.Epoch || m.To.Offset < m.From.Offset {
+		return 0
+	}
+	return m.To.Offset - m.From.Offset
+}
+
+// A Problem is why the hub does not store what it is given.
+type Problem struct {
+	// Kind is "log_full", "log", "store_full" or "store".
+	Kind, Text string
 }
 
 // Config of a View.
@@ -77,6 +104,9 @@ type View struct {
 	next    int
 	refused []Refusal
 	turned  uint64 // refusals since the start
+	missed  []Missed
+	passed  uint64               // gaps of MQTT subscribers since the start
+	since   map[string]time.Time // when each kind of problem began
 }
 
 type rates struct{ events, bytes, frames float64 }
@@ -99,11 +129,27 @@ func (v *View) Refused(r Refusal) {
 	defer v.mu.Unlock()
 	// What the other side chose is as long as it chose.
 	r.Reason, r.Client = cut(r.Reason), cut(r.Client)
-	if len(v.refused) == maxRefusals {
-		v.refused = append(v.refused[:0], v.refused[1:]...)
-	}
-	v.refused = append(v.refused, r)
+	v.refused = keep(v.refused, r, maxRefusals)
 	v.turned++
+}
+
+// Missed notes that an MQTT subscriber was passed by.
+func (v *View) Missed(m Missed) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	m.Client, m.Reason = cut(m.Client), cut(m.Reason)
+	v.missed = keep(v.missed, m, maxMissed)
+	v.passed++
+}
+
+// keep puts the newest first and forgets the oldest beyond the limit.
+func keep[T any](list []T, newest T, limit int) []T {
+	if len(list) < limit {
+		list = append(list, newest)
+	}
+	copy(list[1:], list)
+	list[0] = newest
+	return list
 }
 
 func cut(s string) string { return s[:min(len(s), maxTextBytes)] }
@@ -128,6 +174,8 @@ func (v *View) sample(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	s.RefusedConnect = v.turned
+	s.Gaps += v.passed
+	v.date(s.Problems, now)
 	first := v.at.IsZero()
 	elapsed := now.Sub(v.at).Seconds()
 	v.before, v.now, v.at = v.now, s, now
@@ -150,6 +198,20 @@ func (v *View) sample(now time.Time) {
 	}
 	v.history[v.next] = row
 	v.next = (v.next + 1) % historySeconds
+}
+
+// date notes when each problem began, and forgets those that have ended.
+func (v *View) date(problems []Problem, now time.Time) {
+	since := make(map[string]time.Time, len(problems))
+	for i := range problems {
+		p := &problems[i]
+		p.Text = cut(p.Text)
+		since[p.Kind] = now
+		if began, ok := v.since[p.Kind]; ok {
+			since[p.Kind] = began
+		}
+	}
+	v.since = since
 }
 
 func (s *Sample) errors() uint64 {
@@ -196,6 +258,8 @@ func (v *View) AppendSince(dst []byte, _ []string, since uint64) ([]byte, uint64
 	dst = append(dst, '}')
 	dst = appendInt(dst, "connections", s.Connections)
 	dst = appendInt(dst, "screens", s.Screens)
+	dst = appendInt(dst, "sessions", s.Sessions)
+	dst = appendInt(dst, "behind", s.Behind)
 	dst = appendFloat(dst, "events_per_s", v.rates.events)
 	dst = appendFloat(dst, "bytes_per_s", v.rates.bytes)
 	dst = appendFloat(dst, "frames_per_s", v.rates.frames)
@@ -214,6 +278,8 @@ func (v *View) AppendSince(dst []byte, _ []string, since uint64) ([]byte, uint64
 	dst = appendString(dst, "durable", s.Log.Durable)
 	dst = append(dst, '}')
 	dst = v.appendRefused(dst)
+	dst = v.appendMissed(dst)
+	dst = v.appendProblems(dst)
 	dst = append(dst, `,"addresses":{"mqtt":`...)
 	dst = wire.AppendString(dst, v.cfg.MQTT)
 	dst = appendString(dst, "http", v.cfg.HTTP)
@@ -250,6 +316,39 @@ func (v *View) appendRefused(dst []byte) []byte {
 		dst = appendString(dst, "remote", r.Remote)
 		dst = appendString(dst, "client", r.Client)
 		dst = appendString(dst, "reason", r.Reason)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+func (v *View) appendMissed(dst []byte) []byte {
+	dst = append(dst, `,"missed":[`...)
+	for i, m := range v.missed {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"time":`...)
+		dst = strconv.AppendInt(dst, m.Time.UnixMilli(), 10)
+		dst = appendString(dst, "client", m.Client)
+		dst = appendString(dst, "from", m.From.String())
+		dst = appendString(dst, "to", m.To.String())
+		dst = appendInt(dst, "events", m.events())
+		dst = appendString(dst, "reason", m.Reason)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+func (v *View) appendProblems(dst []byte) []byte {
+	dst = append(dst, `,"problems":[`...)
+	for i, p := range v.now.Problems {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"since":`...)
+		dst = strconv.AppendInt(dst, v.since[p.Kind].UnixMilli(), 10)
+		dst = appendString(dst, "kind", p.Kind)
+		dst = appendString(dst, "text", p.Text)
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')

@@ -81,9 +81,13 @@ func TestFieldsAreThoseOfTheProto(t *testing.T) {
 	m := &meter{next: hub.Sample{
 		Drops: []hub.Count{{Reason: "quota", Count: 3}}, P50: time.Millisecond,
 		Log: hub.Log{First: event.Position{Epoch: 5, Offset: 1}, Next: event.Position{Epoch: 5, Offset: 9}, Durable: "fsync"},
+		Problems: []hub.Problem{{Kind: "log_full", Text: "no room"}},
 	}}
 	run(t, m, func(t *testing.T, v *hub.View) {
 		v.Refused(hub.Refusal{Time: time.Now(), Remote: "r", Client: "c", Reason: "because"})
+		v.Missed(hub.Missed{
+			Time: time.Now(), Client: "c", From: event.Position{Epoch: 5, Offset: 2}, To: event.Position{Epoch: 5, Offset: 6}, Reason: "retention",
+		})
 		time.Sleep(2500 * time.Millisecond)
 		got := object(t, v, 0)
 		same := func(what string, value any, proto protoreflect.ProtoMessage) {
@@ -115,6 +119,14 @@ func TestFieldsAreThoseOfTheProto(t *testing.T) {
 		same("log", got["log"], &pulsov1.Log{})
 		same("addresses", got["addresses"], &pulsov1.Addresses{})
 		same("refused", list("refused")[0], &pulsov1.Refusal{})
+		same("missed", list("missed")[0], &pulsov1.Missed{})
+		same("problems", list("problems")[0], &pulsov1.Problem{})
+		if missed, ok := list("missed")[0].(map[string]any); !ok || missed["events"] != 4.0 || missed["from"] != "5.2" {
+			t.Errorf("missed: %v", missed)
+		}
+		if got["gaps"] != 1.0 {
+			t.Errorf("gaps: %v", got["gaps"])
+		}
 		row, ok := list("history")[0].([]any)
 		if !ok || len(row) != (&pulsov1.HubSecond{}).ProtoReflect().Descriptor().Fields().Len() {
 			t.Errorf("history: %v", row)
@@ -137,11 +149,61 @@ func TestFieldsAreThoseOfTheProto(t *testing.T) {
 	})
 }
 
-func TestHistoryAndRefusalsAreBounded(t *testing.T) {
+// TestProblemsSayWhenTheyBegan: a problem keeps its time while it lasts, whatever its text says, and one that comes again
+// begins again.
+func TestProblemsSayWhenTheyBegan(t *testing.T) {
+	m := &meter{}
+	run(t, m, func(t *testing.T, v *hub.View) {
+		began := time.Now().UnixMilli()
+		for _, step := range []struct {
+			text  string
+			since float64 // seconds after the start; -1: no problem
+		}{{"", -1}, {"no room", 2}, {"still no room", 2}, {"", -1}, {"no room", 5}} {
+			m.change(func(s *hub.Sample) {
+				s.Problems = nil
+				if step.text != "" {
+					s.Problems = []hub.Problem{{Kind: "log_full", Text: step.text}}
+				}
+			})
+			time.Sleep(time.Second)
+			synctest.Wait()
+			problems, ok := object(t, v, 1)["problems"].([]any)
+			if !ok || (len(problems) == 0) != (step.since < 0) {
+				t.Fatalf("%+v: %v", step, problems)
+			}
+			if len(problems) == 0 {
+				continue
+			}
+			p, ok := problems[0].(map[string]any)
+			if !ok || p["text"] != step.text || p["since"] != float64(began)+1000*step.since {
+				t.Errorf("%+v: %v, began %d", step, p, began)
+			}
+		}
+	})
+}
+
+func TestMissedOfAnotherLogHasNoCount(t *testing.T) {
+	run(t, &meter{}, func(t *testing.T, v *hub.View) {
+		v.Missed(hub.Missed{Client: "a", From: event.Position{Epoch: 4, Offset: 2}, To: event.Position{Epoch: 5, Offset: 6}})
+		v.Missed(hub.Missed{Client: "b"})
+		missed, ok := object(t, v, 0)["missed"].([]any)
+		if !ok || len(missed) != 2 {
+			t.Fatalf("missed: %v", missed)
+		}
+		for i, client := range []string{"b", "a"} { // newest first
+			if m, ok := missed[i].(map[string]any); !ok || m["client"] != client || m["events"] != 0.0 {
+				t.Errorf("%d: %v", i, missed[i])
+			}
+		}
+	})
+}
+
+func TestListsAreBounded(t *testing.T) {
 	m := &meter{}
 	run(t, m, func(t *testing.T, v *hub.View) {
 		for i := range 50 {
 			v.Refused(hub.Refusal{Time: time.Now(), Client: strings.Repeat("é", 40_000+i), Reason: strings.Repeat("x", 40_000)})
+			v.Missed(hub.Missed{Time: time.Now(), Client: strings.Repeat("é", 40_000+i)})
 		}
 		time.Sleep(400*time.Second + time.Millisecond)
 		synctest.Wait()
@@ -161,7 +223,10 @@ func TestHistoryAndRefusalsAreBounded(t *testing.T) {
 		if refused, ok := got["refused"].([]any); !ok || len(refused) != 20 {
 			t.Errorf("%d refusals", len(refused))
 		}
-		if b, _ := v.AppendSince(nil, nil, 1); len(b) > 20_000 {
+		if missed, ok := got["missed"].([]any); !ok || len(missed) != 20 {
+			t.Errorf("%d missed", len(missed))
+		}
+		if b, _ := v.AppendSince(nil, nil, 1); len(b) > 30_000 {
 			t.Errorf("a frame of %d bytes", len(b))
 		}
 	})

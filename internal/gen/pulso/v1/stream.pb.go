@@ -2197,15 +2197,25 @@ type Hub struct {
 	BytesPerS   float64       `protobuf:"fixed64,8,opt,name=bytes_per_s,json=bytesPerS,proto3" json:"bytes_per_s,omitempty"`
 	FramesPerS  float64       `protobuf:"fixed64,9,opt,name=frames_per_s,json=framesPerS,proto3" json:"frames_per_s,omitempty"`
 	// latency is from a message's arrival to its frames, over the last second, in milliseconds.
-	Latency     *Latency   `protobuf:"bytes,10,opt,name=latency,proto3" json:"latency,omitempty"`
-	Undecodable uint64     `protobuf:"varint,11,opt,name=undecodable,proto3" json:"undecodable,omitempty"`
-	Drops       []*Count   `protobuf:"bytes,12,rep,name=drops,proto3" json:"drops,omitempty"`
-	Gaps        uint64     `protobuf:"varint,13,opt,name=gaps,proto3" json:"gaps,omitempty"`
-	Log         *Log       `protobuf:"bytes,14,opt,name=log,proto3" json:"log,omitempty"`
-	Refused     []*Refusal `protobuf:"bytes,15,rep,name=refused,proto3" json:"refused,omitempty"`
-	Addresses   *Addresses `protobuf:"bytes,16,opt,name=addresses,proto3" json:"addresses,omitempty"`
+	Latency     *Latency `protobuf:"bytes,10,opt,name=latency,proto3" json:"latency,omitempty"`
+	Undecodable uint64   `protobuf:"varint,11,opt,name=undecodable,proto3" json:"undecodable,omitempty"`
+	Drops       []*Count `protobuf:"bytes,12,rep,name=drops,proto3" json:"drops,omitempty"`
+	// gaps counts how often a screen or an MQTT subscriber was passed by and told or shown so.
+	Gaps uint64 `protobuf:"varint,13,opt,name=gaps,proto3" json:"gaps,omitempty"`
+	Log  *Log   `protobuf:"bytes,14,opt,name=log,proto3" json:"log,omitempty"`
+	// refused is the last 20, newest first.
+	Refused   []*Refusal `protobuf:"bytes,15,rep,name=refused,proto3" json:"refused,omitempty"`
+	Addresses *Addresses `protobuf:"bytes,16,opt,name=addresses,proto3" json:"addresses,omitempty"`
 	// history is the last five minutes, a second a row, oldest first; in snapshots only.
-	History       []*HubSecond `protobuf:"bytes,17,rep,name=history,proto3" json:"history,omitempty"`
+	History []*HubSecond `protobuf:"bytes,17,rep,name=history,proto3" json:"history,omitempty"`
+	// missed is the last 20 gaps of MQTT subscribers, newest first.
+	Missed []*Missed `protobuf:"bytes,18,rep,name=missed,proto3" json:"missed,omitempty"`
+	// sessions is how many MQTT sessions there are, connected or not.
+	Sessions uint64 `protobuf:"varint,19,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// behind is how many MQTT sessions and shared subscriptions are owed more than is in memory: it waits in the log.
+	Behind uint64 `protobuf:"varint,20,opt,name=behind,proto3" json:"behind,omitempty"`
+	// problems is why the hub is not ready; empty when all is well.
+	Problems      []*Problem `protobuf:"bytes,21,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2355,6 +2365,34 @@ func (x *Hub) GetAddresses() *Addresses {
 func (x *Hub) GetHistory() []*HubSecond {
 	if x != nil {
 		return x.History
+	}
+	return nil
+}
+
+func (x *Hub) GetMissed() []*Missed {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
+func (x *Hub) GetSessions() uint64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *Hub) GetBehind() uint64 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
+}
+
+func (x *Hub) GetProblems() []*Problem {
+	if x != nil {
+		return x.Problems
 	}
 	return nil
 }
@@ -2770,6 +2808,158 @@ func (x *Refusal) GetReason() string {
 	return ""
 }
 
+// Missed says that an MQTT subscriber did not get part of what it was owed, because the log no longer held it.
+type Missed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Time  int64                  `protobuf:"varint,1,opt,name=time,proto3" json:"time,omitempty"`
+	// client is a client id, or a shared subscription as "$share/<group>/<filter>".
+	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	// from and to are the positions between which nothing could be read.
+	From string `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	To   string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	// events is how many of the log lie between; how many of them were the client's is not known. 0 where it cannot be told.
+	Events uint64 `protobuf:"varint,5,opt,name=events,proto3" json:"events,omitempty"`
+	// reason is "retention", "damage" or "another log".
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Missed) Reset() {
+	*x = Missed{}
+	mi := &file_pulso_v1_stream_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Missed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Missed) ProtoMessage() {}
+
+func (x *Missed) ProtoReflect() protoreflect.Message {
+	mi := &file_pulso_v1_stream_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Missed.ProtoReflect.Descriptor instead.
+func (*Missed) Descriptor() ([]byte, []int) {
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Missed) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Missed) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *Missed) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *Missed) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *Missed) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *Missed) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Problem is why the hub does not store what it is given.
+type Problem struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// since is when it was first seen.
+	Since int64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
+	// kind is "log_full", "log", "store_full" or "store"; the full ones end by themselves when there is room.
+	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Problem) Reset() {
+	*x = Problem{}
+	mi := &file_pulso_v1_stream_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Problem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Problem) ProtoMessage() {}
+
+func (x *Problem) ProtoReflect() protoreflect.Message {
+	mi := &file_pulso_v1_stream_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Problem.ProtoReflect.Descriptor instead.
+func (*Problem) Descriptor() ([]byte, []int) {
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Problem) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Problem) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Problem) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type Addresses struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Mqtt          string                 `protobuf:"bytes,1,opt,name=mqtt,proto3" json:"mqtt,omitempty"`
@@ -2780,7 +2970,7 @@ type Addresses struct {
 
 func (x *Addresses) Reset() {
 	*x = Addresses{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[30]
+	mi := &file_pulso_v1_stream_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2792,7 +2982,7 @@ func (x *Addresses) String() string {
 func (*Addresses) ProtoMessage() {}
 
 func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[30]
+	mi := &file_pulso_v1_stream_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2805,7 +2995,7 @@ func (x *Addresses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
 func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{30}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Addresses) GetMqtt() string {
@@ -2833,7 +3023,7 @@ type Chat struct {
 
 func (x *Chat) Reset() {
 	*x = Chat{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[31]
+	mi := &file_pulso_v1_stream_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +3035,7 @@ func (x *Chat) String() string {
 func (*Chat) ProtoMessage() {}
 
 func (x *Chat) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[31]
+	mi := &file_pulso_v1_stream_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +3048,7 @@ func (x *Chat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chat.ProtoReflect.Descriptor instead.
 func (*Chat) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{31}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Chat) GetChannels() []string {
@@ -2897,7 +3087,7 @@ type ChatMessage struct {
 
 func (x *ChatMessage) Reset() {
 	*x = ChatMessage{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[32]
+	mi := &file_pulso_v1_stream_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2909,7 +3099,7 @@ func (x *ChatMessage) String() string {
 func (*ChatMessage) ProtoMessage() {}
 
 func (x *ChatMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[32]
+	mi := &file_pulso_v1_stream_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2922,7 +3112,7 @@ func (x *ChatMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatMessage.ProtoReflect.Descriptor instead.
 func (*ChatMessage) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{32}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ChatMessage) GetPosition() string {
@@ -2978,7 +3168,7 @@ type ChatPresence struct {
 
 func (x *ChatPresence) Reset() {
 	*x = ChatPresence{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[33]
+	mi := &file_pulso_v1_stream_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2990,7 +3180,7 @@ func (x *ChatPresence) String() string {
 func (*ChatPresence) ProtoMessage() {}
 
 func (x *ChatPresence) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[33]
+	mi := &file_pulso_v1_stream_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3003,7 +3193,7 @@ func (x *ChatPresence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatPresence.ProtoReflect.Descriptor instead.
 func (*ChatPresence) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{33}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ChatPresence) GetChannel() string {
@@ -3031,7 +3221,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[34]
+	mi := &file_pulso_v1_stream_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3043,7 +3233,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[34]
+	mi := &file_pulso_v1_stream_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3056,7 +3246,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{34}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Member) GetName() string {
@@ -3221,7 +3411,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x06events\x18\x03 \x01(\x04R\x06events\x12\x12\n" +
 	"\x04rate\x18\x04 \x01(\x01R\x04rate\x12\x14\n" +
 	"\x05bytes\x18\x05 \x01(\rR\x05bytes\x12\x18\n" +
-	"\apreview\x18\x06 \x01(\tR\apreview\"\xd9\x04\n" +
+	"\apreview\x18\x06 \x01(\tR\apreview\"\xe6\x05\n" +
 	"\x03Hub\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x18\n" +
 	"\astarted\x18\x02 \x01(\x03R\astarted\x12\x18\n" +
@@ -3242,7 +3432,11 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x03log\x18\x0e \x01(\v2\r.pulso.v1.LogR\x03log\x12+\n" +
 	"\arefused\x18\x0f \x03(\v2\x11.pulso.v1.RefusalR\arefused\x121\n" +
 	"\taddresses\x18\x10 \x01(\v2\x13.pulso.v1.AddressesR\taddresses\x12-\n" +
-	"\ahistory\x18\x11 \x03(\v2\x13.pulso.v1.HubSecondR\ahistory\"\xab\x01\n" +
+	"\ahistory\x18\x11 \x03(\v2\x13.pulso.v1.HubSecondR\ahistory\x12(\n" +
+	"\x06missed\x18\x12 \x03(\v2\x10.pulso.v1.MissedR\x06missed\x12\x1a\n" +
+	"\bsessions\x18\x13 \x01(\x04R\bsessions\x12\x16\n" +
+	"\x06behind\x18\x14 \x01(\x04R\x06behind\x12-\n" +
+	"\bproblems\x18\x15 \x03(\v2\x11.pulso.v1.ProblemR\bproblems\"\xab\x01\n" +
 	"\tHubSecond\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12 \n" +
 	"\fevents_per_s\x18\x02 \x01(\x01R\n" +
@@ -3273,7 +3467,18 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x16\n" +
 	"\x06remote\x18\x02 \x01(\tR\x06remote\x12\x16\n" +
 	"\x06client\x18\x03 \x01(\tR\x06client\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"3\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x88\x01\n" +
+	"\x06Missed\x12\x12\n" +
+	"\x04time\x18\x01 \x01(\x03R\x04time\x12\x16\n" +
+	"\x06client\x18\x02 \x01(\tR\x06client\x12\x12\n" +
+	"\x04from\x18\x03 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\tR\x02to\x12\x16\n" +
+	"\x06events\x18\x05 \x01(\x04R\x06events\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"G\n" +
+	"\aProblem\x12\x14\n" +
+	"\x05since\x18\x01 \x01(\x03R\x05since\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"3\n" +
 	"\tAddresses\x12\x12\n" +
 	"\x04mqtt\x18\x01 \x01(\tR\x04mqtt\x12\x12\n" +
 	"\x04http\x18\x02 \x01(\tR\x04http\"\x87\x01\n" +
@@ -3331,7 +3536,7 @@ func file_pulso_v1_stream_proto_rawDescGZIP() []byte {
 }
 
 var file_pulso_v1_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_pulso_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_pulso_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_pulso_v1_stream_proto_goTypes = []any{
 	(Form)(0),             // 0: pulso.v1.Form
 	(Delivery)(0),         // 1: pulso.v1.Delivery
@@ -3366,11 +3571,13 @@ var file_pulso_v1_stream_proto_goTypes = []any{
 	(*Count)(nil),         // 30: pulso.v1.Count
 	(*Log)(nil),           // 31: pulso.v1.Log
 	(*Refusal)(nil),       // 32: pulso.v1.Refusal
-	(*Addresses)(nil),     // 33: pulso.v1.Addresses
-	(*Chat)(nil),          // 34: pulso.v1.Chat
-	(*ChatMessage)(nil),   // 35: pulso.v1.ChatMessage
-	(*ChatPresence)(nil),  // 36: pulso.v1.ChatPresence
-	(*Member)(nil),        // 37: pulso.v1.Member
+	(*Missed)(nil),        // 33: pulso.v1.Missed
+	(*Problem)(nil),       // 34: pulso.v1.Problem
+	(*Addresses)(nil),     // 35: pulso.v1.Addresses
+	(*Chat)(nil),          // 36: pulso.v1.Chat
+	(*ChatMessage)(nil),   // 37: pulso.v1.ChatMessage
+	(*ChatPresence)(nil),  // 38: pulso.v1.ChatPresence
+	(*Member)(nil),        // 39: pulso.v1.Member
 }
 var file_pulso_v1_stream_proto_depIdxs = []int32{
 	4,  // 0: pulso.v1.Command.hello:type_name -> pulso.v1.Hello
@@ -3397,7 +3604,7 @@ var file_pulso_v1_stream_proto_depIdxs = []int32{
 	24, // 21: pulso.v1.Frame.topics:type_name -> pulso.v1.Topic
 	25, // 22: pulso.v1.Frame.activity:type_name -> pulso.v1.TopicActivity
 	26, // 23: pulso.v1.Frame.hub:type_name -> pulso.v1.Hub
-	34, // 24: pulso.v1.Frame.chat:type_name -> pulso.v1.Chat
+	36, // 24: pulso.v1.Frame.chat:type_name -> pulso.v1.Chat
 	19, // 25: pulso.v1.Device.metrics:type_name -> pulso.v1.Series
 	22, // 26: pulso.v1.Device.texts:type_name -> pulso.v1.Text
 	28, // 27: pulso.v1.Hub.devices:type_name -> pulso.v1.DeviceCounts
@@ -3405,16 +3612,18 @@ var file_pulso_v1_stream_proto_depIdxs = []int32{
 	30, // 29: pulso.v1.Hub.drops:type_name -> pulso.v1.Count
 	31, // 30: pulso.v1.Hub.log:type_name -> pulso.v1.Log
 	32, // 31: pulso.v1.Hub.refused:type_name -> pulso.v1.Refusal
-	33, // 32: pulso.v1.Hub.addresses:type_name -> pulso.v1.Addresses
+	35, // 32: pulso.v1.Hub.addresses:type_name -> pulso.v1.Addresses
 	27, // 33: pulso.v1.Hub.history:type_name -> pulso.v1.HubSecond
-	35, // 34: pulso.v1.Chat.messages:type_name -> pulso.v1.ChatMessage
-	36, // 35: pulso.v1.Chat.present:type_name -> pulso.v1.ChatPresence
-	37, // 36: pulso.v1.ChatPresence.members:type_name -> pulso.v1.Member
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	33, // 34: pulso.v1.Hub.missed:type_name -> pulso.v1.Missed
+	34, // 35: pulso.v1.Hub.problems:type_name -> pulso.v1.Problem
+	37, // 36: pulso.v1.Chat.messages:type_name -> pulso.v1.ChatMessage
+	38, // 37: pulso.v1.Chat.present:type_name -> pulso.v1.ChatPresence
+	39, // 38: pulso.v1.ChatPresence.members:type_name -> pulso.v1.Member
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_pulso_v1_stream_proto_init() }
@@ -3457,7 +3666,7 @@ func file_pulso_v1_stream_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pulso_v1_stream_proto_rawDesc), len(file_pulso_v1_stream_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
