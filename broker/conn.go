@@ -43,7 +43,8 @@ type conn struct {
 	answers int       // bytes of out that are answers
 	queue   queueing  // whether the flusher knows of it
 	busy    bool      // somebody writes
-	closing bool      // nothing more is taken, and reads fail
+	closing bool      // nothing more is taken
+	deaf    bool      // reads fail
 	idling  sync.Cond // tells that busy has become false
 }
 
@@ -90,7 +91,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) applyDeadline() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closing {
+	if c.deaf {
 		return net.ErrClosed
 	}
 	if c.deadline.IsZero() && c.link.reader.midPacket() { // without a keep-alive, what was begun must be finished all the same
@@ -313,25 +314,40 @@ func (c *conn) discard(err error) {
 	_ = c.nc.Close() // the write has failed: there is nothing left to lose
 }
 
-// close begins the end: no more is taken, reads fail at once, and what is queued is still written. [conn.finish]
-// completes it.
-func (c *conn) close() {
+// close begins the end: the last packet is queued, no more is taken, reads fail at once, and what is queued is still
+// written. [conn.finish] completes it.
+func (c *conn) close(last []byte) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closing {
+		c.mu.Unlock()
 		return
 	}
-	c.closing = true
+	if len(last) > 0 {
+		if c.out == nil {
+			c.out = c.borrow()
+		}
+		c.out = append(c.out, last...)
+	}
+	c.closing, c.deaf = true, true
 	if c.busy { // the peer has the linger timeout from now on, not the rest of the ordinary one
 		_ = c.nc.SetWriteDeadline(time.Now().Add(lingerTimeout))
 	}
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // it only fails if the socket is gone already
+	c.mu.Unlock()
+}
+
+// interrupt makes reads fail at once.
+func (c *conn) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deaf = true
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // as in close
 }
 
 // finish writes what is left, gives the peer a moment to read our last packet, which a reset would destroy, and closes
 // the socket. The reader must have ended.
 func (c *conn) finish() {
-	c.close()
+	c.close(nil)
 	c.mu.Lock()
 	for c.busy {
 		c.idling.Wait()

@@ -151,7 +151,8 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 	}
 	l.answerNow(encode(&p, (*packets.Packet).ConnackEncode))
 	l.established.Store(true)
-	if l.cause.Load() != nil { // it was ended meanwhile, by somebody who could not tell the client yet
+	if c := l.cause.Load(); c != nil { // it was ended meanwhile, by somebody who could not tell the client yet
+		l.conn.close(l.lastWords(c))
 		return
 	}
 	b.metrics.connects.Inc()

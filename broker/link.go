@@ -192,11 +192,20 @@ func (l *link) end(c *cause) {
 	if !l.cause.CompareAndSwap(nil, c) {
 		return
 	}
-	if c.code != 0 && l.established.Load() && l.version == 5 {
-		l.conn.answer(disconnectPacket(c, l.mods()))
-	}
 	l.cancel()
-	l.conn.close()
+	if l.established.Load() {
+		l.conn.close(l.lastWords(c))
+	} else { // nothing may come before the CONNACK: welcome has the last word
+		l.conn.interrupt()
+	}
+}
+
+// lastWords is the DISCONNECT that says why.
+func (l *link) lastWords(c *cause) []byte {
+	if c.code == 0 || l.version != 5 {
+		return nil
+	}
+	return disconnectPacket(c, l.mods())
 }
 
 // drained is called when there is room again to write.

@@ -58,6 +58,7 @@ func (b *Broker) delayWill(client string, p *pendingWill) {
 	}
 	b.wills.pending[client] = p
 	b.journal.will(client)
+	b.journal.hurry()
 	p.timer = time.AfterFunc(time.Until(p.due), func() {
 		if !b.begin() {
 			return
