@@ -39,8 +39,8 @@ var (
 	ErrSlow = errors.New("client takes nothing")
 	// ErrDisconnected is wrapped by a Transport whose connection has ended.
 	ErrDisconnected = errors.New("connection has ended")
-	// ErrOverloaded is returned by Open beyond MaxSessions.
-	ErrOverloaded = errors.New("the hub has as many sessions as it may")
+	// ErrOverloaded is returned by Open beyond MaxSessions, and when Admit says no.
+	ErrOverloaded = errors.New("the hub takes no more sessions at present")
 	// ErrStopping is returned by Open once Stop has been called.
 	ErrStopping = errors.New("the hub is stopping")
 )
@@ -69,6 +69,8 @@ type Config struct {
 	Node, Version string
 	// MaxSessions bounds the sessions; 0 is 10,000.
 	MaxSessions int
+	// Admit is asked whether another session may begin, such as by a guard of memory. It must not block; nil always admits.
+	Admit func() bool
 	// MaxSubscriptions bounds the rooms of a session; 0 is 64.
 	MaxSubscriptions int
 	// Logger takes what an operator should know; nil is nowhere.
@@ -120,8 +122,12 @@ func (g *Gateway) Open(t Transport, kind, remote string) (*Session, error) {
 	if g.stopping {
 		return nil, ErrStopping
 	}
-	if len(g.sessions) >= g.cfg.MaxSessions {
-		g.metrics.refused.Inc()
+	switch {
+	case len(g.sessions) >= g.cfg.MaxSessions:
+		g.metrics.refused.WithLabelValues(refusedSessions).Inc()
+		return nil, ErrOverloaded
+	case g.cfg.Admit != nil && !g.cfg.Admit():
+		g.metrics.refused.WithLabelValues(refusedAdmit).Inc()
 		return nil, ErrOverloaded
 	}
 	g.lastID++

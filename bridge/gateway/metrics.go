@@ -2,10 +2,16 @@ package gateway
 
 import "github.com/prometheus/client_golang/prometheus"
 
+// Reasons for which a session is refused.
+const (
+	refusedSessions = "sessions"
+	refusedAdmit    = "memory"
+)
+
 type metrics struct {
 	opened          *prometheus.CounterVec
 	closed          *prometheus.CounterVec
-	refused         prometheus.Counter
+	refused         *prometheus.CounterVec
 	refusedCommands *prometheus.CounterVec
 }
 
@@ -17,12 +23,15 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		closed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_gateway_sessions_closed_total", Help: "Sessions that ended, by close code; client: the client left.",
 		}, []string{"code"}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many.",
-		}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many, or memory was short, by reason.",
+		}, []string{"reason"}),
 		refusedCommands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_gateway_commands_refused_total", Help: "Commands answered with an error, by its code.",
 		}, []string{"code"}),
+	}
+	for _, reason := range []string{refusedSessions, refusedAdmit} {
+		m.refused.WithLabelValues(reason) // there from the start, as a zero
 	}
 	if reg != nil {
 		reg.MustRegister(m.opened, m.closed, m.refused, m.refusedCommands,

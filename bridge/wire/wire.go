@@ -145,7 +145,7 @@ func CloseCodes() []CloseInfo {
 	return []CloseInfo{
 		{CloseShutdown, "shutdown", "the hub is stopping"},
 		{CloseSlow, "slow", "nothing was taken for 10 s"},
-		{CloseOverloaded, "overloaded", "the hub has as many sessions as it may"},
+		{CloseOverloaded, "overloaded", "the hub takes no more sessions at present"},
 		{CloseInternal, "internal", "the hub failed; its log says how"},
 		{CloseSilent, "silent", "no pong for 60 s"},
 		{CloseBadCommands, "bad_commands", "20 bad commands in a row"},

@@ -32,6 +32,7 @@ import (
 	"pulso/bridge/view/topics"
 	"pulso/bridge/wire"
 	"pulso/broker"
+	"pulso/broker/limit"
 	"pulso/broker/store"
 )
 
@@ -107,11 +108,15 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}, next)
 	h.gateway = gateway.New(gateway.Config{
 		Rooms: h.rooms, Publisher: h.bridge, Presence: h.chat, Node: nodeName(next.Epoch), Version: h.version,
-		MaxSessions: h.cfg.MaxSessions, Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
+		MaxSessions: h.cfg.MaxSessions, Admit: func() bool { return h.guards.memory.Allow(limit.NewStream) },
+		Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
 	})
 	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
+	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
+	// that become WebSockets have times of their own.
 	h.server = &http.Server{
-		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
 	}
 	// Those who hear of a batch, in this order: devices first, then screens, then the views.
@@ -170,6 +175,9 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 				reason += ": " + r.Detail
 			}
 			h.figures.Refused(hub.Refusal{Time: r.Time, Remote: r.Remote, Client: r.Client, Reason: reason})
+		},
+		OnGap: func(g broker.Gap) {
+			h.figures.Missed(hub.Missed{Time: g.Time, Client: g.Client, From: g.From, To: g.To, Reason: g.Why})
 		},
 		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
 

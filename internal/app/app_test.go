@@ -28,12 +28,15 @@ func inMemory(tb testing.TB) Config {
 	return cfg
 }
 
-// runHub runs a hub until the test ends.
-func runHub(t *testing.T, cfg Config) *Hub {
+// runHub runs a hub until the test ends, which may prepare it.
+func runHub(t *testing.T, cfg Config, prepare ...func(*Hub)) *Hub {
 	t.Helper()
 	h, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler), "test")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, p := range prepare {
+		p(h)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -99,8 +102,7 @@ func TestHubServes(t *testing.T) {
 
 // A hub whose log has failed is not ready, and says why.
 func TestFailedLogIsNotReady(t *testing.T) {
-	h := runHub(t, inMemory(t))
-	h.logErr = func() error { return io.ErrShortWrite }
+	h := runHub(t, inMemory(t), func(h *Hub) { h.logErr = func() error { return io.ErrShortWrite } })
 	rec := httptest.NewRecorder()
 	h.routes().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://localhost/readyz", http.NoBody))
 	if rec.Code != http.StatusServiceUnavailable || rec.Body.String() != "log: short write\n" {

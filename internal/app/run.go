@@ -12,7 +12,10 @@ import (
 	"sync"
 	"time"
 
+	"pulso/bridge/eventlog"
 	"pulso/bridge/view/hub"
+	"pulso/broker"
+	"pulso/broker/store"
 )
 
 // Time that each step of stopping may take.
@@ -96,7 +99,11 @@ func (h *Hub) Run(ctx context.Context) error {
 func (h *Hub) stopBroker(ctx context.Context, t *task) error {
 	ctx, cancel := context.WithTimeout(ctx, stopBroker)
 	defer cancel()
-	return errors.Join(h.broker.Stop(ctx), t.stop())
+	err := h.broker.Stop(ctx)
+	if ended := t.stop(); !errors.Is(ended, broker.ErrStopped) { // it was stopped before it had begun
+		err = errors.Join(err, ended)
+	}
+	return err
 }
 
 func (h *Hub) stopGateway(ctx context.Context) error {
@@ -170,11 +177,32 @@ func (h *Hub) problems() []string {
 	default:
 		out = append(out, "views: still reading the log")
 	}
-	if err := cmp.Or(h.logErr(), h.bridge.Err()); err != nil {
-		out = append(out, "log: "+err.Error())
+	for _, f := range h.failures() {
+		out = append(out, f.Text)
+	}
+	return out
+}
+
+// failures is what stores nothing at present.
+func (h *Hub) failures() []hub.Problem {
+	var out []hub.Problem
+	failed := h.logErr()
+	if err := cmp.Or(failed, h.bridge.Err()); err != nil {
+		kind := hub.LogSlow
+		switch {
+		case errors.Is(err, eventlog.ErrFull):
+			kind = hub.LogFull
+		case failed != nil || errors.Is(err, eventlog.ErrFailed):
+			kind = hub.LogFailed
+		}
+		out = append(out, hub.Problem{Kind: kind, Text: "log: " + err.Error()})
 	}
 	if err := h.broker.Err(); err != nil {
-		out = append(out, err.Error())
+		kind := hub.StoreFailed
+		if errors.Is(err, store.ErrFull) {
+			kind = hub.StoreFull
+		}
+		out = append(out, hub.Problem{Kind: kind, Text: err.Error()})
 	}
 	return out
 }
@@ -185,6 +213,8 @@ func (h *Hub) sample() hub.Sample {
 	s.Total, s.Online, s.Stale, s.Offline = h.devices.Counts()
 	stats := h.broker.Stats()
 	s.Connections, s.Screens = stats.Connections, h.gateway.Sessions()
+	s.Sessions, s.Behind = stats.Sessions, stats.Behind
+	s.Problems = h.failures()
 	for _, d := range stats.Drops {
 		s.Drops = append(s.Drops, hub.Count{Reason: d.Reason, Count: d.Count})
 	}

@@ -162,17 +162,20 @@ func (h *hub) note(s string) {
 }
 
 // closed counts sessions that ended with a code.
-func (h *hub) closed(code string) int {
+func (h *hub) closed(code string) int { return h.counted("pulso_gateway_sessions_closed_total", code) }
+
+// counted is what a metric with one label has counted.
+func (h *hub) counted(name, label string) int {
 	families, err := h.metrics.Gather()
 	if err != nil {
 		h.t.Error(err)
 	}
 	for _, f := range families {
-		if f.GetName() != "pulso_gateway_sessions_closed_total" {
+		if f.GetName() != name {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			if m.GetLabel()[0].GetValue() == code {
+			if m.GetLabel()[0].GetValue() == label {
 				return int(m.GetCounter().GetValue())
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -350,6 +351,23 @@ func TestMaxSessions(t *testing.T) {
 	eventually(t, "the first has gone", func() bool { return h.gateway.Sessions() == 0 })
 	if m := h.dial().ask(`{"id":1,"ping":{}}`); m.Pong == nil {
 		t.Errorf("%+v", m)
+	}
+}
+
+// TestNoMemoryNoSession: who comes while there is no room is told to try again later, and gets in then.
+func TestNoMemoryNoSession(t *testing.T) {
+	var spare atomic.Bool
+	h := newHub(t, ws.Config{}, gateway.Config{Admit: spare.Load}, room.Config{})
+	h.dial().wantClose(wire.CloseOverloaded)
+	if n := h.counted("pulso_gateway_sessions_refused_total", "memory"); n != 1 || h.gateway.Sessions() != 0 {
+		t.Errorf("%d refused, %d sessions", n, h.gateway.Sessions())
+	}
+	spare.Store(true)
+	if m := h.dial().ask(`{"id":1,"ping":{}}`); m.Pong == nil {
+		t.Errorf("%+v", m)
+	}
+	if !wire.CloseOverloaded.ComesBack() {
+		t.Error("who was refused for want of memory would not come back")
 	}
 }
 

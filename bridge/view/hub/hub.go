@@ -77,9 +77,21 @@ func (m *Missed) events() uint64 {
 
 // A Problem is why the hub does not store what it is given.
 type Problem struct {
-	// Kind is "log_full", "log", "store_full" or "store".
-	Kind, Text string
+	Kind ProblemKind
+	Text string
 }
+
+// A ProblemKind is what is wrong, as the wire has it.
+type ProblemKind string
+
+// The kinds of problems. The full and the slow one end by themselves, the others with a restart.
+const (
+	LogFull     ProblemKind = "log_full"
+	LogSlow     ProblemKind = "log_slow"
+	LogFailed   ProblemKind = "log_failed"
+	StoreFull   ProblemKind = "store_full"
+	StoreFailed ProblemKind = "store_failed"
+)
 
 // Config of a View.
 type Config struct {
@@ -105,8 +117,8 @@ type View struct {
 	refused []Refusal
 	turned  uint64 // refusals since the start
 	missed  []Missed
-	passed  uint64               // gaps of MQTT subscribers since the start
-	since   map[string]time.Time // when each kind of problem began
+	passed  uint64                    // gaps of MQTT subscribers since the start
+	since   map[ProblemKind]time.Time // when each kind of problem began
 }
 
 type rates struct{ events, bytes, frames float64 }
@@ -202,7 +214,7 @@ func (v *View) sample(now time.Time) {
 
 // date notes when each problem began, and forgets those that have ended.
 func (v *View) date(problems []Problem, now time.Time) {
-	since := make(map[string]time.Time, len(problems))
+	since := make(map[ProblemKind]time.Time, len(problems))
 	for i := range problems {
 		p := &problems[i]
 		p.Text = cut(p.Text)
@@ -347,7 +359,7 @@ func (v *View) appendProblems(dst []byte) []byte {
 		}
 		dst = append(dst, `{"since":`...)
 		dst = strconv.AppendInt(dst, v.since[p.Kind].UnixMilli(), 10)
-		dst = appendString(dst, "kind", p.Kind)
+		dst = appendString(dst, "kind", string(p.Kind))
 		dst = appendString(dst, "text", p.Text)
 		dst = append(dst, '}')
 	}

@@ -80,7 +80,7 @@ func object(t *testing.T, v *hub.View, since uint64) map[string]any {
 func TestFieldsAreThoseOfTheProto(t *testing.T) {
 	m := &meter{next: hub.Sample{
 		Drops: []hub.Count{{Reason: "quota", Count: 3}}, P50: time.Millisecond,
-		Log: hub.Log{First: event.Position{Epoch: 5, Offset: 1}, Next: event.Position{Epoch: 5, Offset: 9}, Durable: "fsync"},
+		Log:      hub.Log{First: event.Position{Epoch: 5, Offset: 1}, Next: event.Position{Epoch: 5, Offset: 9}, Durable: "fsync"},
 		Problems: []hub.Problem{{Kind: "log_full", Text: "no room"}},
 	}}
 	run(t, m, func(t *testing.T, v *hub.View) {

@@ -2902,7 +2902,8 @@ type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// since is when it was first seen.
 	Since int64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
-	// kind is "log_full", "log", "store_full" or "store"; the full ones end by themselves when there is room.
+	// kind is "log_full", "log_slow" or "store_full", which end by themselves, or "log_failed" or "store_failed", which end
+	// with a restart.
 	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -5,7 +5,7 @@ export const closeCodes = {
   shutdown: 4000,
   /** nothing was taken for 10 s */
   slow: 4001,
-  /** the hub has as many sessions as it may */
+  /** the hub takes no more sessions at present */
   overloaded: 4002,
   /** the hub failed; its log says how */
   internal: 4003,
