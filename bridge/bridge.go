@@ -51,7 +51,7 @@ type Config struct {
 	Decoder *decode.Decoder
 	// MaxQueued is how many messages wait for the log before Ingest blocks; 0 is 8,192.
 	MaxQueued int
-	// MaxQueuedBytes is how many payload bytes wait; 0 is 16 MiB.
+	// MaxQueuedBytes is how many payload bytes wait; 0 is 8 MiB.
 	MaxQueuedBytes int
 	// MaxBatch is how many messages one commit takes; 0 is 1,024.
 	MaxBatch int
@@ -68,7 +68,7 @@ type Config struct {
 
 const (
 	defaultMaxQueued      = 8192
-	defaultMaxQueuedBytes = 16 << 20
+	defaultMaxQueuedBytes = 8 << 20
 	defaultMaxBatch       = 1024
 	defaultGather         = time.Millisecond
 	defaultMaxSeries      = 1_000_000
@@ -82,7 +82,7 @@ const (
 	// commitsAhead is how many committed batches wait for the decoding goroutine before the log waits for it.
 	commitsAhead = 4
 	// maxBatchBytes is how many payload bytes one commit takes, or one message.
-	maxBatchBytes = 4 << 20
+	maxBatchBytes = 2 << 20
 )
 
 // DoneFunc hears that a message was stored, with the position after it, or refused.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"pulso/bridge/event"
@@ -13,16 +14,17 @@ import (
 const maxReplays = 1024
 
 const (
-	scanLimit  = 256             // events that one reading of the log returns
-	maxScans   = 4               // readings at one time: each may hold a mebibyte
-	retryPause = time.Second     // after the log could not be read
-	maxLate    = 1 * time.Minute // a QoS 0 message that is older is not sent to a subscriber that was behind
+	scanLimit   = 256             // events that one reading of the log returns
+	recallLimit = 16              // messages in flight that are fetched at one go
+	maxScans    = 4               // readings at one time: each may hold a mebibyte
+	retryPause  = time.Second     // after the log could not be read
+	maxLate     = 1 * time.Minute // a QoS 0 message that is older is not sent to a subscriber that was behind
 )
 
 // A laggard is served from the log: a session, or a shared subscription.
 type laggard interface {
-	// due says from where to read and which topics; false: nothing is to be read now, and the reading ends.
-	due() (from event.Position, wants func(topic string) bool, ok bool)
+	// due says from where to read, which topics and how many events; false: nothing is to be read now, and the reading ends.
+	due() (from event.Position, wants func(topic string) bool, limit int, ok bool)
 	// got takes the events that were found between two places.
 	got(from event.Position, found []event.Event, next event.Position)
 	// skip says that the log holds nothing between two places any more.
@@ -32,12 +34,12 @@ type laggard interface {
 // catchUp reads for a laggard for as long as it wants more. It runs in a goroutine of its own.
 func (b *Broker) catchUp(l laggard) {
 	for {
-		from, wants, ok := l.due()
+		from, wants, limit, ok := l.due()
 		if !ok {
 			return
 		}
 		b.scans <- struct{}{}
-		found, next, err := b.cfg.Log.Scan(from, wants, scanLimit)
+		found, next, err := b.cfg.Log.Scan(from, wants, limit)
 		<-b.scans
 		trimmed := (*eventlog.TrimmedError)(nil)
 		switch {
@@ -88,28 +90,28 @@ func (b *Broker) lost(client string, from, to event.Position, why string) {
 
 // refill begins to read for the session where that is due; s.mu is held.
 func (s *session) refill() {
-	if s.filling || s.conn == nil || !s.low() || !s.behind && len(s.replays) == 0 {
+	if s.filling || s.conn == nil || !s.recalls && (!s.low() || !s.behind && len(s.replays) == 0) {
 		return
 	}
 	s.filling = true
 	s.broker.wg.Go(func() { s.broker.catchUp(s) })
 }
 
-// low reports whether the queue is to be filled up. What is read from the log for one session is its alone in memory: a
-// quarter of what it may share with others has to do.
+// low reports whether the queue is to be filled up. What is read from the log for one session is its alone in memory: an
+// eighth of what it may share with others has to do.
 func (s *session) low() bool {
-	return len(s.queue) <= s.broker.cfg.MaxQueue/2 && s.queueBytes <= s.broker.cfg.MaxQueueBytes/8
+	return len(s.queue) <= s.broker.cfg.MaxQueue/2 && s.queueBytes <= s.broker.cfg.MaxQueueBytes/32
 }
 
-// due implements laggard. Retained messages that answer a subscription come before the log.
-func (s *session) due() (from event.Position, wants func(string) bool, ok bool) {
-	for s.replayNext() {
+// due implements laggard. What is in flight comes first, then retained messages that answer a subscription, then the log.
+func (s *session) due() (from event.Position, wants func(string) bool, limit int, ok bool) {
+	for s.recallNext() || s.replayNext() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil || !s.behind || !s.low() || s.broker.stops() {
 		s.filling = false
-		return from, nil, false
+		return from, nil, 0, false
 	}
 	filters := make([]string, 0, len(s.filters))
 	for filter, sub := range s.filters {
@@ -117,7 +119,50 @@ func (s *session) due() (from event.Position, wants func(string) bool, ok bool) 
 			filters = append(filters, filter)
 		}
 	}
-	return s.next, func(topic string) bool { return event.MatchAny(filters, topic) }, true
+	if s.reads == 0 {
+		s.reads = scanLimit
+	}
+	return s.next, func(topic string) bool { return event.MatchAny(filters, topic) }, s.reads, true
+}
+
+// recallNext fetches the content of messages in flight that are to be sent again, and reports whether there may be more to
+// fetch now. What neither log nor store has any more is given up, counted and said.
+func (s *session) recallNext() bool {
+	s.mu.Lock()
+	if s.conn == nil || !s.recalls || !s.conn.hasRoom() {
+		s.mu.Unlock()
+		return false
+	}
+	var due []outgoing
+	for i := range s.inflight {
+		if o := &s.inflight[i]; !o.sent && !o.received && o.message == nil {
+			if due = append(due, *o); len(due) == recallLimit {
+				break
+			}
+		}
+	}
+	s.mu.Unlock()
+	for i := range due {
+		due[i].message = s.broker.recall(due[i].offset, due[i].topic)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.recalls = false
+	for i := range due {
+		at := slices.IndexFunc(s.inflight, func(o outgoing) bool { return o.id == due[i].id && o.offset == due[i].offset && !o.sent })
+		switch {
+		case at < 0:
+		case due[i].message != nil:
+			s.inflight[at].message = due[i].message
+		default:
+			s.broker.drop(dropPassed)
+			s.passed++
+			s.touch()
+			s.remove(at)
+		}
+	}
+	s.dispatch()
+	return s.recalls
 }
 
 // replayNext queues the next retained messages of a replay and reports whether there may be more to queue now.
@@ -173,11 +218,14 @@ func (s *session) got(from event.Position, found []event.Event, next event.Posit
 			s.broker.drop(dropQueue)
 			continue
 		}
-		if s.queueBytes > s.broker.cfg.MaxQueueBytes/4 { // the rest is read again later
-			next = e.Position
+		if s.queueBytes > s.broker.cfg.MaxQueueBytes/8 { // the rest is read again later, and less at one go
+			next, s.reads = e.Position, max(i, 1)
 			break
 		}
 		s.push(&d)
+		if i == len(found)-1 {
+			s.reads = min(2*s.reads, scanLimit)
+		}
 	}
 	s.next = next
 	if next.Offset >= s.broker.tail.Load() { // what Deliver has dispatched it has read, what comes it will be offered

@@ -127,7 +127,6 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 		window = min(window, int(c.ReceiveMaximum))
 	}
 	s.begin(c, window)
-	s.recall()
 	if l.replaces || s.unstored() { // what has ended must not come back after a crash, what has begun must not be gone
 		if err := b.journal.sync(l.ctx.Done()); err != nil && l.ctx.Err() == nil {
 			b.notStored(l.id, fmt.Errorf("session: %w", err))

@@ -182,6 +182,11 @@ func (g *group) settled(at event.Position) {
 
 // left takes back what a member had not acknowledged when its connection ended.
 func (g *group) left(s *session, back []outgoing) {
+	for i := range back {
+		if o := &back[i]; o.group == g && o.message == nil {
+			o.message = g.broker.recall(o.offset, o.topic)
+		}
+	}
 	g.mu.Lock()
 	for i := range back {
 		o := &back[i]
@@ -189,6 +194,10 @@ func (g *group) left(s *session, back []outgoing) {
 			continue
 		}
 		delete(g.out, o.offset.Offset)
+		if o.message == nil {
+			g.broker.drop(dropPassed)
+			continue
+		}
 		g.again = append(g.again, o.delivery)
 	}
 	slices.SortFunc(g.again, func(a, b delivery) int {
@@ -248,14 +257,14 @@ func (g *group) refill() {
 }
 
 // due implements laggard.
-func (g *group) due() (from event.Position, wants func(string) bool, ok bool) {
+func (g *group) due() (from event.Position, wants func(string) bool, limit int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.behind || g.ended || len(g.queue) > g.broker.cfg.MaxQueue/2 || !g.anybody() || g.broker.stops() {
 		g.filling = false
-		return from, nil, false
+		return from, nil, 0, false
 	}
-	return g.next, func(topic string) bool { return event.Match(g.key.filter, topic) }, true
+	return g.next, func(topic string) bool { return event.Match(g.key.filter, topic) }, scanLimit, true
 }
 
 // got implements laggard.

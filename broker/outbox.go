@@ -17,6 +17,7 @@ type outbox struct {
 	lastID    uint16
 	inflight  []outgoing // oldest first
 	resend    bool       // of them, some may be due that this connection has not been sent
+	recalls   bool       // and the first of those must be recalled from the log
 	taken     []release  // PUBREC that came and is not answered, oldest first [MQTT-4.6.0-4]
 
 	queue      []delivery
@@ -27,12 +28,13 @@ type outbox struct {
 	behind  bool           // what is from next on is in the log and not in the queue
 	online  uint64         // offset at which the connection began: QoS 0 from before is not sent
 	filling bool           // a goroutine reads for the session
+	reads   int            // events that it reads at one go; 0: scanLimit
 	passed  uint64         // events that retention dropped before the session got them
 }
 
 // An outgoing message has been sent, or is about to be, and is not acknowledged in full.
 type outgoing struct {
-	delivery // its message is nil until it has been recalled from the log
+	delivery // its message is nil once it has been sent: to send it again it is recalled from the log
 
 	offset   event.Position // of the event; zero if it is a replay
 	topic    string         // of a replay
@@ -127,7 +129,11 @@ func (s *session) pump() {
 
 // dispatch is pump with the lock held, for the session's own messages.
 func (s *session) dispatch() {
-	if s.conn == nil || s.resend && !s.sendInflight() {
+	if s.conn == nil {
+		return
+	}
+	if s.resend && !s.sendInflight() {
+		s.refill()
 		return
 	}
 	for len(s.queue) > 0 && s.send(&s.queue[0]) {
@@ -168,10 +174,18 @@ func (s *session) send(d *delivery) bool {
 		return true
 	}
 	if s.write(d, o.id, false) {
-		o.sent = true
+		o.wasSent()
 		s.inflight = append(s.inflight, o)
 	}
 	return true
+}
+
+// wasSent notes that a message has been sent, and lets go of its content where the log has it.
+func (o *outgoing) wasSent() {
+	o.sent = true
+	if o.topic == "" {
+		o.message = nil
+	}
 }
 
 // holds reports whether the newest message in flight waits to be sent: others wait behind it, so that order is kept. But
@@ -199,12 +213,17 @@ func (s *session) sendInflight() bool {
 		if !s.conn.hasRoom() || !o.received && sent >= s.window {
 			return false
 		}
-		o.sent = true
+		if s.recalls = !o.received && o.message == nil; s.recalls {
+			return false
+		}
 		sent++
 		switch {
 		case o.received:
+			o.sent = true
 			s.conn.answer(packet.AppendAck(nil, packet.Pubrel, o.id, 0, s.version))
-		case !s.write(&o.delivery, o.id, o.tried):
+		case s.write(&o.delivery, o.id, o.tried):
+			o.wasSent()
+		default:
 			s.remove(i)
 			sent--
 			i--

@@ -239,25 +239,3 @@ func (b *Broker) recall(at event.Position, topic string) *message {
 	}
 	return &message{event: found[0]}
 }
-
-// recall fetches the messages in flight that a restart has left without their content. What neither log nor store has
-// any more is given up, and said. The session has no connection yet.
-func (s *session) recall() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	kept := s.inflight[:0]
-	for i := range s.inflight {
-		o := s.inflight[i]
-		if o.message == nil && !o.received {
-			if o.message = s.broker.recall(o.offset, o.topic); o.message == nil {
-				s.broker.drop(dropPassed)
-				s.passed++
-				s.touch()
-				continue
-			}
-		}
-		kept = append(kept, o)
-	}
-	clear(s.inflight[len(kept):])
-	s.inflight = kept
-}
