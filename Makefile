@@ -118,7 +118,7 @@ test-crash: $(TALLY) ## Kill the whole binary, fill its disk and cut its network
 
 .PHONY: crash
 crash: ## Kill the whole binary ROUNDS times under load: SEED=n repeats a run's choices
-	go test -count=1 -timeout=0 -run='^TestKill$$' -v ./test/crash -args -rounds=$(ROUNDS) -seed=$(SEED)
+	go test -count=1 -timeout=$$(($(ROUNDS) * 20 + 60))s -run='^TestKill$$' -v ./test/crash -args -rounds=$(ROUNDS) -seed=$(SEED)
 
 .PHONY: bench
 bench: ## Run the benchmarks: BENCH=pattern COUNT=n

@@ -44,10 +44,18 @@ func TestKill(t *testing.T) {
 		time.Sleep(50*time.Millisecond + time.Duration(rng.Int64N(int64(600*time.Millisecond))))
 		p.prepare()
 		began := time.Now()
-		restart(h, l.Books)
+		l.Books.Event("", "is killed")
+		h.Kill()
+		l.Pause(true) // what comes now is what was in flight
+		h.Again()
+		l.Books.Event("", "is ready")
 		worst = max(worst, time.Since(began))
 		checkRetained(t, h, l.Books, l.Retained, load.Version(round))
+		l.Pause(false)
 		p.check()
+		if round%10 == 9 {
+			t.Logf("%d rounds, %d messages acknowledged, worst restart %v", round+1, l.Acknowledged(), worst.Round(time.Millisecond))
+		}
 	}
 	absentee.come(t)
 	l.Finish(t)

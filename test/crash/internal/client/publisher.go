@@ -40,8 +40,7 @@ type PublisherConfig struct {
 type Publisher struct {
 	cfg   PublisherConfig
 	fate  fate
-	stop  chan struct{}
-	moved chan struct{} // something was acknowledged
+	moved chan struct{} // something was acknowledged, or may go on
 
 	mu      sync.Mutex // guards what follows: the publisher's files
 	rng     *rand.Rand
@@ -51,6 +50,7 @@ type Publisher struct {
 	stored  int             // messages so far
 	owed    bool            // the hub has acknowledged something: it must know the session
 	stopped bool
+	paused  bool
 }
 
 // A flight is a message on its way.
@@ -64,7 +64,7 @@ type flight struct {
 // NewPublisher makes a publisher; Run lets it live.
 func NewPublisher(cfg *PublisherConfig) *Publisher {
 	return &Publisher{
-		cfg: *cfg, stop: make(chan struct{}), moved: make(chan struct{}, 1), done: make(map[int]*flight),
+		cfg: *cfg, moved: make(chan struct{}, 1), done: make(map[int]*flight),
 		rng: rand.New(rand.NewPCG(cfg.Seed, 1)),
 	}
 }
@@ -75,10 +75,24 @@ func (p *Publisher) Doom(steps int) { p.fate.doom(steps) }
 // Stop lets the publisher begin no more messages; Run returns when all are acknowledged.
 func (p *Publisher) Stop() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.stopped {
-		p.stopped = true
-		close(p.stop)
+	p.stopped = true
+	p.mu.Unlock()
+	p.signal()
+}
+
+// Pause lets the publisher begin no new messages for the time being, or again.
+func (p *Publisher) Pause(paused bool) {
+	p.mu.Lock()
+	p.paused = paused
+	p.mu.Unlock()
+	p.signal()
+}
+
+// signal wakes the writing goroutine.
+func (p *Publisher) signal() {
+	select {
+	case p.moved <- struct{}{}:
+	default:
 	}
 }
 
@@ -219,7 +233,7 @@ func (p *Publisher) begin(window int) (f *flight, done bool) {
 	if p.stopped || p.cfg.Count > 0 && p.stored >= p.cfg.Count {
 		return nil, len(p.flight) == 0
 	}
-	if len(p.flight) >= window {
+	if p.paused || len(p.flight) >= window {
 		return nil, false
 	}
 	topic := p.cfg.Topics[p.rng.IntN(len(p.cfg.Topics))]
@@ -265,10 +279,7 @@ func (p *Publisher) read(l *link) error {
 		if err := p.acknowledged(l, first, body); err != nil {
 			return err
 		}
-		select {
-		case p.moved <- struct{}{}:
-		default:
-		}
+		p.signal()
 		if l.Buffered() == 0 {
 			if err := l.flush(); err != nil {
 				return err

@@ -142,18 +142,32 @@ func (l *Load) Doom() int {
 	return publishers + subscribers
 }
 
-// KeepUp waits until the readers are not far behind, so that a long run tests deaths and not patience.
+// KeepUp waits until the readers are not far behind, so that a long run tests deaths and not patience. As long as it waits, the
+// publishers pause.
 func (l *Load) KeepUp(t *testing.T) {
 	t.Helper()
-	const far = 5000
-	hub.Eventually(t, time.Minute, "the subscribers keep up", func() error {
+	const far = 2000
+	behind := func() error {
 		for i, r := range l.readers {
 			if behind := r.Behind(); behind > far {
 				return fmt.Errorf("subscriber %d is %d messages behind", i, behind)
 			}
 		}
 		return nil
-	})
+	}
+	if behind() == nil {
+		return
+	}
+	l.Pause(true)
+	defer l.Pause(false)
+	hub.Eventually(t, time.Minute, "the subscribers keep up", behind)
+}
+
+// Pause lets the publishers begin no new messages for the time being, or again.
+func (l *Load) Pause(paused bool) {
+	for _, p := range l.publishers {
+		p.Pause(paused)
+	}
 }
 
 // Verdict closes the books, logs the figures, and fails the test if there was a fault.
