@@ -59,7 +59,7 @@ func TestSubscribeFlood(t *testing.T) {
 	})
 }
 
-// Retained messages on 8,000 topics, beyond the quota. (What is known of each topic apart from what it retains has a bound of
+// Retained messages on 4,000 topics, beyond the quota. (What is known of each topic apart from what it retains has a bound of
 // its own.)
 func TestRetainedFlood(t *testing.T) {
 	withstand(t, func(s *siege) {
@@ -72,12 +72,12 @@ func TestRetainedFlood(t *testing.T) {
 		payload := bytes.Repeat([]byte("x"), 512)
 		s.flood(len(conns), func(i int) error {
 			n[i]++
-			m := mqtt.Publish{Topic: fmt.Sprintf("retained/%d/%d", i, n[i]%2_000), Payload: payload, Retain: true}
+			m := mqtt.Publish{Topic: fmt.Sprintf("retained/%d/%d", i, n[i]%1_000), Payload: payload, Retain: true}
 			return send(conns[i], m.Bytes(conns[i].Version))
 		})
 		c := s.connected("reader", mqtt.V311)
 		_ = send(c, mqtt.Subscribe(c.Version, 1, 1, "retained/#")) // and does not read what comes
-	}, hub.Flags("--max-retained", "5000", "--max-retained-bytes", "4MiB"))
+	}, hub.Flags("--max-retained", "2000", "--max-retained-bytes", "4MiB"))
 }
 
 // Acknowledgements of what was never sent.
