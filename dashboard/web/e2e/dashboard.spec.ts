@@ -166,6 +166,29 @@ test("a connection that is lost says so, dims the values, and comes back by itse
   await expect.poll(() => value.evaluate((one) => Number(getComputedStyle(one).opacity))).toBe(1);
 });
 
+test("what is wrong with the hub is said on every page, and who missed something on the overview", async ({ page }) => {
+  const since = Date.now() - 200_000;
+  await page.routeWebSocket("**/ws", (line) => {
+    const hub = line.connectToServer();
+    hub.onMessage((message) =>
+      line.send(
+        String(message)
+          .replace('"problems":[]', `"problems":[{"since":${since},"kind":"log_full","text":"log: no room"}]`)
+          .replace(
+            /"missed":\[.*?\]/,
+            `"missed":[{"time":${since},"client":"pump-7","from":"a.1","to":"a.9","events":8,"reason":"retention"}]`,
+          ),
+      ),
+    );
+  });
+  for (const path of ["/devices", "/topics", "/connect", "/"]) {
+    await live(page, path);
+    await expect(page.getByTestId("problem")).toContainText(/disk is full.*3 min.*Free some space/);
+  }
+  await expect(page.getByTestId("missed")).toContainText(/pump-7 did not get all its messages/);
+  await expect(page.getByTestId("tail-rate")).toContainText(/\d/, { timeout: 10_000 });
+});
+
 test("a phone has a bottom bar and targets that a finger meets", async ({ browser }) => {
   const context = await browser.newContext({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
   const page = await context.newPage();
@@ -176,6 +199,12 @@ test("a phone has a bottom bar and targets that a finger meets", async ({ browse
     if (await target.isVisible()) expect((await target.boundingBox())?.height).toBeGreaterThanOrEqual(44);
   }
   expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+  await expect(page.locator("nav [aria-current=page]")).toHaveCount(1);
+  await page.getByTestId("chat-toggle-phone").tap();
+  await expect(page.getByTestId("chat")).toBeVisible();
+  await expect(page.locator("nav [aria-current=page]")).toHaveCount(0);
+  await page.locator("nav a").nth(1).tap();
+  await expect(page.getByTestId("chat")).toHaveCount(0);
   await page.getByTestId("device-row").first().tap();
   await expect(page.getByTestId("chart").first()).toBeVisible();
   expect(problems).toEqual([]);

@@ -161,6 +161,7 @@ describe("TailStore", () => {
   it("keeps the newest rows and counts the rest", () => {
     let now = 0;
     const tail = new TailStore(frames, () => now);
+    tail.apply(frameOf({}), true);
     for (let i = 0; i < 5; i++) {
       now += 1000;
       tail.apply(frameOf({ events: Array.from({ length: 1000 }, (_, j) => event(i * 1000 + j)) }), false);
@@ -172,9 +173,29 @@ describe("TailStore", () => {
   });
 
   it("tells how many events the shown ones stand for", () => {
-    const tail = new TailStore(frames, () => 0);
+    let now = 0;
+    const tail = new TailStore(frames, () => now);
     tail.apply(frameOf({ events: [event(1, { count: 9 }), event(2)] }), false);
+    now = 5_000;
     expect(tail.rates()).toEqual({ shown: 0.4, all: 2 });
+  });
+
+  it("knows no rate until it has looked on for the time that it measures over, and again after a change of filter", () => {
+    let now = 0;
+    const tail = new TailStore(frames, () => now);
+    const unknown = { shown: Number.NaN, all: Number.NaN };
+    expect(tail.rates()).toEqual(unknown);
+    tail.apply(frameOf({ events: [event(1)] }), false);
+    now = 4_999;
+    tail.apply(frameOf({ events: [event(2)] }), false);
+    expect(tail.rates()).toEqual(unknown);
+    now = 5_000;
+    expect(tail.rates()).toEqual({ shown: 0.4, all: 0.4 });
+    tail.clear();
+    tail.apply(frameOf({}), true);
+    expect(tail.rates()).toEqual(unknown);
+    now = 10_000;
+    expect(tail.rates()).toEqual({ shown: 0, all: 0 });
   });
 
   it("shows a gap in its place and sorts a snapshot by time", () => {

@@ -68,6 +68,22 @@ describe("parse", () => {
     expect(hub.frame.hub?.history).toHaveLength(1);
   });
 
+  it("reads who was passed by, who is behind and why nothing is stored", () => {
+    const { hub } = frame(
+      '{"room":4,"position":"p","hub":{"time":5,"sessions":12,"behind":3,' +
+        '"missed":[{"time":4,"client":"pump-7","from":"a.1","to":"a.9","events":8,"reason":"retention"},7],' +
+        '"problems":[{"since":2,"kind":"log_full","text":"log: no room"},{}]}}',
+    ).frame;
+    expect(hub).toMatchObject({ sessions: 12, behind: 3 });
+    expect(hub?.missed).toEqual([{ time: 4, client: "pump-7", events: 8, reason: "retention" }]);
+    expect(hub?.problems).toEqual([
+      { since: 2, kind: "log_full", text: "log: no room" },
+      { since: Number.NaN, kind: "", text: "" },
+    ]);
+    const older = frame('{"room":4,"position":"p","hub":{"time":5}}').frame.hub;
+    expect(older).toMatchObject({ missed: [], problems: [], sessions: Number.NaN, behind: Number.NaN });
+  });
+
   it("keeps the text of a payload as the device sent it", () => {
     const { events } = frame(
       '{"room":7,"position":"p","events":[' +

@@ -38,11 +38,15 @@ export const en = {
     lost: "Connection to the hub lost. Values are old until it returns.",
     refused: "The hub refused the connection.",
     paused: "View paused. Data keeps arriving.",
+    well: "The hub stores again.",
     summary: (online: string, total: string) => `${online} of ${total} devices online.`,
   },
   banner: {
     lost: (age: string) => `Connection lost. What you see is from ${age} ago.`,
     never: "The hub does not answer. Trying again…",
+    overloaded:
+      "The hub takes no more screens at present: it has as many as it may, or too little memory. Trying again…",
+    problem: (what: string, age: string, advice: string) => `${what} Since ${age}. ${advice}`,
     refused: (why: string) => `The hub refused this connection: ${why}. Reload once it has been put right.`,
   },
   closed: {
@@ -51,6 +55,31 @@ export const en = {
     [closeCodes.too_large]: "a message was too large",
     [closeCodes.wrong_form]: "wrong form of message",
   } as Record<number, string>,
+  /** What the hub says is wrong with itself, by kind: what it means, and what to do. */
+  problems: {
+    log_full: {
+      what: "The disk is full: nothing is stored, and devices wait for their acknowledgements.",
+      advice:
+        "Free some space; the hub goes on by itself. Or give the log less (log-retain-bytes) and restart the hub.",
+    },
+    log_slow: {
+      what: "The disk does not keep up: nothing has been stored for some seconds, and devices wait.",
+      advice: "See to the disk; the hub goes on by itself.",
+    },
+    log_failed: {
+      what: "The log has failed: nothing is stored any more, and devices get no acknowledgements.",
+      advice: "See to the disk, then restart the hub.",
+    },
+    store_full: {
+      what: "The disk is full: messages go on, but new lasting subscriptions and QoS 2 wait.",
+      advice: "Free some space; the hub goes on by itself.",
+    },
+    store_failed: {
+      what: "Sessions, retained messages and wills are no longer stored. Messages go on.",
+      advice: "See to the disk, then restart the hub.",
+    },
+  } as Record<string, { what: string; advice: string }>,
+  otherProblem: { what: (text: string) => `The hub is not well: ${text}.`, advice: "Its log says more." },
   mode: {
     backToLive: "Back to live",
     missed: (n: string) => `+${n} events`,
@@ -79,7 +108,23 @@ export const en = {
     lastMinute: "last 60 s",
     undecodable: (n: string) => `${n} not decodable`,
     drops: (n: string) => `${n} dropped`,
-    gaps: (n: string) => `${n} gaps`,
+    gaps: (n: string) => (n === "1" ? "1 gap" : `${n} gaps`),
+    gapsWhy: "How often a screen or a subscriber did not get something, because the log no longer held it.",
+    missed: (client: string, why: string) => `${client} did not get all its messages: ${why}.`,
+    missedWhy: {
+      retention: "the log had deleted them before they were taken",
+      damage: "part of the log is damaged",
+      "another log": "the log was replaced, or has lost its end",
+    } as Record<string, string>,
+    missedEvents: (n: string) =>
+      n === "1"
+        ? "1 event of the log was passed over"
+        : `${n} events of the log were passed over, not all of them its own`,
+    refused: (reason: string) => `A connection was refused: ${reason}`,
+    behind: (n: string) => (n === "1" ? "1 MQTT session is behind" : `${n} MQTT sessions are behind`),
+    behindWhy: (all: string) =>
+      `Of ${all} sessions. What they are owed waits in the log, until they come back or catch up.`,
+    ago: (age: string) => `${age} ago`,
   },
   tail: {
     title: "Events",

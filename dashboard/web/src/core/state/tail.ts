@@ -17,6 +17,7 @@ export class TailStore extends Store {
   #nextId = 1;
   #total = 0;
   #loaded = false;
+  #since = Number.POSITIVE_INFINITY;
   #arrivals: { time: number; shown: number; stoodFor: number }[] = [];
 
   constructor(frames: Frames, now: () => number = Date.now) {
@@ -48,11 +49,13 @@ export class TailStore extends Store {
     this.#arrivals = [];
     this.#total = 0;
     this.#loaded = false;
+    this.#since = Number.POSITIVE_INFINITY;
     this.changed();
   }
 
   apply(frame: Frame, snapshot: boolean): void {
     this.#loaded = true;
+    this.#since = Math.min(this.#since, this.#now());
     if (snapshot) this.#rows = [];
     let stoodFor = 0;
     const events = snapshot ? frame.events.toSorted((a, b) => a.time - b.time) : frame.events;
@@ -74,9 +77,13 @@ export class TailStore extends Store {
     this.changed();
   }
 
-  /** rates are the events a second that are shown, and those that they stand for, over the last five seconds. */
+  /**
+   * rates are the events a second that are shown, and those that they stand for, over the last five seconds; unknown until
+   * there have been as many.
+   */
   rates(): { shown: number; all: number } {
     const since = this.#now() - rateWindow;
+    if (since < this.#since) return { shown: Number.NaN, all: Number.NaN };
     let shown = 0;
     let all = 0;
     for (const arrival of this.#arrivals) {

@@ -184,6 +184,16 @@ function parseHub(hub: Json): wire.Hub {
         ? { time: num(row.time), remote: str(row.remote), client: str(row.client), reason: str(row.reason) }
         : undefined,
     ),
+    missed: rows(hub.missed, (row) =>
+      isObject(row)
+        ? { time: num(row.time), client: str(row.client), events: num(row.events), reason: str(row.reason) }
+        : undefined,
+    ),
+    sessions: num(hub.sessions),
+    behind: num(hub.behind),
+    problems: rows(hub.problems, (row) =>
+      isObject(row) ? { since: num(row.since), kind: str(row.kind), text: str(row.text) } : undefined,
+    ),
     addresses: { mqtt: str(addresses.mqtt), http: str(addresses.http) },
     history: rows(hub.history, (row) => (Array.isArray(row) && row.length >= 7 ? row.map(num) : undefined)),
   };

@@ -93,6 +93,22 @@ export interface Refusal {
   reason: string;
 }
 
+/** Missed is what an MQTT subscriber was owed and did not get, because the log no longer held it. */
+export interface Missed {
+  time: number;
+  client: string;
+  /** events of the log that lie between; not all of them were the client's. 0 where it cannot be told. */
+  events: number;
+  reason: string;
+}
+
+/** Problem is why the hub does not store what it is given. */
+export interface Problem {
+  since: number;
+  kind: string;
+  text: string;
+}
+
 export interface Hub {
   time: number;
   started: number;
@@ -109,6 +125,10 @@ export interface Hub {
   gaps: number;
   log: { events: number; bytes: number; durable: string };
   refused: Refusal[];
+  missed: Missed[];
+  sessions: number;
+  behind: number;
+  problems: Problem[];
   addresses: { mqtt: string; http: string };
   history: HubSecond[];
 }
