@@ -66,7 +66,8 @@ func offlineQueue(t *testing.T, qos, version byte) {
 	}
 	reach(t, "messages published", messages, func() int { return books.Acknowledged(qos) })
 
-	defer come()()
+	leave = come()
+	defer leave()
 	reach(t, "messages delivered", rng.IntN(messages/2), reader.Got)
 	restart(h, books)
 	books.Settle(500*time.Millisecond, 15*time.Second)

@@ -37,7 +37,7 @@ func checkRetained(t *testing.T, h *hub.Hub, books *ledger.Ledger, topics []*led
 	for len(least) > 0 {
 		first, body, err := conn.Next()
 		if err != nil {
-			books.Fault(ledger.Retained, "%d of %d retained messages did not come after the restart: %v", len(least), len(topics), err)
+			books.Faultf(ledger.Retained, "%d of %d retained messages did not come after the restart: %v", len(least), len(topics), err)
 			return
 		}
 		if first&0xf0 != mqtt.PUBLISH {
@@ -62,7 +62,7 @@ func checkRetained(t *testing.T, h *hub.Hub, books *ledger.Ledger, topics []*led
 			continue // one that a publisher has just sent (again) replaced the retained one, and came by itself
 		}
 		if err != nil || n < acknowledged || n >= int64(sent) || !m.Retain {
-			books.Fault(ledger.Retained, "%s is %q right after the restart; %d was acknowledged, %d the last one sent",
+			books.Faultf(ledger.Retained, "%s is %q right after the restart; %d was acknowledged, %d the last one sent",
 				m.Topic, number, acknowledged, sent-1)
 		}
 	}
@@ -141,14 +141,14 @@ func (p *probe) check() {
 	}
 	ended := p.open(p.id("ended"), true)
 	if ended.Present {
-		p.books.Fault(ledger.NoSession, "%s: a session that was ended is there again after the restart", p.id("ended"))
+		p.books.Faultf(ledger.NoSession, "%s: a session that was ended is there again after the restart", p.id("ended"))
 	}
 	ended.Close()
 	p.open(p.id("ended"), false).Close()
 
 	kept := p.open(p.id("kept"), true)
 	if !kept.Present {
-		p.books.Fault(ledger.NoSession, "%s, right after the restart", p.id("kept"))
+		p.books.Faultf(ledger.NoSession, "%s, right after the restart", p.id("kept"))
 	}
 	p.drain(kept, messages)
 	kept.Close()
@@ -162,7 +162,7 @@ func (p *probe) drain(conn *mqtt.Conn, messages int) {
 	for n := 0; n < messages; {
 		first, body, err := conn.Next()
 		if err != nil {
-			p.books.Fault(ledger.Lost, "%s: got %d of %d messages that came while it was offline: %v", p.id("kept"), n, messages, err)
+			p.books.Faultf(ledger.Lost, "%s: got %d of %d messages that came while it was offline: %v", p.id("kept"), n, messages, err)
 			return
 		}
 		if first&0xf0 != mqtt.PUBLISH {
@@ -173,7 +173,7 @@ func (p *probe) drain(conn *mqtt.Conn, messages int) {
 			p.t.Fatal(err)
 		}
 		if m.Topic != p.id("kept") || string(m.Payload) != fmt.Sprint(n) {
-			p.books.Fault(ledger.Disorder, "%s: got %q of %s instead of %d", p.id("kept"), m.Payload, m.Topic, n)
+			p.books.Faultf(ledger.Disorder, "%s: got %q of %s instead of %d", p.id("kept"), m.Payload, m.Topic, n)
 			return
 		}
 		n++

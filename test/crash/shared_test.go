@@ -15,7 +15,7 @@ import (
 // jobs is how many messages a group gets.
 const jobs = 300
 
-// A group is the members of one shared subscription, and who got which of the messages 0, 1, 2, …
+// A group is the members of one shared subscription, and who got which of the messages, which are numbered.
 type group struct {
 	t   *testing.T
 	hub *hub.Hub

@@ -12,7 +12,6 @@ import (
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
-
 	"pulso/test/internal/hub"
 )
 

@@ -38,7 +38,9 @@ func TestToxic(t *testing.T) {
 		{"narrow", both("bandwidth", `"rate": 20`), throughout},
 		{"far away", both("latency", `"latency": 100, "jitter": 50`), throughout},
 		{"sliced", both("slicer", `"average_size": 16, "size_variation": 8, "delay": 200`), throughout},
-		{"narrow, far away and unplugged", []toxin{{"bandwidth", "downstream", `"rate": 40`}, {"latency", "upstream", `"latency": 50, "jitter": 40`}}, unplugged},
+		{"narrow, far away and unplugged", []toxin{
+			{"bandwidth", "downstream", `"rate": 40`}, {"latency", "upstream", `"latency": 50, "jitter": 40`},
+		}, unplugged},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,9 +85,9 @@ func suffer(networks []*network, toxins []toxin, how manner, rng *rand.Rand) {
 	moment := func() { time.Sleep(50*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))) }
 	until := time.Now().Add(*lasts)
 	if how != inTurns {
-		for _, n := range networks {
-			defer n.poison(toxins)()
-		}
+		publishers, subscribers := networks[0].poison(toxins), networks[1].poison(toxins)
+		defer publishers()
+		defer subscribers()
 	}
 	for time.Now().Before(until) {
 		n := networks[rng.IntN(len(networks))]

@@ -30,7 +30,8 @@ func open(ctx context.Context, addr string, connect *mqtt.Connect) (*link, error
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })()
+	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+	defer unwatch()
 	l := &link{Conn: conn, receiveMaximum: 65535, w: bufio.NewWriter(conn)}
 	if err := l.handshake(connect); err != nil {
 		conn.Close()

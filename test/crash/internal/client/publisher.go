@@ -147,7 +147,7 @@ func (p *Publisher) resume(l *link) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.owed && !l.Present {
-		p.cfg.Ledger.Fault(ledger.NoSession, "%s, with %d messages in flight", p.cfg.ID, len(p.flight))
+		p.cfg.Ledger.Faultf(ledger.NoSession, "%s, with %d messages in flight", p.cfg.ID, len(p.flight))
 	}
 	for _, f := range p.flight {
 		if err := p.fate.step(); err != nil {
@@ -304,7 +304,7 @@ func (p *Publisher) acknowledged(l *link, first byte, body []byte) error {
 	if len(body) > 2 && body[2] >= 0x80 {
 		// 0x92: a PUBREL that was sent again is answered so where the hub had let go of it (MQTT 5, 4.3.3).
 		if first != mqtt.PUBCOMP || body[2] != 0x92 {
-			p.cfg.Ledger.Fault(ledger.Protocol, "%s got packet 0x%02x with reason 0x%02x for %d of %s", p.cfg.ID, first, body[2], f.n, f.topic.Name)
+			p.cfg.Ledger.Faultf(ledger.Protocol, "%s got packet 0x%02x with reason 0x%02x for %d of %s", p.cfg.ID, first, body[2], f.n, f.topic.Name)
 		}
 	}
 	switch {
@@ -327,7 +327,7 @@ func (p *Publisher) acknowledged(l *link, first byte, body []byte) error {
 		p.land(at)
 		return nil
 	}
-	p.cfg.Ledger.Fault(ledger.Protocol, "%s got packet 0x%02x for %d of %s at QoS %d", p.cfg.ID, first, f.n, f.topic.Name, f.topic.QoS)
+	p.cfg.Ledger.Faultf(ledger.Protocol, "%s got packet 0x%02x for %d of %s at QoS %d", p.cfg.ID, first, f.n, f.topic.Name, f.topic.QoS)
 	return nil
 }
 
@@ -341,16 +341,16 @@ func (p *Publisher) land(at int) {
 func (p *Publisher) unknown(first byte, id int) {
 	f := p.done[id]
 	if f == nil {
-		p.cfg.Ledger.Fault(ledger.Protocol, "%s got packet 0x%02x for identifier %d, which it never used", p.cfg.ID, first, id)
+		p.cfg.Ledger.Faultf(ledger.Protocol, "%s got packet 0x%02x for identifier %d, which it never used", p.cfg.ID, first, id)
 		return
 	}
-	f.topic.Fault(ledger.Protocol, f.n, "%s got packet 0x%02x for identifier %d, which it used last for %d of %s", p.cfg.ID, first, id, f.n, f.topic.Name)
+	f.topic.Faultf(ledger.Protocol, f.n, "%s got packet 0x%02x for identifier %d, which it used last for %d of %s", p.cfg.ID, first, id, f.n, f.topic.Name)
 }
 
 // take books that the hub has taken over the message; it must do so in the order in which they were sent [MQTT-4.6.0-2].
 func (p *Publisher) take(f *flight, at int) {
 	if slices.ContainsFunc(p.flight[:at], func(earlier *flight) bool { return !earlier.received }) {
-		p.cfg.Ledger.Fault(ledger.Protocol, "%s: %d of %s is acknowledged before one that was sent earlier", p.cfg.ID, f.n, f.topic.Name)
+		p.cfg.Ledger.Faultf(ledger.Protocol, "%s: %d of %s is acknowledged before one that was sent earlier", p.cfg.ID, f.n, f.topic.Name)
 	}
 	p.owed = true
 	f.topic.Acknowledged(f.n)

@@ -99,7 +99,7 @@ func (s *Subscriber) serve(ctx context.Context, l *link) error {
 	}()
 	s.flight, s.answers = make(map[int]struct{}), nil
 	if s.subscribed && !l.Present {
-		s.cfg.Ledger.Fault(ledger.NoSession, "%s", s.cfg.ID)
+		s.cfg.Ledger.Faultf(ledger.NoSession, "%s", s.cfg.ID)
 		clear(s.held)
 		s.subscribed = false
 	}
@@ -150,7 +150,7 @@ func (s *Subscriber) next(ctx context.Context, l *link) error {
 		return s.release(l, int(binary.BigEndian.Uint16(body)))
 	case mqtt.SUBACK:
 		if code := body[len(body)-1]; code != s.cfg.QoS {
-			s.cfg.Ledger.Fault(ledger.Protocol, "%s got code 0x%02x for its subscription", s.cfg.ID, code)
+			s.cfg.Ledger.Faultf(ledger.Protocol, "%s got code 0x%02x for its subscription", s.cfg.ID, code)
 		}
 		s.subscribed = true
 		select {
@@ -172,12 +172,12 @@ func (s *Subscriber) publish(l *link, first byte, body []byte) error {
 	if m.QoS > 0 {
 		s.flight[m.ID] = struct{}{}
 		if s.cfg.ReceiveMaximum > 0 && len(s.flight) > s.cfg.ReceiveMaximum {
-			s.cfg.Ledger.Fault(ledger.Protocol, "%s has %d in flight of %d [MQTT-3.3.4-9]", s.cfg.ID, len(s.flight), s.cfg.ReceiveMaximum)
+			s.cfg.Ledger.Faultf(ledger.Protocol, "%s has %d in flight of %d [MQTT-3.3.4-9]", s.cfg.ID, len(s.flight), s.cfg.ReceiveMaximum)
 		}
 	}
 	topic, n, ok := s.cfg.Reader.Find(m.Topic, m.Payload)
 	if ok && m.QoS > min(topic.QoS, s.cfg.QoS) {
-		s.cfg.Ledger.Fault(ledger.Protocol, "%s got %d of %s at QoS %d", s.cfg.ID, n, m.Topic, m.QoS)
+		s.cfg.Ledger.Faultf(ledger.Protocol, "%s got %d of %s at QoS %d", s.cfg.ID, n, m.Topic, m.QoS)
 	}
 	// A retained message that answers a subscription is no delivery of the stream.
 	deliver := ok && !m.Retain
@@ -197,7 +197,8 @@ func (s *Subscriber) publish(l *link, first byte, body []byte) error {
 	before, again := s.held[m.ID]
 	switch {
 	case again && (before.topic != topic || before.n != n):
-		s.cfg.Ledger.Fault(ledger.Protocol, "%s got %d of %s under identifier %d, which %d of %s has", s.cfg.ID, n, m.Topic, m.ID, before.n, name(before.topic))
+		s.cfg.Ledger.Faultf(ledger.Protocol, "%s got %d of %s under identifier %d, which %d of %s has",
+			s.cfg.ID, n, m.Topic, m.ID, before.n, name(before.topic))
 	case again && topic != nil:
 		topic.Note(n, s.cfg.ID, ledger.Repeated, m.ID)
 	case !again:

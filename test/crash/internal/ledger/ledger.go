@@ -10,6 +10,7 @@
 package ledger
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 	"sync"
@@ -184,7 +185,7 @@ func (r *Reader) Find(topic string, payload []byte) (*Topic, uint32, bool) {
 		}
 		n = n*10 + uint32(c-'0')
 	}
-	if t == nil || n >= t.sent || string(payload) != string(Payload(topic, n)) {
+	if t == nil || n >= t.sent || !bytes.Equal(payload, Payload(topic, n)) {
 		r.ledger.fault(Altered, fmt.Sprintf("%s got %.80q on %q", r.name, payload, topic), "")
 		return nil, 0, false
 	}
@@ -272,15 +273,15 @@ func (l *Ledger) Event(who, what string) {
 	l.events.add(event{at: time.Since(l.began), who: who, what: what})
 }
 
-// Fault books a fault that concerns no message.
-func (l *Ledger) Fault(kind, format string, args ...any) {
+// Faultf books a fault that concerns no message.
+func (l *Ledger) Faultf(kind, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fault(kind, fmt.Sprintf(format, args...), "")
 }
 
-// Fault books a fault that concerns a message, with its history.
-func (t *Topic) Fault(kind string, n uint32, format string, args ...any) {
+// Faultf books a fault that concerns a message, with its history.
+func (t *Topic) Faultf(kind string, n uint32, format string, args ...any) {
 	t.ledger.mu.Lock()
 	defer t.ledger.mu.Unlock()
 	t.ledger.fault(kind, fmt.Sprintf(format, args...), t.ledger.tell(kind, t, n, ""))
