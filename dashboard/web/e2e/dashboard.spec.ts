@@ -183,7 +183,7 @@ test("what is wrong with the hub is said on every page, and who missed something
   });
   for (const path of ["/devices", "/topics", "/connect", "/"]) {
     await live(page, path);
-    await expect(page.getByTestId("problem")).toContainText(/disk is full.*3 min.*Free some space/);
+    await expect(page.getByTestId("problem")).toContainText(/disk is full.*Since .*3 min.*Free some space/);
   }
   await expect(page.getByTestId("missed")).toContainText(/pump-7 did not get all its messages/);
   await expect(page.getByTestId("tail-rate")).toContainText(/\d/, { timeout: 10_000 });

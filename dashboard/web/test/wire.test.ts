@@ -75,7 +75,9 @@ describe("parse", () => {
         '"problems":[{"since":2,"kind":"log_full","text":"log: no room"},{}]}}',
     ).frame;
     expect(hub).toMatchObject({ sessions: 12, behind: 3 });
-    expect(hub?.missed).toEqual([{ time: 4, client: "pump-7", events: 8, reason: "retention" }]);
+    expect(hub?.missed).toEqual([
+      { time: 4, client: "pump-7", from: "a.1", to: "a.9", events: 8, reason: "retention" },
+    ]);
     expect(hub?.problems).toEqual([
       { since: 2, kind: "log_full", text: "log: no room" },
       { since: Number.NaN, kind: "", text: "" },

@@ -46,7 +46,7 @@ export const en = {
     never: "The hub does not answer. Trying again…",
     overloaded:
       "The hub takes no more screens at present: it has as many as it may, or too little memory. Trying again…",
-    problem: (what: string, age: string, advice: string) => `${what} Since ${age}. ${advice}`,
+    problem: (what: string, since: string, age: string, advice: string) => `${what} Since ${since} (${age}). ${advice}`,
     refused: (why: string) => `The hub refused this connection: ${why}. Reload once it has been put right.`,
   },
   closed: {
@@ -110,20 +110,21 @@ export const en = {
     drops: (n: string) => `${n} dropped`,
     gaps: (n: string) => (n === "1" ? "1 gap" : `${n} gaps`),
     gapsWhy: "How often a screen or a subscriber did not get something, because the log no longer held it.",
-    missed: (client: string, why: string) => `${client} did not get all its messages: ${why}.`,
+    missed: (client: string, why: string) => `${client} did not get all its messages: ${why}`,
     missedWhy: {
       retention: "the log had deleted them before they were taken",
       damage: "part of the log is damaged",
       "another log": "the log was replaced, or has lost its end",
     } as Record<string, string>,
-    missedEvents: (n: string) =>
-      n === "1"
-        ? "1 event of the log was passed over"
-        : `${n} events of the log were passed over, not all of them its own`,
+    missedEvents: (n: string) => (n === "1" ? "1 event of the log" : `${n} events of the log`),
     refused: (reason: string) => `A connection was refused: ${reason}`,
-    behind: (n: string) => (n === "1" ? "1 MQTT session is behind" : `${n} MQTT sessions are behind`),
+    behind: (n: string) =>
+      n === "1"
+        ? "1 MQTT session is behind: what it is owed waits in the log"
+        : `${n} MQTT sessions are behind: what they are owed waits in the log`,
     behindWhy: (all: string) =>
-      `Of ${all} sessions. What they are owed waits in the log, until they come back or catch up.`,
+      `Of ${all} sessions. They are away, or slow, and get it when they come back or catch up.`,
+    places: (from: string, to: string) => `from ${from} to ${to}`,
     ago: (age: string) => `${age} ago`,
   },
   tail: {

@@ -186,7 +186,14 @@ function parseHub(hub: Json): wire.Hub {
     ),
     missed: rows(hub.missed, (row) =>
       isObject(row)
-        ? { time: num(row.time), client: str(row.client), events: num(row.events), reason: str(row.reason) }
+        ? {
+            time: num(row.time),
+            client: str(row.client),
+            from: str(row.from),
+            to: str(row.to),
+            events: num(row.events),
+            reason: str(row.reason),
+          }
         : undefined,
     ),
     sessions: num(hub.sessions),

@@ -97,6 +97,8 @@ export interface Refusal {
 export interface Missed {
   time: number;
   client: string;
+  from: string;
+  to: string;
   /** events of the log that lie between; not all of them were the client's. 0 where it cannot be told. */
   events: number;
   reason: string;
