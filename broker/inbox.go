@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"pulso/bridge/event"
 	"pulso/broker/packet"
 )
@@ -71,6 +73,8 @@ func (s *session) release(id uint16) {
 	defer s.mu.Unlock()
 	state, known := s.received[id]
 	switch {
+	case slices.ContainsFunc(s.releases, func(r release) bool { return r.id == id }):
+		return // asked again: the answer waits
 	case !known:
 		s.conn.answer(packet.AppendAck(nil, packet.Pubcomp, id, codeUnknownID, s.version))
 		return
