@@ -127,6 +127,10 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 		window = min(window, int(c.ReceiveMaximum))
 	}
 	s.begin(c, window)
+	if !resumed && s.unstored() {
+		l.settle()
+		s.anew()
+	}
 	if l.replaces || s.unstored() { // what has ended must not come back after a crash, what has begun must not be gone
 		if err := b.journal.sync(l.ctx.Done()); err != nil && l.ctx.Err() == nil {
 			b.notStored(l.id, fmt.Errorf("session: %w", err))
@@ -134,7 +138,8 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 	}
 
 	p := packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: l.version, SessionPresent: resumed && l.version > 3, // MQTT 3.1 has no such flag
+		FixedHeader: packets.FixedHeader{Type: packets.Connack}, ProtocolVersion: l.version,
+		SessionPresent: resumed && l.version > 3, // MQTT 3.1 has no such flag
 	}
 	if l.version == 5 {
 		p.Properties = packets.Properties{

@@ -38,7 +38,6 @@ type group struct {
 	behind  bool                // what is from next on is in the log
 	filling bool                // a goroutine reads for the group
 	dirty   bool                // the journal knows that there is something to store
-	known   bool                // the store has it
 }
 
 // A member is a session with its subscription.
@@ -190,7 +189,7 @@ func (g *group) left(s *session, back []outgoing) {
 	g.mu.Lock()
 	for i := range back {
 		o := &back[i]
-		if o.group != g || g.out[o.offset.Offset] != s {
+		if o.group != g || o.qos == 1 && g.out[o.offset.Offset] != s {
 			continue
 		}
 		delete(g.out, o.offset.Offset)

@@ -25,7 +25,7 @@ const (
 // is what was: an event from before it that concerned a session is either in the session's state, or settled.
 type journal struct {
 	broker *Broker
-	store  *store.Store // nil: nothing survives
+	store  keeper // nil: nothing survives
 	wake   chan struct{}
 	quit   chan struct{}
 	ended  chan struct{} // closed when run has ended; nil if it was never begun
@@ -48,11 +48,20 @@ type journal struct {
 	written    time.Time
 }
 
+// A keeper is what a journal needs of a [store.Store].
+type keeper interface {
+	Commit(ctx context.Context, b *store.Batch) error
+}
+
 func newJournal(b *Broker, s *store.Store) *journal {
-	return &journal{
-		broker: b, store: s, wake: make(chan struct{}, 1), quit: make(chan struct{}),
+	j := &journal{
+		broker: b, wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		topics: map[string]struct{}{}, wills: map[string]struct{}{},
 	}
+	if s != nil {
+		j.store = s
+	}
+	return j
 }
 
 // hurry has what was gathered committed as soon as the batch under way is done.
@@ -78,6 +87,7 @@ func (j *journal) group(g *group)     { j.gather(func() { j.groups = append(j.gr
 func (j *journal) end(client string) {
 	j.gather(func() { j.endedSessions = append(j.endedSessions, client) })
 }
+
 func (j *journal) endGroup(key groupKey) {
 	j.gather(func() { j.endedGroups = append(j.endedGroups, key) })
 }

@@ -18,6 +18,9 @@ const forever = time.Duration(math.MaxInt64)
 // outbox.go, what comes in of QoS 2 in inbox.go, how it catches up with the log in backlog.go, and what of it survives
 // the process in journal.go.
 type session struct {
+	outbox // under mu
+	inbox  // under mu
+
 	broker   *Broker
 	id       string
 	identity string    // the user it belongs to
@@ -31,8 +34,6 @@ type session struct {
 	filters map[string]subscription
 	groups  []*group // of its shared subscriptions
 	conn    *conn    // nil without a connection
-	outbox
-	inbox
 
 	// What the journal needs.
 	revision uint64              // grows with each change that must survive
@@ -67,6 +68,13 @@ func (s *session) begin(c *packet.Connecting, window int) {
 	s.setExpiryLocked(expiry)
 	s.since = time.Time{}
 	s.touch()
+}
+
+// anew says that what the log has so far is not of this session, but of earlier ones with the same client id.
+func (s *session) anew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.receivedUpTo = max(s.receivedUpTo, s.broker.tail.Load())
 }
 
 // setExpiry takes the interval of a DISCONNECT and reports whether it is allowed.
@@ -284,6 +292,7 @@ func (s *session) clear() (groups []*group, stored bool) {
 	s.waiters = nil
 	if s.known {
 		s.broker.journal.end(s.id)
+		s.broker.journal.will(s.id) // which outlives the session by what it takes to send it
 	}
 	return groups, s.known
 }

@@ -27,7 +27,8 @@ type wills struct {
 type pendingWill struct {
 	event event.Event
 	due   time.Time
-	timer *time.Timer
+	timer *time.Timer // nil: the broker stops
+	taken bool        // it is on its way to the log
 }
 
 // newWill is the will of a CONNECT.
@@ -46,27 +47,26 @@ func (b *Broker) publishWill(l *link) {
 		b.delayWill(l.id, &pendingWill{event: l.will.event, due: time.Now().Add(delay)})
 		return
 	}
-	b.ingestWill(&l.will.event)
+	b.ingestWill(&l.will.event, nil)
 }
 
 // delayWill publishes a will when it is due.
 func (b *Broker) delayWill(client string, p *pendingWill) {
 	b.wills.mu.Lock()
 	defer b.wills.mu.Unlock()
-	if b.wills.stopped {
-		return
-	}
 	b.wills.pending[client] = p
 	b.journal.will(client)
 	b.journal.hurry()
+	if b.wills.stopped { // it is sent after the next start
+		return
+	}
 	p.timer = time.AfterFunc(time.Until(p.due), func() {
 		if !b.begin() {
 			return
 		}
 		defer b.wg.Done()
 		if b.wills.take(client, p) {
-			b.journal.will(client)
-			b.ingestWill(&p.event)
+			b.sendDelayed(client, p)
 		}
 	})
 }
@@ -80,32 +80,57 @@ func (b *Broker) settleWill(client string, resumed bool) {
 	if p == nil || !b.wills.take(client, p) {
 		return
 	}
-	p.timer.Stop()
-	b.journal.will(client)
-	if !resumed {
-		b.ingestWill(&p.event)
+	if p.timer != nil {
+		p.timer.Stop()
 	}
+	if !resumed {
+		b.sendDelayed(client, p)
+		return
+	}
+	b.wills.settled(client, p)
+	b.journal.will(client)
 }
 
-func (b *Broker) ingestWill(e *event.Event) {
+// sendDelayed hands a delayed will to the sink. The store keeps it until the log has it.
+func (b *Broker) sendDelayed(client string, p *pendingWill) {
+	b.ingestWill(&p.event, func(_ event.Position, err error) {
+		if err != nil {
+			b.notStored(client, fmt.Errorf("will: %w", err))
+			return
+		}
+		b.wills.settled(client, p)
+		b.journal.will(client)
+	})
+}
+
+func (b *Broker) ingestWill(e *event.Event, done func(event.Position, error)) {
 	m := *e
 	m.Time = time.Now().UnixNano()
-	if err := b.cfg.Sink.Ingest(b.ctx, m, nil); err != nil {
+	if err := b.cfg.Sink.Ingest(b.ctx, m, done); err != nil {
 		b.notStored(m.Client, fmt.Errorf("will: %w", err))
 		return
 	}
 	b.metrics.wills.Inc()
 }
 
-// take removes p and reports whether it was still pending: whoever gets true decides on it.
+// take reports whether p is still to be decided on: whoever gets true decides.
 func (w *wills) take(client string, p *pendingWill) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.pending[client] != p {
+	if w.pending[client] != p || p.taken {
 		return false
 	}
-	delete(w.pending, client)
+	p.taken = true
 	return true
+}
+
+// settled forgets p, unless another one has taken its place.
+func (w *wills) settled(client string, p *pendingWill) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pending[client] == p {
+		delete(w.pending, client)
+	}
 }
 
 // stored is the will of a client as the store keeps it.
@@ -125,6 +150,8 @@ func (w *wills) stop() {
 	defer w.mu.Unlock()
 	w.stopped = true
 	for _, p := range w.pending {
-		p.timer.Stop()
+		if p.timer != nil {
+			p.timer.Stop()
+		}
 	}
 }
