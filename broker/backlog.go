@@ -105,7 +105,8 @@ func (s *session) low() bool {
 
 // due implements laggard. What is in flight comes first, then retained messages that answer a subscription, then the log.
 func (s *session) due() (from event.Position, wants func(string) bool, limit int, ok bool) {
-	for s.recallNext() || s.replayNext() {
+	for more := true; more; {
+		more = s.recallNext() || s.replayNext()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -324,12 +324,12 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	ln := b.listener
 	b.journal.ended = make(chan struct{})
-	go b.journal.run()
+	go b.journal.run() //nolint:contextcheck // what it commits must survive the end of ctx
 	for _, f := range b.flushers.all {
 		b.helpers.Go(func() { f.run(b.ctx) })
 	}
 	if ln != nil {
-		b.wg.Go(func() { b.accept(ln) })
+		b.wg.Go(func() { b.accept(ln) }) //nolint:contextcheck // connections live under b.ctx
 	}
 	b.wg.Go(b.housekeeping)
 	b.mu.Unlock()

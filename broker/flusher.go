@@ -51,7 +51,7 @@ func (f *flusher) add(c *conn, lazy bool) {
 	} else {
 		f.now = append(f.now, c)
 	}
-	wake := f.sleeping && !(lazy && f.sated)
+	wake := f.sleeping && (!lazy || !f.sated)
 	if wake {
 		f.sleeping = false
 	}

@@ -13,14 +13,6 @@ import (
 // killer is a SUBSCRIBE of MQTT 5 that lacks its options byte: mochi's decoder reads beyond its end.
 var killer = []byte{0x82, 8, 0, 1, 0, 0, 3, 'a', '/', 'b'}
 
-func manyFilters(n int) []byte {
-	body := []byte{0, 1, 0}
-	for range n {
-		body = append(body, 0, 1, 'a', 0)
-	}
-	return rawPacketOf(0x82, body)
-}
-
 func TestKillerHarmsNobody(t *testing.T) {
 	r := newRig(t, nil)
 	other := r.connect(options{id: "other"})

@@ -195,8 +195,8 @@ func (f *finder) collect(n *node) {
 	}
 }
 
-// merge adds a subscription: what is the business of one is that of all, the highest QoS [MQTT-3.3.4-2], every identifier [MQTT-3.3.4-4], and No Local only where
-// all have it.
+// merge adds a subscription: what is the business of one is that of all, the highest QoS [MQTT-3.3.4-2], every identifier
+// [MQTT-3.3.4-4], and No Local only where all have it.
 func (t *target) merge(sub subscription) {
 	t.since = min(t.since, sub.since)
 	t.qos = max(t.qos, sub.qos)

@@ -43,7 +43,7 @@ func newWebSocket(b *Broker) http.Handler {
 			return // the client has been told
 		}
 		ws.SetReadLimit(int64(b.cfg.MaxPacket) * 2) // of one message, which may hold parts of several packets
-		b.serve(newWebSocketConn(ws))
+		b.serve(newWebSocketConn(ws))               //nolint:contextcheck // connections live under b.ctx
 	})
 }
 
@@ -149,10 +149,10 @@ func appendFrameHeader(b []byte, opcode, size int) []byte {
 // CloseWrite tells the peer that nothing more comes, as a TCP connection can by itself.
 func (c *webSocketConn) CloseWrite() error {
 	text := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
-	if err := c.Conn.SetWriteDeadline(time.Now().Add(lingerTimeout)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(lingerTimeout)); err != nil {
 		return err
 	}
-	_, err := c.Conn.Write(append(appendFrameHeader(nil, websocket.CloseMessage, len(text)), text...))
+	_, err := c.Write(append(appendFrameHeader(nil, websocket.CloseMessage, len(text)), text...))
 	return err
 }
 

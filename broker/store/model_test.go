@@ -43,7 +43,8 @@ var anyPosition = rapid.Custom(func(t *rapid.T) event.Position {
 
 var anyProperties = rapid.Custom(func(t *rapid.T) event.Properties {
 	p := event.Properties{
-		HasContentType: true, ContentType: anyText.Draw(t, "content type"), ResponseTopic: anyText.Draw(t, "response topic"), UTF8: rapid.Bool().Draw(t, "utf8"),
+		HasContentType: true, ContentType: anyText.Draw(t, "content type"), ResponseTopic: anyText.Draw(t, "response topic"),
+		UTF8: rapid.Bool().Draw(t, "utf8"),
 		User: listOf(t, rapid.Custom(func(t *rapid.T) event.UserProperty {
 			return event.UserProperty{Name: anyText.Draw(t, "name"), Value: anyText.Draw(t, "value")}
 		}), 3, "user"),
