@@ -83,6 +83,7 @@ export const en = {
   mode: {
     backToLive: "Back to live",
     missed: (n: string) => `+${n} events`,
+    missedShort: (n: string) => `+${n}`,
     exploring: (from: string, to: string) => `Exploring ${from} to ${to}`,
   },
   status: { online: "online", stale: "stale", offline: "offline", unknown: "unknown" },
