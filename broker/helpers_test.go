@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +24,7 @@ import (
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/broker/packet"
+	"pulso/broker/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,6 +42,9 @@ type memorySink struct {
 	events []event.Event
 
 	trimmed uint64 // events before are gone
+	scanned int    // payload bytes of the longest reading
+	mute    bool   // what is stored is neither answered nor delivered, as if the process ended between
+	dead    bool   // the process has ended
 
 	taken, settled atomic.Int64
 }
@@ -49,6 +55,9 @@ type entry struct {
 }
 
 func (s *memorySink) Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error {
+	if s.isDead() {
+		return errCrashed
+	}
 	select {
 	case s.queue <- entry{m, done}:
 		s.taken.Add(1)
@@ -63,6 +72,9 @@ func (s *memorySink) Settle(ctx context.Context) error {
 	for tick := time.NewTicker(time.Millisecond); s.settled.Load() < target; {
 		select {
 		case <-tick.C:
+			if s.isDead() {
+				return errCrashed
+			}
 		case <-ctx.Done():
 			tick.Stop()
 			return ctx.Err()
@@ -101,6 +113,10 @@ func (s *memorySink) commit(group []entry) {
 		<-paused
 		s.mu.Lock()
 	}
+	if s.dead {
+		s.mu.Unlock()
+		return
+	}
 	fail := s.fail
 	batch := make([]event.Decoded, 0, len(group))
 	if fail == nil {
@@ -111,7 +127,11 @@ func (s *memorySink) commit(group []entry) {
 			batch = append(batch, event.Decoded{Event: e})
 		}
 	}
+	mute := s.mute
 	s.mu.Unlock()
+	if mute {
+		return
+	}
 	for i := range group {
 		if group[i].done == nil {
 			continue
@@ -119,7 +139,7 @@ func (s *memorySink) commit(group []entry) {
 		if fail != nil {
 			group[i].done(event.Position{}, fail)
 		} else {
-			group[i].done(batch[i].Position, nil)
+			group[i].done(batch[i].Next(), nil)
 		}
 	}
 	s.deliver(batch)
@@ -135,12 +155,14 @@ func (s *memorySink) Scan(from event.Position, want func(string) bool, limit int
 		return nil, from, &eventlog.TrimmedError{From: from, First: first}
 	}
 	var found []event.Event
-	next := from
-	for ; next.Offset < uint64(len(s.events)) && len(found) < limit; next.Offset++ {
+	next, size := from, 0
+	for ; next.Offset < uint64(len(s.events)) && len(found) < limit && size < 1<<20; next.Offset++ {
 		if e := s.events[next.Offset]; want(e.Topic) {
 			found = append(found, e)
+			size += len(e.Payload)
 		}
 	}
+	s.scanned = max(s.scanned, size)
 	return found, next, nil
 }
 
@@ -148,6 +170,36 @@ func (s *memorySink) Bounds() (first, next event.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return event.Position{Epoch: 1, Offset: s.trimmed}, event.Position{Epoch: 1, Offset: uint64(len(s.events))}
+}
+
+func (s *memorySink) isDead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead
+}
+
+// die ends the log as the end of the process would: what is not stored now never will be.
+func (s *memorySink) die() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead = true
+	if s.paused != nil {
+		close(s.paused)
+		s.paused = nil
+	}
+}
+
+func (s *memorySink) setMute() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mute = true
+}
+
+// reopened is the log that the next process finds.
+func (s *memorySink) reopened() *memorySink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &memorySink{queue: make(chan entry, 4096), events: slices.Clone(s.events), trimmed: s.trimmed}
 }
 
 func (s *memorySink) trim(to uint64) {
@@ -163,8 +215,10 @@ func (s *memorySink) pause() (resume func()) {
 	return sync.OnceFunc(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		close(s.paused)
-		s.paused = nil
+		if s.paused != nil {
+			close(s.paused)
+			s.paused = nil
+		}
 	})
 }
 
@@ -194,14 +248,30 @@ type rig struct {
 	broker *Broker
 	sink   *memorySink
 	addr   string
+	change func(*Config)
+	path   string       // of the store; empty: there is none
+	store  *gatedKeeper // nil: there is none
+	end    func()
 
 	mu       sync.Mutex
 	refusals []Refusal
+	gaps     []Gap
 }
 
 func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{t: t, sink: &memorySink{queue: make(chan entry, 4096)}}
+	return startRig(t, &memorySink{queue: make(chan entry, 4096)}, "", change)
+}
+
+// newLastingRig is a rig with a store.
+func newLastingRig(t testing.TB, change func(*Config)) *rig {
+	t.Helper()
+	return startRig(t, &memorySink{queue: make(chan entry, 4096)}, filepath.Join(t.TempDir(), "state.db"), change)
+}
+
+func startRig(t testing.TB, sink *memorySink, path string, change func(*Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, sink: sink, path: path, change: change}
 	cfg := Config{
 		Sink: r.sink, Log: r.sink, Address: "127.0.0.1:0", Metrics: prometheus.NewRegistry(),
 		OnRefused: func(f Refusal) {
@@ -209,6 +279,19 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 			defer r.mu.Unlock()
 			r.refusals = append(r.refusals, f)
 		},
+		OnGap: func(g Gap) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.gaps = append(r.gaps, g)
+		},
+	}
+	if path != "" {
+		s, err := store.Open(t.Context(), store.Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.store = &gatedKeeper{store: s}
+		cfg.Store = s
 	}
 	if change != nil {
 		change(&cfg)
@@ -217,29 +300,152 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.store != nil {
+		b.journal.store = r.store
+	}
 	r.broker = b
 	r.sink.deliver = b.Deliver
 	if err := b.Listen(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	r.addr = b.Addr().String()
+	r.run()
+	return r
+}
+
+func (r *rig) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() { r.sink.run(stop) })
-	var running sync.WaitGroup
+	var writing, running sync.WaitGroup
+	writing.Go(func() { r.sink.run(stop) })
 	running.Go(func() {
-		if err := b.Run(ctx); err != nil && !errors.Is(err, ErrStopped) {
-			t.Errorf("Run: %v", err)
+		if err := r.broker.Run(ctx); err != nil && !errors.Is(err, ErrStopped) {
+			r.t.Errorf("Run: %v", err)
 		}
 	})
-	t.Cleanup(func() {
+	r.end = sync.OnceFunc(func() {
 		cancel()
 		running.Wait()
 		close(stop)
-		wg.Wait()
+		writing.Wait()
+		if r.store != nil {
+			if err := r.store.store.Close(); err != nil {
+				r.t.Error(err)
+			}
+		}
 	})
-	return r
+	r.t.Cleanup(r.end)
+}
+
+// crash ends the broker as kill -9 would: from one moment on nothing more reaches a client, the log or the store. It
+// returns the next one, with what the first has left.
+func (r *rig) crash() *rig {
+	r.t.Helper()
+	r.die()
+	return startRig(r.t, r.sink.reopened(), r.path, r.change)
+}
+
+func (r *rig) die() {
+	r.broker.mu.Lock()
+	for l := range r.broker.links {
+		_ = l.conn.nc.Close()
+	}
+	r.broker.mu.Unlock()
+	r.sink.die()
+	r.store.die()
+	r.end()
+}
+
+// restart stops the broker and begins the next one.
+func (r *rig) restart() *rig {
+	r.t.Helper()
+	r.end()
+	return startRig(r.t, r.sink.reopened(), r.path, r.change)
+}
+
+// stored waits until the store has all that has been said so far.
+func (r *rig) stored() {
+	r.t.Helper()
+	if err := r.sink.Settle(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.broker.journal.sync(r.t.Context().Done()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) session(id string) *session {
+	r.broker.mu.Lock()
+	defer r.broker.mu.Unlock()
+	return r.broker.sessions[id]
+}
+
+func (r *rig) dropped(reason string) float64 {
+	return testutil.ToFloat64(r.broker.metrics.drops.WithLabelValues(reason))
+}
+
+var errCrashed = errors.New("the process has ended")
+
+// A gatedKeeper is a store that can be made to wait, to refuse, and to end.
+type gatedKeeper struct {
+	store *store.Store
+
+	mu      sync.Mutex
+	gate    chan struct{} // closed when commits may go on; nil: they may
+	waiting int
+	fail    error
+	dead    bool
+}
+
+// Commit implements keeper.
+func (k *gatedKeeper) Commit(ctx context.Context, b *store.Batch) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for k.gate != nil {
+		gate := k.gate
+		k.waiting++
+		k.mu.Unlock()
+		<-gate
+		k.mu.Lock()
+		k.waiting--
+	}
+	switch {
+	case k.dead:
+		return errCrashed
+	case k.fail != nil:
+		return k.fail
+	}
+	return k.store.Commit(ctx, b)
+}
+
+// hold makes commits wait.
+func (k *gatedKeeper) hold() (release func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.gate = make(chan struct{})
+	return k.open
+}
+
+func (k *gatedKeeper) open() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.gate != nil {
+		close(k.gate)
+		k.gate = nil
+	}
+}
+
+func (k *gatedKeeper) setFail(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.fail = err
+}
+
+func (k *gatedKeeper) die() {
+	k.mu.Lock()
+	k.dead = true
+	k.mu.Unlock()
+	k.open()
 }
 
 func (r *rig) refusal(reason string) Refusal {
@@ -279,6 +485,7 @@ type client struct {
 	t       testing.TB
 	r       *bufio.Reader
 	version byte
+	present bool // Session Present of the CONNACK
 }
 
 func (r *rig) dial() *client {
@@ -376,6 +583,7 @@ func (c *client) connect(o options) byte {
 	if first != 0x20 {
 		c.t.Fatalf("packet %#x instead of a CONNACK", first)
 	}
+	c.present = body[0] == 1
 	return body[1]
 }
 
@@ -442,23 +650,100 @@ func (c *client) wantAck(first byte, id uint16) {
 	}
 }
 
-// wantMessage reads a PUBLISH without properties.
-func (c *client) wantMessage() (topic, payload string, id uint16) {
+// A received message is a PUBLISH as a client sees it.
+type received struct {
+	first          byte
+	topic, payload string
+	id             uint16
+	props          []byte
+}
+
+func (m received) qos() byte    { return m.first >> 1 & 3 }
+func (m received) dup() bool    { return m.first&8 > 0 }
+func (m received) retain() bool { return m.first&1 > 0 }
+
+// message reads a PUBLISH.
+func (c *client) message() received {
 	c.t.Helper()
 	first, body := c.read()
 	if first>>4 != byte(packet.Publish) {
-		c.t.Fatalf("got packet %#x, want a PUBLISH", first)
+		c.t.Fatalf("got packet %#x %x, want a PUBLISH", first, body)
 	}
+	return c.parse(first, body)
+}
+
+func (c *client) parse(first byte, body []byte) received {
+	m := received{first: first}
 	n := int(binary.BigEndian.Uint16(body))
-	topic, body = string(body[2:2+n]), body[2+n:]
-	if first&6 != 0 {
-		id, body = binary.BigEndian.Uint16(body), body[2:]
+	m.topic, body = string(body[2:2+n]), body[2+n:]
+	if m.qos() > 0 {
+		m.id, body = binary.BigEndian.Uint16(body), body[2:]
 	}
 	if c.version == 5 {
 		size, n := binary.Uvarint(body)
-		body = body[n+int(size):]
+		m.props, body = body[n:n+int(size)], body[n+int(size):]
 	}
-	return topic, string(body), id
+	m.payload = string(body)
+	return m
+}
+
+func (c *client) wantMessage() (topic, payload string, id uint16) {
+	c.t.Helper()
+	m := c.message()
+	return m.topic, m.payload, m.id
+}
+
+func (c *client) ack(kind packet.Kind, id uint16) {
+	c.t.Helper()
+	c.send(packet.AppendAck(nil, kind, id, 0, c.version))
+}
+
+// wantNumbers reads messages whose payloads are these numbers, in order, and acknowledges each in full.
+func (c *client) wantNumbers(from, to int) {
+	c.t.Helper()
+	released := map[uint16]bool{}
+	for n := from; n < to || len(released) > 0; {
+		first, body := c.read()
+		switch packet.Kind(first >> 4) {
+		case packet.Pubrel:
+			id := binary.BigEndian.Uint16(body)
+			delete(released, id)
+			c.ack(packet.Pubcomp, id)
+			continue
+		case packet.Publish:
+		default:
+			c.t.Fatalf("got packet %#x %x", first, body)
+		}
+		m := c.parse(first, body)
+		if m.payload != strconv.Itoa(n) {
+			c.t.Fatalf("got message %s %s, want %d", m.topic, m.payload, n)
+		}
+		n++
+		switch m.qos() {
+		case 1:
+			c.ack(packet.Puback, m.id)
+		case 2:
+			released[m.id] = true
+			c.ack(packet.Pubrec, m.id)
+		}
+	}
+}
+
+// publishNumbers publishes numbers and waits for each acknowledgement.
+func (c *client) publishNumbers(topic string, qos byte, from, to int) {
+	c.t.Helper()
+	for n := from; n < to; n++ {
+		id := uint16(n%60_000 + 1)
+		c.publish(topic, strconv.Itoa(n), qos, id)
+		switch qos {
+		case 1:
+			c.wantAck(0x40, id)
+		case 2:
+			c.wantAck(0x50, id)
+			c.ack(packet.Pubrel, id)
+			c.wantAck(0x70, id)
+		}
+	}
 }
 
 // wantEnd reads until the broker closes and returns what came before.
