@@ -16,6 +16,7 @@ const (
 	readBuffer    = 512      // of an idle connection
 	maxReadBuffer = 32 << 10 // of a connection that sends all the time; larger packets get memory of their own
 	grantAtOnce   = 64 << 10 // memory that is taken for a packet before its bytes have come
+	maxIdle       = 100      // times that the source may give nothing, without an error
 )
 
 // A reader cuts a client's bytes into packets. A packet is judged by its first bytes before more than those is waited
@@ -26,9 +27,10 @@ type reader struct {
 	version   byte // protocol level of the CONNECT; 0 before it
 
 	buf  []byte
-	r, w int // buf[r:w] has been read from src
-	used int // bytes of the packet that was returned last
-	last int // bytes of the last read, by which the buffer grows and shrinks
+	r, w int  // buf[r:w] has been read from src
+	used int  // bytes of the packet that was returned last
+	last int  // bytes of the last read, by which the buffer grows and shrinks
+	own  bool // a packet is being read into memory of its own
 }
 
 // A rawPacket is one whole packet.
@@ -39,7 +41,7 @@ type rawPacket struct {
 }
 
 // midPacket reports whether a packet has begun and not ended.
-func (r *reader) midPacket() bool { return r.w-r.r > r.used }
+func (r *reader) midPacket() bool { return r.own || r.buffered() }
 
 // buffered reports whether more bytes are there without reading.
 func (r *reader) buffered() bool { return r.w-r.r > r.used }
@@ -91,10 +93,12 @@ func (r *reader) limit(first byte) int {
 
 // large reads a packet into memory of its own.
 func (r *reader) large(first byte, size, remaining int) (rawPacket, error) {
+	r.own = true
+	defer func() { r.own = false }()
 	body := make([]byte, 0, min(remaining, grantAtOnce))
 	body = append(body, r.buf[r.r+size:min(r.w, r.r+size+remaining)]...)
 	r.r += size + len(body)
-	for len(body) < remaining {
+	for idle := 0; len(body) < remaining; {
 		if len(body) == cap(body) {
 			grown := make([]byte, len(body), min(remaining, 2*cap(body)))
 			copy(grown, body)
@@ -102,8 +106,14 @@ func (r *reader) large(first byte, size, remaining int) (rawPacket, error) {
 		}
 		n, err := r.src.Read(body[len(body):min(cap(body), remaining)])
 		body = body[:len(body)+n]
-		if err != nil && len(body) < remaining {
+		switch {
+		case len(body) == remaining:
+		case err != nil:
 			return rawPacket{}, unexpected(err)
+		case n == 0:
+			if idle++; idle == maxIdle {
+				return rawPacket{}, io.ErrNoProgress
+			}
 		}
 	}
 	return rawPacket{first: first, body: body, owned: true}, nil
@@ -131,7 +141,7 @@ func (r *reader) fill(n int) error {
 			}
 			return err
 		case m == 0:
-			if idle++; idle == 100 {
+			if idle++; idle == maxIdle {
 				return io.ErrNoProgress
 			}
 		}
