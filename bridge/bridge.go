@@ -81,6 +81,8 @@ const (
 	stuckAfter = 3 * time.Second
 	// commitsAhead is how many committed batches wait for the decoding goroutine before the log waits for it.
 	commitsAhead = 4
+	// wholeBatch is how many messages of one sender are taken at once, although it waits for them to be durable.
+	wholeBatch = 32
 	// maxBatchBytes is how many payload bytes one commit takes, or one message.
 	maxBatchBytes = 2 << 20
 )
@@ -104,6 +106,8 @@ type Bridge struct {
 	bytes    int
 	taken    uint64 // messages taken in, ever
 	durable  bool
+	sender   string        // of all messages in the last commits
+	alone    int           // how many those were
 	space    chan struct{} // closed when the queue has been taken
 	stopping bool
 	ready    chan struct{} // has an element when the queue is not empty
@@ -272,6 +276,25 @@ func (b *Bridge) mayWait() bool {
 	return !b.durable && len(b.events) < b.cfg.MaxBatch
 }
 
+// share is how much of the queue one commit takes. A single sender that waits for its messages to be durable waits with its
+// window full of them: with all in one commit, it would wait while the log works, and the log while it does. With half
+// of them, both work at the same time.
+func (b *Bridge) share() int {
+	n := len(b.events)
+	if n <= wholeBatch || !b.durable {
+		return n
+	}
+	sender := b.events[0].Client
+	if sender != b.sender || sender != b.events[n/2].Client || sender != b.events[n-1].Client {
+		b.sender, b.alone = sender, 0
+		return n
+	}
+	if b.alone++; b.alone < wholeBatch { // it may be one of several who take turns
+		return n
+	}
+	return max(n/2, wholeBatch)
+}
+
 // A batch is what one commit takes.
 type batch struct {
 	events  []event.Event
@@ -284,9 +307,8 @@ func (b *Bridge) take(to *batch) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n, size := 0, 0
-	for n < min(len(b.events), b.cfg.MaxBatch) && (n == 0 || size+len(b.events[n].Payload) <= maxBatchBytes) {
+	for share := min(b.share(), b.cfg.MaxBatch); n < share && (n == 0 || size+len(b.events[n].Payload) <= maxBatchBytes); n++ {
 		size += len(b.events[n].Payload)
-		n++
 	}
 	if n == 0 {
 		return false
