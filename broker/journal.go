@@ -258,12 +258,7 @@ func (j *journal) snapshot() *snapshot {
 		s.batch.GroupsEnded = append(s.batch.GroupsEnded, store.GroupKey{Name: key.name, Filter: key.filter})
 	}
 	j.sessions, j.groups, j.endedSessions, j.endedGroups, j.waiters = nil, nil, nil, nil, nil
-	if len(topics) > 0 {
-		j.topics = map[string]struct{}{}
-	}
-	if len(wills) > 0 {
-		j.wills = map[string]struct{}{}
-	}
+	j.topics, j.wills = map[string]struct{}{}, map[string]struct{}{} // the old ones are read without the lock
 	j.mu.Unlock()
 	nothing := len(sessions)+len(groups)+len(s.batch.Ended)+len(s.batch.GroupsEnded)+len(topics)+len(wills)+len(s.waiters) == 0
 	if nothing && (reached == j.checkpoint || time.Since(j.written) < checkpointAge) {
