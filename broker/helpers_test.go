@@ -390,11 +390,10 @@ var errCrashed = errors.New("the process has ended")
 type gatedKeeper struct {
 	store *store.Store
 
-	mu      sync.Mutex
-	gate    chan struct{} // closed when commits may go on; nil: they may
-	waiting int
-	fail    error
-	dead    bool
+	mu   sync.Mutex
+	gate chan struct{} // closed when commits may go on; nil: they may
+	fail error
+	dead bool
 }
 
 // Commit implements keeper.
@@ -403,11 +402,9 @@ func (k *gatedKeeper) Commit(ctx context.Context, b *store.Batch) error {
 	defer k.mu.Unlock()
 	for k.gate != nil {
 		gate := k.gate
-		k.waiting++
 		k.mu.Unlock()
 		<-gate
 		k.mu.Lock()
-		k.waiting--
 	}
 	switch {
 	case k.dead:

@@ -202,25 +202,50 @@ func TestQoS2IsLoggedOnceOverAKill(t *testing.T) {
 	}
 }
 
-// Identifiers that an earlier session of the client has left in the log are not those of its new session.
+// What an exchange has come to counts, also where the checkpoint is from before it.
+func TestReleasedIdentifierIsFreeAfterAKill(t *testing.T) {
+	r := newLastingRig(t, nil)
+	c := r.connect(lasting("c"))
+	r.stored()
+	r.broker.delivering.Lock() // what is stored has not been delivered, so the checkpoint stays
+	c.publish("a", "one", 2, 9)
+	c.wantAck(0x50, 9)
+	c.ack(packet.Pubrel, 9)
+	c.wantAck(0x70, 9)
+	r.store.hold()
+	r.broker.delivering.Unlock()
+	r = r.crash()
+	c = r.connect(lasting("c"))
+	c.publish("a", "two", 2, 9)
+	c.wantAck(0x50, 9)
+	if got := payloads(r.sink.topic("a")); len(got) != 2 {
+		t.Fatalf("the log has %q", got)
+	}
+}
+
+// Identifiers that an earlier session of the client has left in the log are not those of its new session, though it began
+// before the log had them.
 func TestNewSessionInheritsNoIdentifiers(t *testing.T) {
 	r := newLastingRig(t, nil)
 	r.stored()
-	release := r.store.hold() // the checkpoint stays where it is
 	old := r.connect(options{id: "c"})
+	resume := r.sink.pause()
+	defer resume()
 	old.publish("a", "old", 2, 9)
-	old.wantAck(0x50, 9)
-	_ = old.Close()
-	r.ended("c")
+	old.ping()
+	connected := make(chan struct{})
 	go func() {
-		eventually(t, "a commit that waits", func() bool {
-			r.store.mu.Lock()
-			defer r.store.mu.Unlock()
-			return r.store.waiting > 0
-		})
-		release()
+		defer close(connected)
+		r.dial().connect(lasting("c"))
 	}()
-	r.connect(lasting("c")).ping()
+	select {
+	case <-connected:
+		r.store.hold()
+	case <-time.After(300 * time.Millisecond):
+	}
+	resume()
+	<-connected
+	eventually(t, "the log", func() bool { return len(r.sink.topic("a")) == 1 })
 	r = r.crash()
 	c := r.connect(lasting("c"))
 	c.publish("a", "new", 2, 9)
@@ -366,6 +391,12 @@ func TestWillOnItsWaySurvivesAKill(t *testing.T) {
 	clean := o
 	clean.persistent, clean.will, clean.willProps, clean.props = false, "", nil, nil
 	r.connect(clean) // ends the session, and so sends the will
+	eventually(t, "the will on its way", func() bool {
+		w := r.broker.wills
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.pending["d"] == nil || w.pending["d"].taken
+	})
 	if err := r.broker.journal.sync(t.Context().Done()); err != nil {
 		t.Fatal(err)
 	}
@@ -433,7 +464,19 @@ func TestEndedSessionsStayEnded(t *testing.T) {
 func TestCleanStartIsFinalAtItsAnswer(t *testing.T) {
 	r := newLastingRig(t, nil)
 	r.connect(lasting("c")).subscribe("a", 1)
-	r.connect(options{version: 5, id: "c"})
+	r.stored()
+	release := r.store.hold()
+	connected := make(chan struct{})
+	go func() {
+		defer close(connected)
+		r.dial().connect(options{version: 5, id: "c"})
+	}()
+	select {
+	case <-connected:
+	case <-time.After(300 * time.Millisecond):
+		release()
+		<-connected
+	}
 	r = r.crash()
 	if r.connect(lasting("c")).present {
 		t.Error("the session is back")

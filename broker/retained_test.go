@@ -94,7 +94,7 @@ func TestRetainedReplayIsComplete(t *testing.T) {
 
 // A retained message that is newer than the subscription comes live, once.
 func TestRetainedNewerThanTheSubscriptionIsNotDoubled(t *testing.T) {
-	r := startRig(t, logOfRetained(500), t.TempDir()+"/state.db", nil)
+	r := startRig(t, logOfRetained(500), t.TempDir()+"/state.db", func(c *Config) { c.MaxQueue = 50 })
 	o := lasting("sub")
 	o.props = append(o.props, 0x21, 0, 1)
 	sub := r.connect(o)
