@@ -324,3 +324,21 @@ func TestBacklogOverAKill(t *testing.T) {
 	sub.wantNumbers(next+1, n)
 	t.Logf("%d messages in %s", n, time.Since(began).Round(time.Millisecond))
 }
+
+// What waits in memory for room when the broker is killed is owed as much as what is in flight.
+func TestQueueOverAKill(t *testing.T) {
+	r := newLastingRig(t, nil)
+	o := lasting("sub")
+	o.props = append(o.props, 0x21, 0, 2)
+	sub := r.connect(o)
+	sub.subscribe("a", 1)
+	r.connect(options{id: "pub"}).publishNumbers("a", 1, 0, 20)
+	if s := r.session("sub"); s.isBehind() {
+		t.Fatal("nothing waits in memory")
+	}
+	r.stored()
+	r = r.crash()
+	r.connect(options{id: "pub"}).publishNumbers("a", 1, 20, 25)
+	sub = r.connect(o)
+	sub.wantNumbers(0, 25)
+}

@@ -127,9 +127,8 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 		window = min(window, int(c.ReceiveMaximum))
 	}
 	s.begin(c, window)
-	if !resumed && s.unstored() {
+	if !resumed && s.unstored() { // what earlier sessions of the client left comes before the checkpoint of this one
 		l.settle()
-		s.anew()
 	}
 	if l.replaces || s.unstored() { // what has ended must not come back after a crash, what has begun must not be gone
 		if err := b.journal.sync(l.ctx.Done()); err != nil && l.ctx.Err() == nil {

@@ -70,13 +70,6 @@ func (s *session) begin(c *packet.Connecting, window int) {
 	s.touch()
 }
 
-// anew says that what the log has so far is not of this session, but of earlier ones with the same client id.
-func (s *session) anew() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.receivedUpTo = max(s.receivedUpTo, s.broker.tail.Load())
-}
-
 // setExpiry takes the interval of a DISCONNECT and reports whether it is allowed.
 func (s *session) setExpiry(seconds uint32) bool {
 	s.mu.Lock()
