@@ -121,9 +121,9 @@ func TestQoS0OfTheLog(t *testing.T) {
 
 	s := r.session("sub")
 	s.mu.Lock()
-	s.next, s.online = event.Position{Epoch: 1, Offset: s.next.Offset}, s.next.Offset
-	s.mu.Unlock()
 	from := s.next
+	s.online = from.Offset
+	s.mu.Unlock()
 	tail := uint64(1 << 40)
 	before := r.dropped(dropQueue)
 	s.got(from, []event.Event{

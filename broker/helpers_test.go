@@ -346,13 +346,13 @@ func (r *rig) crash() *rig {
 }
 
 func (r *rig) die() {
+	r.store.die()
+	r.sink.die()
 	r.broker.mu.Lock()
 	for l := range r.broker.links {
 		_ = l.conn.nc.Close()
 	}
 	r.broker.mu.Unlock()
-	r.sink.die()
-	r.store.die()
 	r.end()
 }
 

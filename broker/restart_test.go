@@ -133,7 +133,10 @@ func TestSettledExchangesStaySettled(t *testing.T) {
 		r = next(r)
 		sub = r.connect(lasting("sub"))
 		sub.ping() // nothing comes before the answer
-		if s := r.session("sub"); len(s.inflight) > 0 || s.behind {
+		s := r.session("sub")
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.inflight) > 0 || s.behind {
 			t.Fatalf("%d messages in flight, behind: %v", len(s.inflight), s.behind)
 		}
 	})
