@@ -8,7 +8,7 @@ import (
 )
 
 // member is an MQTT 5 client with a session of an hour and a window.
-func (r *rig) member(id string, window byte, qos byte) *client {
+func (r *rig) member(id string, window, qos byte) *client {
 	r.t.Helper()
 	o := lasting(id)
 	o.props = append(o.props, 0x21, 0, window)

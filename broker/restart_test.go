@@ -102,7 +102,7 @@ func TestInflightOverRestart(t *testing.T) {
 				continue
 			}
 			first, body := sub.read()
-			id := uint16(0)
+			var id uint16
 			if first>>4 == byte(packet.Publish) {
 				m := sub.parse(first, body)
 				if id = m.id; m.payload != strconv.Itoa(i) {
@@ -339,7 +339,8 @@ func TestRetainedOfALogWithoutAStore(t *testing.T) {
 	sink := &memorySink{queue: make(chan entry, 4096)}
 	for i := range 1000 {
 		sink.events = append(sink.events, event.Event{
-			Position: event.Position{Epoch: 1, Offset: uint64(i)}, Topic: fmt.Sprint("s/", i%10), Payload: strconv.AppendInt(nil, int64(i), 10), Retain: i%100 < 10,
+			Position: event.Position{Epoch: 1, Offset: uint64(i)}, Topic: fmt.Sprint("s/", i%10),
+			Payload: strconv.AppendInt(nil, int64(i), 10), Retain: i%100 < 10,
 		})
 	}
 	r := startRig(t, sink, t.TempDir()+"/state.db", nil)
