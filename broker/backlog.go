@@ -52,15 +52,17 @@ func (b *Broker) catchUp(l laggard) {
 		case errors.Is(err, eventlog.ErrEpoch): // of a life of the log that ended before this place
 			l.skip(from, b.base, "another log")
 		default:
-			if !errors.Is(err, eventlog.ErrClosed) {
-				b.log.Error("cannot read the log for MQTT subscribers, trying again", "error", err)
-			}
-			select {
-			case <-time.After(retryPause):
-			case <-b.stopped:
-			}
+			b.cannotRead(err)
 		}
 	}
+}
+
+// cannotRead reports an error of the log that may pass, and waits.
+func (b *Broker) cannotRead(err error) {
+	if !errors.Is(err, eventlog.ErrClosed) {
+		b.log.Error("cannot read the log for MQTT subscribers, trying again", "error", err)
+	}
+	b.pause(retryPause)
 }
 
 // A Gap says that a subscriber did not get part of what it was owed, because the log no longer held it.
@@ -105,15 +107,19 @@ func (s *session) low() bool {
 
 // due implements laggard. What is in flight comes first, then retained messages that answer a subscription, then the log.
 func (s *session) due() (from event.Position, wants func(string) bool, limit int, ok bool) {
-	for more := true; more; {
-		more = s.recallNext() || s.replayNext()
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for s.conn != nil && (s.recalls && s.conn.hasRoom() || len(s.replays) > 0 && s.low()) {
+		s.mu.Unlock()
+		s.recallNext()
+		s.replayNext()
+		s.mu.Lock()
+	}
 	if s.conn == nil || !s.behind || !s.low() || s.broker.stops() {
 		s.filling = false
 		return from, nil, 0, false
 	}
+	s.asked = s.added
 	filters := make([]string, 0, len(s.filters))
 	for filter, sub := range s.filters {
 		if sub.group == nil {
@@ -126,13 +132,13 @@ func (s *session) due() (from event.Position, wants func(string) bool, limit int
 	return s.next, func(topic string) bool { return event.MatchAny(filters, topic) }, s.reads, true
 }
 
-// recallNext fetches the content of messages in flight that are to be sent again, and reports whether there may be more to
-// fetch now. What neither log nor store has any more is given up, counted and said.
-func (s *session) recallNext() bool {
+// recallNext fetches the content of messages in flight that are to be sent again, if there is room for it. What neither
+// log nor store has any more is given up and counted.
+func (s *session) recallNext() {
 	s.mu.Lock()
 	if s.conn == nil || !s.recalls || !s.conn.hasRoom() {
 		s.mu.Unlock()
-		return false
+		return
 	}
 	var due []outgoing
 	for i := range s.inflight {
@@ -144,7 +150,11 @@ func (s *session) recallNext() bool {
 	}
 	s.mu.Unlock()
 	for i := range due {
-		due[i].message = s.broker.recall(due[i].offset, due[i].topic)
+		var err error
+		if due[i].message, err = s.broker.recall(due[i].offset, due[i].topic); err != nil {
+			s.broker.cannotRead(err)
+			return
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,15 +173,14 @@ func (s *session) recallNext() bool {
 		}
 	}
 	s.dispatch()
-	return s.recalls
 }
 
-// replayNext queues the next retained messages of a replay and reports whether there may be more to queue now.
-func (s *session) replayNext() bool {
+// replayNext queues the next retained messages of a replay, if there is room for them.
+func (s *session) replayNext() {
 	s.mu.Lock()
 	if s.conn == nil || len(s.replays) == 0 || !s.low() {
 		s.mu.Unlock()
-		return false
+		return
 	}
 	r := s.replays[0]
 	from := r.from
@@ -180,18 +189,22 @@ func (s *session) replayNext() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil || len(s.replays) == 0 || s.replays[0] != r || r.from != from {
-		return true
+		return
 	}
 	if r.from = next; !more {
 		s.replays = s.replays[1:]
 	}
 	s.pushRetained(r, found)
 	s.dispatch()
-	return true
 }
 
+// pushRetained queues what a page has found, but for what was replaced since: the newer message comes live, and may have
+// been sent already.
 func (s *session) pushRetained(r *replay, found []*message) {
 	for _, m := range found {
+		if now, _ := s.broker.retained.get(m.event.Topic); now != m {
+			continue
+		}
 		s.push(&delivery{message: m, ids: r.sub.ids(), qos: min(r.sub.qos, m.event.QoS), retain: true, replay: r})
 	}
 }
@@ -200,7 +213,7 @@ func (s *session) pushRetained(r *replay, found []*message) {
 func (s *session) got(from event.Position, found []event.Event, next event.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next != from || s.conn == nil {
+	if s.next != from || s.conn == nil || s.asked != s.added { // a new subscription was not read for
 		return
 	}
 	oldest := time.Now().Add(-maxLate).UnixNano()

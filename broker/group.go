@@ -102,7 +102,7 @@ func (g *group) offer(m *message) {
 		return
 	}
 	d := delivery{message: m, group: g, qos: e.QoS}
-	if len(g.again)+len(g.queue) == 0 && g.assign(&d) {
+	if len(g.again)+len(g.queue) == 0 && (g.assign(&d) || g.persist(&d)) {
 		g.next = e.Next()
 		g.touch()
 		return
@@ -118,6 +118,16 @@ func (g *group) offer(m *message) {
 	g.next = e.Next()
 	g.queue = append(g.queue, d)
 	g.busy.Store(true)
+}
+
+// persist assigns once more, now that whoever gets room says so: one may have got it just before.
+func (g *group) persist(d *delivery) bool {
+	g.busy.Store(true)
+	done := g.assign(d)
+	if done {
+		g.busy.Store(false)
+	}
+	return done
 }
 
 func (g *group) setBehind(behind bool) {
@@ -183,7 +193,7 @@ func (g *group) settled(at event.Position) {
 func (g *group) left(s *session, back []outgoing) {
 	for i := range back {
 		if o := &back[i]; o.group == g && o.message == nil {
-			o.message = g.broker.recall(o.offset, o.topic)
+			o.message, _ = g.broker.recall(o.offset, o.topic) // which is counted below
 		}
 	}
 	g.mu.Lock()

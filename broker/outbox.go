@@ -28,6 +28,8 @@ type outbox struct {
 	behind  bool           // what is from next on is in the log and not in the queue
 	online  uint64         // offset at which the connection began: QoS 0 from before is not sent
 	filling bool           // a goroutine reads for the session
+	added   uint64         // subscriptions that were made so far
+	asked   uint64         // added, as of when that goroutine last asked what to read
 	reads   int            // events that it reads at one go; 0: scanLimit
 	passed  uint64         // events that retention dropped before the session got them
 }
@@ -78,6 +80,9 @@ func (s *session) offer(d *delivery) {
 	}
 	s.next = e.Next()
 	s.push(d)
+	if d.qos > 0 { // the stored state must not begin behind it
+		s.touch()
+	}
 }
 
 // sendLive sends a message and reports whether it is settled.

@@ -32,7 +32,9 @@ func (b *Broker) recover(ctx context.Context) error {
 	if checkpoint.IsZero() { // the store is new, which the log need not be
 		checkpoint, _ = b.cfg.Log.Bounds()
 	}
-	r.settle(checkpoint)
+	if err := r.settle(checkpoint); err != nil {
+		return err
+	}
 	return r.replay(checkpoint)
 }
 
@@ -105,7 +107,7 @@ func (r *recovery) will(row *store.Will) error {
 }
 
 // settle puts what was loaded together.
-func (r *recovery) settle(checkpoint event.Position) {
+func (r *recovery) settle(checkpoint event.Position) error {
 	b := r.broker
 	for _, s := range b.sessions {
 		if !s.behind && s.next.Offset < checkpoint.Offset { // nothing before the checkpoint was its business
@@ -120,7 +122,7 @@ func (r *recovery) settle(checkpoint event.Position) {
 			continue
 		}
 		sub := subscription{
-			since: row.Since, identifier: row.Identifier, qos: row.QoS, retainHandling: row.RetainHandling,
+			since: min(row.Since, b.base.Offset), identifier: row.Identifier, qos: row.QoS, retainHandling: row.RetainHandling,
 			noLocal: row.NoLocal, retainAsPublished: row.RetainAsPublished,
 		}
 		if name, rest, shared := packet.SplitShare(row.Filter); shared {
@@ -129,7 +131,9 @@ func (r *recovery) settle(checkpoint event.Position) {
 		s.put(row.Filter, sub, false)
 	}
 	for i := range r.groups {
-		r.settleGroup(&r.groups[i])
+		if err := r.settleGroup(&r.groups[i]); err != nil {
+			return err
+		}
 	}
 	for _, s := range b.sessions {
 		r.settleInflight(s)
@@ -138,6 +142,7 @@ func (r *recovery) settle(checkpoint event.Position) {
 		w := &r.wills[i]
 		b.delayWill(w.Event.Client, &pendingWill{event: w.Event, due: time.Unix(0, w.Due)})
 	}
+	return nil
 }
 
 // clamp returns a place that the log has: after loss of power, the newest events may be gone that a place is behind.
@@ -148,22 +153,29 @@ func (r *recovery) clamp(p event.Position) event.Position {
 	return p
 }
 
-func (r *recovery) settleGroup(row *store.Group) {
+func (r *recovery) settleGroup(row *store.Group) error {
 	b := r.broker
 	g := b.groups[groupKey{row.Name, row.Filter}]
 	if g == nil {
 		b.journal.endGroup(groupKey{row.Name, row.Filter})
-		return
+		return nil
 	}
 	g.next = r.clamp(row.Next)
 	g.setBehind(g.next.Offset < b.base.Offset)
 	g.busy.Store(true)
 	slices.SortFunc(row.Again, func(a, b event.Position) int { return int(a.Offset) - int(b.Offset) })
 	for _, at := range row.Again {
-		if m := b.recall(at, ""); m != nil {
-			g.again = append(g.again, delivery{message: m, group: g, qos: m.event.QoS})
+		m, err := b.recall(at, "")
+		if err != nil {
+			return err
 		}
+		if m == nil {
+			b.drop(dropPassed)
+			continue
+		}
+		g.again = append(g.again, delivery{message: m, group: g, qos: m.event.QoS})
 	}
+	return nil
 }
 
 // settleInflight gives messages in flight their groups, and has the groups know what members still have.
@@ -227,15 +239,22 @@ func (r *recovery) remember(e *event.Event) {
 	s.receivedUpTo = e.Position.Offset + 1
 }
 
-// recall returns the message of an event in the log, or else the retained message of a topic; nil if there is none.
-func (b *Broker) recall(at event.Position, topic string) *message {
+// recall returns the message of an event in the log, or else the retained message of a topic; nil if there is none any
+// more. An error may pass.
+func (b *Broker) recall(at event.Position, topic string) (*message, error) {
 	if topic != "" {
 		m, _ := b.retained.get(topic)
-		return m
+		return m, nil
 	}
 	found, _, err := b.cfg.Log.Scan(at, func(string) bool { return true }, 1)
-	if err != nil || len(found) == 0 || found[0].Position.Offset != at.Offset {
-		return nil
+	trimmed := (*eventlog.TrimmedError)(nil)
+	switch {
+	case errors.As(err, &trimmed), errors.Is(err, eventlog.ErrEpoch):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("read the log at %s: %w", at, err)
+	case len(found) == 0 || found[0].Position.Offset != at.Offset:
+		return nil, nil
 	}
-	return &message{event: found[0]}
+	return &message{event: found[0]}, nil
 }

@@ -18,7 +18,7 @@ import (
 const settleTimeout = time.Second
 
 // subscribe acts on a SUBSCRIBE. The SUBACK says how each filter fared [MQTT-3.8.4-6], and comes only when the
-// subscriptions of a session that survives the process do so; retained messages come after it.
+// subscriptions of a session that survives the process do so; retained messages may come before it.
 func (l *link) subscribe(body []byte) error {
 	p, err := packet.DecodeSubscribe(body, l.version)
 	if err != nil {
@@ -173,6 +173,7 @@ func (s *session) put(filter string, sub subscription, had bool) {
 		s.filters = map[string]subscription{}
 	}
 	s.filters[filter] = sub
+	s.added++
 	if sub.group == nil {
 		s.broker.index.add(s, filter, sub)
 	} else if !had {

@@ -11,7 +11,7 @@ failed=0
 while read -r package target; do
   echo "=== $target in $package"
   result=ok
-  go test -run='^$' -fuzz="^$target\$" -fuzztime="$1" "./$package" </dev/null 2>&1 | tee "$output" || result=FAILED
+  go test -run='^$' -fuzz="^$target\$" -fuzztime="$1" -fuzzminimizetime=1x "./$package" </dev/null 2>&1 | tee "$output" || result=FAILED
   [[ $result == ok ]] || failed=$((failed + 1))
   execs=$(sed -nE 's/^fuzz: elapsed: .*, execs: ([0-9]+) .*/\1/p' "$output" | tail -1)
   table+=$(printf '%-8s %14s  %s in %s' "$result" "${execs:-0}" "$target" "$package")$'\n'
