@@ -47,7 +47,9 @@ func (l *link) connect(body []byte) error {
 		l.conn.answer(connackPacket(l.version, code, refusal.Detail, l.mods()))
 		return errRefused
 	}
-	l.welcome(c, assigned, resumed)
+	if !l.welcome(c, assigned, resumed) {
+		return errRefused
+	}
 	return nil
 }
 
@@ -100,7 +102,7 @@ func (l *link) claim(c *packet.Connecting) (code byte, resumed bool, r *Refusal)
 	for {
 		b.mu.Lock()
 		old := b.owners[l.id]
-		if old == nil || b.stopping {
+		if old == nil || b.stopping || b.foreign(l.id, c) {
 			code, resumed, r = b.own(l, c)
 			b.mu.Unlock()
 			return code, resumed, r
@@ -117,8 +119,8 @@ func (l *link) claim(c *packet.Connecting) (code byte, resumed bool, r *Refusal)
 	}
 }
 
-// welcome sends the CONNACK and begins to serve.
-func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
+// welcome sends the CONNACK and begins to serve. It reports false if the connection has been ended meanwhile.
+func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) bool {
 	b, s := l.broker, l.session
 	keepAlive := l.keepAlive(c)
 	l.conn.idle = time.Duration(keepAlive) * time.Second * 3 / 2
@@ -127,10 +129,11 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 		window = min(window, int(c.ReceiveMaximum))
 	}
 	s.begin(c, window)
-	if !resumed && s.unstored() { // what earlier sessions of the client left comes before the checkpoint of this one
+	fresh := s.unstored()
+	if fresh && !resumed { // what earlier sessions of the client left comes before the checkpoint of this one
 		l.settle()
 	}
-	if l.replaces || s.unstored() { // what has ended must not come back after a crash, what has begun must not be gone
+	if l.replaces || fresh { // what has ended must not come back after a crash, what has begun must not be gone
 		if err := b.journal.sync(l.ctx.Done()); err != nil && l.ctx.Err() == nil {
 			b.notStored(l.id, fmt.Errorf("session: %w", err))
 		}
@@ -156,7 +159,7 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 	l.established.Store(true)
 	if c := l.cause.Load(); c != nil { // it was ended meanwhile, by somebody who could not tell the client yet
 		l.conn.close(l.lastWords(c))
-		return
+		return false
 	}
 	b.metrics.connects.Inc()
 	b.settleWill(l.id, resumed)
@@ -168,6 +171,7 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) {
 	}
 	s.attach(l.conn)
 	b.log.Debug("MQTT client connected", "client", l.id, "remote", l.remote, "version", l.version, "resumed", resumed)
+	return true
 }
 
 // keepAlive is the keep-alive that holds, in seconds. MQTT 5 clients that ask for none, or for more than is granted, are
@@ -185,13 +189,9 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	if b.stopping {
 		return codeShutdown, false, &Refusal{Reason: reasonShutdown, Detail: "the broker stops"}
 	}
-	identity := ""
-	if b.cfg.Authenticate != nil {
-		identity = c.User
-	}
 	s := b.sessions[l.id]
 	switch {
-	case s != nil && s.identity != identity: // what waits in a session is its owner's alone
+	case b.foreign(l.id, c): // what waits in a session is its owner's alone
 		return codeClientID, false, &Refusal{Reason: reasonClientID, Detail: "the session with this client id belongs to another user"}
 	case s == nil && len(b.sessions) >= b.cfg.MaxSessions:
 		return codeQuota, false, &Refusal{Reason: reasonLimit, Detail: "too many sessions"}
@@ -203,7 +203,7 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	}
 	resumed = s != nil
 	if s == nil {
-		s = newSession(b, l.id, identity)
+		s = newSession(b, l.id, b.identity(c))
 		b.sessions[l.id] = s
 	}
 	s.expires = time.Time{}
@@ -211,6 +211,21 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	l.session = s
 	b.owners[l.id] = l
 	return 0, resumed, nil
+}
+
+// identity is the user that a CONNECT has proved to be of.
+func (b *Broker) identity(c *packet.Connecting) string {
+	if b.cfg.Authenticate == nil {
+		return ""
+	}
+	return c.User
+}
+
+// foreign reports whether a client id has a session of another user, whose connection must not be ended either; b.mu is
+// held.
+func (b *Broker) foreign(id string, c *packet.Connecting) bool {
+	s := b.sessions[id]
+	return s != nil && s.identity != b.identity(c)
 }
 
 // release frees the client id, and the session if it ends with its connection.

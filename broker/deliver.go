@@ -2,14 +2,18 @@ package broker
 
 import "pulso/bridge/event"
 
-// maxMatches bounds the topics whose subscribers are remembered.
-const maxMatches = 16_384
+// Bounds of the topics whose subscribers are remembered, and of those subscribers in all, at some 100 bytes each.
+const (
+	maxMatches = 16_384
+	maxTargets = 1 << 18
+)
 
 // matches remembers the subscribers of topics for as long as no subscription changes, so that filters are matched once
 // a topic and not once a message. It belongs to Deliver's goroutine.
 type matches struct {
 	generation uint64
 	topics     map[string]*match
+	targets    int // of all of them
 }
 
 // Deliver takes events that the log has committed, in its order and without holes, and offers them to local MQTT
@@ -66,10 +70,11 @@ func (b *Broker) match(topic string) *match {
 	if found, ok := b.matches.topics[topic]; ok {
 		return found
 	}
-	if len(b.matches.topics) >= maxMatches {
-		clear(b.matches.topics)
-	}
 	found := b.index.find(topic)
+	if b.matches.targets += len(found.targets) + len(found.groups); len(b.matches.topics) >= maxMatches || b.matches.targets > maxTargets {
+		clear(b.matches.topics)
+		b.matches.targets = len(found.targets) + len(found.groups)
+	}
 	b.matches.topics[topic] = found
 	return found
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type group struct {
 	out     map[uint64]*session // offsets that members have and have not acknowledged, at QoS 1
 	skips   map[uint64]struct{} // offsets that members had before a crash and still have
 	queue   []delivery          // messages that wait for a member
+	bytes   int                 // payload of again and queue
 	next    event.Position      // everything before it has been queued or handed out
 	behind  bool                // what is from next on is in the log
 	filling bool                // a goroutine reads for the group
@@ -74,6 +76,8 @@ func (g *group) remove(s *session) {
 	defer b.groupsMu.Unlock()
 	g.mu.Lock()
 	g.members = slices.DeleteFunc(g.members, func(m member) bool { return m.session == s })
+	maps.DeleteFunc(g.out, func(_ uint64, had *session) bool { return had == s })
+	g.touch()
 	if len(g.members) == 0 && !g.ended {
 		g.ended = true
 		g.setBehind(false)
@@ -102,12 +106,12 @@ func (g *group) offer(m *message) {
 		return
 	}
 	d := delivery{message: m, group: g, qos: e.QoS}
-	if len(g.again)+len(g.queue) == 0 && (g.assign(&d) || g.persist(&d)) {
+	if len(g.again)+len(g.queue) == 0 && (g.assign(&d) || g.insist(&d)) {
 		g.next = e.Next()
 		g.touch()
 		return
 	}
-	if len(g.queue) >= g.broker.cfg.MaxQueue || !g.anybody() {
+	if len(g.queue) >= g.broker.cfg.MaxQueue || g.bytes+len(e.Payload) > g.broker.cfg.MaxQueueBytes || !g.anybody() {
 		g.next = e.Position
 		g.setBehind(true)
 		g.busy.Store(true)
@@ -116,18 +120,29 @@ func (g *group) offer(m *message) {
 		return
 	}
 	g.next = e.Next()
-	g.queue = append(g.queue, d)
+	g.push(&d)
 	g.busy.Store(true)
 }
 
-// persist assigns once more, now that whoever gets room says so: one may have got it just before.
-func (g *group) persist(d *delivery) bool {
+func (g *group) takeBack(d *delivery) {
+	g.again = append(g.again, *d)
+	g.bytes += len(d.message.event.Payload)
+}
+
+func (g *group) push(d *delivery) {
+	g.queue = append(g.queue, *d)
+	g.bytes += len(d.message.event.Payload)
+}
+
+// low reports whether the queue is to be filled up from the log: as that of a session.
+func (g *group) low() bool {
+	return len(g.queue) <= g.broker.cfg.MaxQueue/2 && g.bytes <= g.broker.cfg.MaxQueueBytes/32
+}
+
+// insist assigns once more, now that whoever gets room says so: one may have got it just before.
+func (g *group) insist(d *delivery) bool {
 	g.busy.Store(true)
-	done := g.assign(d)
-	if done {
-		g.busy.Store(false)
-	}
-	return done
+	return g.assign(d)
 }
 
 func (g *group) setBehind(behind bool) {
@@ -154,13 +169,13 @@ func (g *group) assign(d *delivery) bool {
 		t := target{subscription: m.sub, session: m.session, identifiers: m.sub.ids()}
 		mine := t.delivery(d.message)
 		mine.group = g
-		taken, there := m.session.admit(&mine)
+		taken, held, there := m.session.admit(&mine)
 		connected = connected || there
 		if !taken {
 			continue
 		}
 		g.turn = (g.turn + i + 1) % len(g.members)
-		if mine.qos == 1 {
+		if held && mine.qos == 1 {
 			g.out[d.message.event.Position.Offset] = m.session
 		}
 		return true
@@ -171,14 +186,17 @@ func (g *group) assign(d *delivery) bool {
 	return false
 }
 
-// admit gives a group's message to the session if it has room, and says whether it has a connection.
-func (s *session) admit(d *delivery) (taken, connected bool) {
+// admit gives a group's message to the session if it has room, and says whether it holds it until it is acknowledged,
+// and whether it has a connection.
+func (s *session) admit(d *delivery) (taken, held, connected bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == nil || s.ended {
-		return false, false
+		return false, false, false
 	}
-	return len(s.queue) == 0 && !s.resend && s.send(d), true
+	before := len(s.inflight)
+	taken = len(s.queue) == 0 && !s.resend && s.send(d)
+	return taken, len(s.inflight) > before, true
 }
 
 // settled takes note that a member has acknowledged an event.
@@ -207,7 +225,7 @@ func (g *group) left(s *session, back []outgoing) {
 			g.broker.drop(dropPassed)
 			continue
 		}
-		g.again = append(g.again, o.delivery)
+		g.takeBack(&o.delivery)
 	}
 	slices.SortFunc(g.again, func(a, b delivery) int {
 		return int(a.message.event.Position.Offset) - int(b.message.event.Position.Offset)
@@ -247,6 +265,7 @@ func (g *group) dispatch() {
 
 func (g *group) handOut(list []delivery) []delivery {
 	for len(list) > 0 && g.assign(&list[0]) {
+		g.bytes -= len(list[0].message.event.Payload)
 		list[0] = delivery{}
 		list = list[1:]
 	}
@@ -258,7 +277,7 @@ func (g *group) handOut(list []delivery) []delivery {
 
 // refill begins to read for the group where that is due; g.mu is held.
 func (g *group) refill() {
-	if g.filling || !g.behind || len(g.queue) > g.broker.cfg.MaxQueue/2 || !g.anybody() || g.broker.stops() {
+	if g.filling || !g.behind || !g.low() || !g.anybody() || g.broker.stops() {
 		return
 	}
 	g.filling = true
@@ -269,7 +288,7 @@ func (g *group) refill() {
 func (g *group) due() (from event.Position, wants func(string) bool, limit int, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.behind || g.ended || len(g.queue) > g.broker.cfg.MaxQueue/2 || !g.anybody() || g.broker.stops() {
+	if !g.behind || g.ended || !g.low() || !g.anybody() || g.broker.stops() {
 		g.filling = false
 		return from, nil, 0, false
 	}
@@ -287,7 +306,7 @@ func (g *group) got(from event.Position, found []event.Event, next event.Positio
 		e := &found[i]
 		_, skip := g.skips[e.Position.Offset]
 		if e.Kind.IsMessage() && e.QoS > 0 && !skip {
-			g.queue = append(g.queue, delivery{message: &message{event: *e}, group: g, qos: e.QoS})
+			g.push(&delivery{message: &message{event: *e}, group: g, qos: e.QoS})
 		}
 	}
 	g.next = next

@@ -36,7 +36,7 @@ type journal struct {
 	sessions      []*session
 	groups        []*group
 	endedSessions []string
-	endedGroups   []groupKey
+	endedGroups   map[groupKey]struct{}
 	topics        map[string]struct{} // whose retained message changed
 	wills         map[string]struct{} // clients whose delayed will changed
 	waiters       []chan error        // who waits for what was gathered to be stored
@@ -56,7 +56,7 @@ type keeper interface {
 func newJournal(b *Broker, s *store.Store) *journal {
 	j := &journal{
 		broker: b, wake: make(chan struct{}, 1), quit: make(chan struct{}),
-		topics: map[string]struct{}{}, wills: map[string]struct{}{},
+		endedGroups: map[groupKey]struct{}{}, topics: map[string]struct{}{}, wills: map[string]struct{}{},
 	}
 	if s != nil {
 		j.store = s
@@ -79,7 +79,9 @@ func (j *journal) gather(add func()) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	add()
+	if j.failed == nil { // else nobody would ever take it
+		add()
+	}
 }
 
 func (j *journal) session(s *session) { j.gather(func() { j.sessions = append(j.sessions, s) }) }
@@ -89,7 +91,7 @@ func (j *journal) end(client string) {
 }
 
 func (j *journal) endGroup(key groupKey) {
-	j.gather(func() { j.endedGroups = append(j.endedGroups, key) })
+	j.gather(func() { j.endedGroups[key] = struct{}{} })
 }
 func (j *journal) retained(topic string) { j.gather(func() { j.topics[topic] = struct{}{} }) }
 func (j *journal) will(client string)    { j.gather(func() { j.wills[client] = struct{}{} }) }
@@ -254,10 +256,11 @@ func (j *journal) snapshot() *snapshot {
 	sessions, groups := j.sessions, j.groups
 	topics, wills := j.topics, j.wills
 	s := &snapshot{batch: store.Batch{Ended: j.endedSessions, Checkpoint: reached}, waiters: j.waiters}
-	for _, key := range j.endedGroups {
+	for key := range j.endedGroups {
 		s.batch.GroupsEnded = append(s.batch.GroupsEnded, store.GroupKey{Name: key.name, Filter: key.filter})
 	}
-	j.sessions, j.groups, j.endedSessions, j.endedGroups, j.waiters = nil, nil, nil, nil, nil
+	j.sessions, j.groups, j.endedSessions, j.waiters = nil, nil, nil, nil
+	clear(j.endedGroups)
 	j.topics, j.wills = map[string]struct{}{}, map[string]struct{}{} // the old ones are read without the lock
 	j.mu.Unlock()
 	nothing := len(sessions)+len(groups)+len(s.batch.Ended)+len(s.batch.GroupsEnded)+len(topics)+len(wills)+len(s.waiters) == 0

@@ -173,7 +173,7 @@ func (r *recovery) settleGroup(row *store.Group) error {
 			b.drop(dropPassed)
 			continue
 		}
-		g.again = append(g.again, delivery{message: m, group: g, qos: m.event.QoS})
+		g.takeBack(&delivery{message: m, group: g, qos: m.event.QoS})
 	}
 	return nil
 }

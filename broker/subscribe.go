@@ -26,7 +26,10 @@ func (l *link) subscribe(body []byte) error {
 	}
 	s := l.session
 	l.settle()
-	codes, reasons := s.subscribeAll(p)
+	codes, reasons, replays := s.subscribeAll(p)
+	for _, r := range replays {
+		s.replay(r)
+	}
 	if err := s.settled(l.ctx.Done()); err != nil {
 		for i := range codes {
 			codes[i] = codeUnspecified
@@ -41,7 +44,7 @@ func (l *link) subscribe(body []byte) error {
 
 // subscribeAll makes the subscriptions of a SUBSCRIBE, all at one place in the log: what is retained there is sent as
 // retained, what comes after it comes live.
-func (s *session) subscribeAll(p *packet.Subscribing) (codes []byte, reasons []string) {
+func (s *session) subscribeAll(p *packet.Subscribing) (codes []byte, reasons []string, replays []*replay) {
 	s.broker.delivering.Lock()
 	defer s.broker.delivering.Unlock()
 	codes = make([]byte, len(p.Subscriptions))
@@ -53,12 +56,12 @@ func (s *session) subscribeAll(p *packet.Subscribing) (codes []byte, reasons []s
 			continue
 		}
 		if sub.RetainHandling == 0 || sub.RetainHandling == 1 && fresh { // [MQTT-3.3.1-9] [MQTT-3.3.1-10]
-			s.replay(&replay{
+			replays = append(replays, &replay{
 				filter: sub.Filter, until: s.broker.tail.Load(), sub: subscription{identifier: p.Identifier, qos: sub.QoS},
 			})
 		}
 	}
-	return codes, reasons
+	return codes, reasons, replays
 }
 
 // settle waits, though not for ever, until what was published before a SUBSCRIBE has been delivered: it is none of the
@@ -213,8 +216,21 @@ func (s *session) unsubscribe(filter string) byte {
 	s.mu.Unlock()
 	if sub.group != nil {
 		sub.group.remove(s)
+		s.adopt(sub.group)
 	}
 	return 0
+}
+
+// adopt makes what the session has in flight of a group that it has left its own [MQTT-3.10.4-3].
+func (s *session) adopt(g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.inflight {
+		if o := &s.inflight[i]; o.group == g {
+			o.group = nil
+			s.touch()
+		}
+	}
 }
 
 // without returns a new slice, since others may hold the old one.
