@@ -151,7 +151,7 @@ func (s *session) recallNext() {
 	s.mu.Unlock()
 	for i := range due {
 		var err error
-		if due[i].message, err = s.broker.recall(due[i].offset, due[i].topic); err != nil {
+		if due[i].message, err = s.broker.recall(due[i].offset, due[i].topic); err != nil && !errors.Is(err, errGone) {
 			s.broker.cannotRead(err)
 			return
 		}

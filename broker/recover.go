@@ -166,12 +166,12 @@ func (r *recovery) settleGroup(row *store.Group) error {
 	slices.SortFunc(row.Again, func(a, b event.Position) int { return int(a.Offset) - int(b.Offset) })
 	for _, at := range row.Again {
 		m, err := b.recall(at, "")
-		if err != nil {
-			return err
-		}
-		if m == nil {
+		if errors.Is(err, errGone) {
 			b.drop(dropPassed)
 			continue
+		}
+		if err != nil {
+			return err
 		}
 		g.takeBack(&delivery{message: m, group: g, qos: m.event.QoS})
 	}
@@ -239,22 +239,27 @@ func (r *recovery) remember(e *event.Event) {
 	s.receivedUpTo = e.Position.Offset + 1
 }
 
-// recall returns the message of an event in the log, or else the retained message of a topic; nil if there is none any
-// more. An error may pass.
+// errGone: neither the log nor the store has a message any more.
+var errGone = errors.New("no longer held")
+
+// recall returns the message of an event in the log, or else the retained message of a topic; errGone if there is none any
+// more. Another error may pass.
 func (b *Broker) recall(at event.Position, topic string) (*message, error) {
 	if topic != "" {
-		m, _ := b.retained.get(topic)
-		return m, nil
+		if m, ok := b.retained.get(topic); ok {
+			return m, nil
+		}
+		return nil, errGone
 	}
 	found, _, err := b.cfg.Log.Scan(at, func(string) bool { return true }, 1)
 	trimmed := (*eventlog.TrimmedError)(nil)
 	switch {
 	case errors.As(err, &trimmed), errors.Is(err, eventlog.ErrEpoch):
-		return nil, nil
+		return nil, errGone
 	case err != nil:
 		return nil, fmt.Errorf("read the log at %s: %w", at, err)
 	case len(found) == 0 || found[0].Position.Offset != at.Offset:
-		return nil, nil
+		return nil, errGone
 	}
 	return &message{event: found[0]}, nil
 }

@@ -43,7 +43,8 @@ func (l *link) subscribe(body []byte) error {
 }
 
 // subscribeAll makes the subscriptions of a SUBSCRIBE, all at one place in the log: what is retained there is sent as
-// retained, what comes after it comes live.
+// retained, what comes after it comes live. It returns the replays that are still to be begun: where a retained message is
+// replaced before they come to it, the new one comes live alone.
 func (s *session) subscribeAll(p *packet.Subscribing) (codes []byte, reasons []string, replays []*replay) {
 	s.broker.delivering.Lock()
 	defer s.broker.delivering.Unlock()
@@ -56,9 +57,14 @@ func (s *session) subscribeAll(p *packet.Subscribing) (codes []byte, reasons []s
 			continue
 		}
 		if sub.RetainHandling == 0 || sub.RetainHandling == 1 && fresh { // [MQTT-3.3.1-9] [MQTT-3.3.1-10]
-			replays = append(replays, &replay{
+			r := &replay{
 				filter: sub.Filter, until: s.broker.tail.Load(), sub: subscription{identifier: p.Identifier, qos: sub.QoS},
-			})
+			}
+			if strings.ContainsAny(sub.Filter, "+#") { // looking through what there is must not hold up Deliver
+				replays = append(replays, r)
+			} else {
+				s.replay(r)
+			}
 		}
 	}
 	return codes, reasons, replays
