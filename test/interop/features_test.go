@@ -337,7 +337,7 @@ func TestPublisherOutlivesHub(t *testing.T) {
 func TestPropertiesBetweenPrograms(t *testing.T) {
 	h := hub.Start(t)
 	m := &mosquitto{version: "mqttv5"}
-	format := "M %P|%C|%R|%D|%S"
+	format := "message %P|%C|%R|%D|%S"
 	sub := run(t, func(string) bool { return false }, hub.Program(t, "stdbuf"), append([]string{"-oL", hub.Program(t, "mosquitto_sub")},
 		append(m.args(h), "-d", "-t", "programs/#", "-q", "1", "-F", format, "-D", "subscribe", "subscription-identifier", "9")...)...)
 	sub.await("Subscribed (mid:")
@@ -359,8 +359,8 @@ func TestPropertiesBetweenPrograms(t *testing.T) {
 	}}}
 	from.run(t, func(*jsMessage) {}).await(`"done"`)
 
-	for _, want := range []string{"M k:v|text/plain|back|c1|9", "M k:v|text/plain|back||9"} {
-		if got := sub.await("M "); got != want {
+	for _, want := range []string{"message k:v|text/plain|back|c1|9", "message k:v|text/plain|back||9"} {
+		if got := sub.await("message "); got != want {
 			t.Errorf("mosquitto_sub got %q, want %q", got, want)
 		}
 	}
