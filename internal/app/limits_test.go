@@ -152,13 +152,23 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 	defer debug.SetMemoryLimit(before)
 	debug.SetMemoryLimit(math.MaxInt64 - 1) // set already: the collector need not fight for what the test holds
 	cfg := inMemory(t)
-	cfg.MaxMemory = 64 << 20
+	cfg.MaxMemory = 256 << 20
 	h := runHub(t, cfg)
 	there, err := dialWebSocket(t, h, "/ws", wire.Subprotocol)
 	if err != nil {
 		t.Fatal(err)
 	}
-	held := make([]byte, 80<<20)
+	ping := func() {
+		t.Helper()
+		if err := there.WriteMessage(websocket.TextMessage, []byte(`{"id":1,"ping":{}}`)); err != nil {
+			t.Error(err)
+		}
+		if _, pong, err := there.ReadMessage(); err != nil || len(pong) == 0 {
+			t.Errorf("the one that is there: %s, %v", pong, err)
+		}
+	}
+	ping() // now it is in
+	held := make([]byte, 300<<20)
 	eventually(t, "memory is tight", func() bool { runtime.GC(); return h.guards.memory.Level() > 0 })
 	late, err := dialWebSocket(t, h, "/ws", wire.Subprotocol)
 	if err != nil {
@@ -167,12 +177,7 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 	if _, _, err := late.ReadMessage(); !websocket.IsCloseError(err, int(wire.CloseOverloaded)) {
 		t.Errorf("a screen that comes late: %v", err)
 	}
-	if err := there.WriteMessage(websocket.TextMessage, []byte(`{"id":1,"ping":{}}`)); err != nil {
-		t.Error(err)
-	}
-	if _, pong, err := there.ReadMessage(); err != nil || len(pong) == 0 {
-		t.Errorf("the one that is there: %s, %v", pong, err)
-	}
+	ping()
 	runtime.KeepAlive(held) // and no longer
 	eventually(t, "there is room again", func() bool { runtime.GC(); return h.guards.memory.Level() == 0 })
 	if _, err := dialWebSocket(t, h, "/ws", wire.Subprotocol); err != nil {
