@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"pulso/bridge"
 	"pulso/bridge/decode"
@@ -22,6 +23,7 @@ import (
 	"pulso/bridge/eventlog"
 	"pulso/bridge/eventlog/memlog"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -385,14 +387,19 @@ func FuzzFrames(f *testing.F) {
 			return
 		}
 		d := p.Decode([]event.Event{{Topic: topic, Payload: payload, Time: 1}})[0]
-		b := append(wire.AppendEvent([]byte(`[`), &d, 2), ',', '0')
-		for _, m := range d.Metrics {
-			b = wire.AppendSeries(append(b, ','), m.Series)
-			b = wire.AppendValue(append(b, ','), m.Series.ID, wire.Aggregate{Last: m.Value, Count: 1})
-		}
-		b = append(b, ']')
-		if !json.Valid(b) || !utf8.Valid(b) {
-			t.Fatalf("not JSON in UTF-8: %q", b)
+		for e := range wire.Encoding(wire.Encodings) {
+			fields := e.AppendEvents(nil, e.AppendEvent(nil, &d, 2))
+			for _, m := range d.Metrics {
+				fields = e.AppendSeries(fields, []*event.Series{m.Series})
+				fields = e.AppendValues(fields, []wire.Value{{Series: m.Series, Aggregate: wire.Aggregate{Last: m.Value, Count: 1}}})
+			}
+			b := e.Frame(1, event.Position{Epoch: 1}, fields).Bytes()
+			if e == wire.JSON && (!json.Valid(b) || !utf8.Valid(b)) {
+				t.Fatalf("not JSON in UTF-8: %q", b)
+			}
+			if err := proto.Unmarshal(b, new(pulsov1.Message)); e == wire.Proto && err != nil {
+				t.Fatalf("no Message: %v: %x", err, b)
+			}
 		}
 	})
 }

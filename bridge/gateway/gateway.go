@@ -25,7 +25,7 @@ type Transport interface {
 	// Write writes whole messages in their order, in as few system calls as it can, together with whatever the
 	// transport itself has to say (it is also called with none). It blocks for as long as the client takes something now
 	// and then; ErrSlow says that it does not.
-	Write(messages [][]byte) error
+	Write(messages []*wire.Message) error
 	// Close is the last call: it tells the client why (0: it was the client who left) and ends the writing side. It
 	// takes a bounded time.
 	Close(code wire.CloseCode)
@@ -115,8 +115,20 @@ func New(cfg Config) *Gateway {
 	return g
 }
 
-// Open begins a session. kind is the transport's name, remote the client's address.
-func (g *Gateway) Open(t Transport, kind, remote string) (*Session, error) {
+// A Client is what is known of who opens a session.
+type Client struct {
+	// Transport is the transport's name, one of a few words.
+	Transport string
+	// Remote is the client's address.
+	Remote string
+	// Encoding is what it speaks, both ways.
+	Encoding wire.Encoding
+	// Name is what others see of it, where it is known before a hello.
+	Name string
+}
+
+// Open begins a session.
+func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.stopping {
@@ -132,12 +144,12 @@ func (g *Gateway) Open(t Transport, kind, remote string) (*Session, error) {
 	}
 	g.lastID++
 	s := &Session{
-		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), remote: remote,
+		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name,
 		subs: make(map[uint64]*room.Sub), wake: make(chan struct{}, 1), space: make(chan struct{}, 1),
 		done: make(chan struct{}), written: make(chan struct{}),
 	}
 	g.sessions[s] = struct{}{}
-	g.metrics.opened.WithLabelValues(kind).Inc()
+	g.metrics.opened.WithLabelValues(c.Transport).Inc()
 	g.wg.Go(s.write)
 	return s, nil
 }
@@ -175,6 +187,42 @@ func (g *Gateway) forget(s *Session) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.sessions, s)
+}
+
+// Publish hands a message to the log on behalf of a client without a session, and waits until it is stored.
+func (g *Gateway) Publish(ctx context.Context, client string, c *wire.Publish) (event.Position, *wire.Error) {
+	type outcome struct {
+		pos event.Position
+		err error
+	}
+	done := make(chan outcome, 1)
+	err := g.cfg.Publisher.Ingest(ctx, message(client, c), func(pos event.Position, err error) { done <- outcome{pos, err} })
+	if err != nil {
+		return event.Position{}, g.refusedPublish(err)
+	}
+	select {
+	case o := <-done:
+		if o.err != nil {
+			return event.Position{}, g.refusedPublish(o.err)
+		}
+		return o.pos, nil
+	case <-ctx.Done(): // it may yet be stored
+		return event.Position{}, g.refusedPublish(context.Cause(ctx))
+	}
+}
+
+func (g *Gateway) refusedPublish(err error) *wire.Error {
+	e := unavailable(err)
+	g.metrics.refusedCommands.WithLabelValues(e.Code).Inc()
+	return e
+}
+
+// message is a client's publish as the log takes it.
+func message(client string, c *wire.Publish) event.Event {
+	return event.Event{
+		Time: time.Now().UnixNano(), Topic: c.Topic, Client: client, Payload: c.Body, Source: event.SourceGateway,
+		QoS: uint8(c.QoS), Retain: c.Retain,
+	}
 }
 
 func millisNow() int64 { return time.Now().UnixMilli() }

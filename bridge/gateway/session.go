@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
@@ -27,7 +26,7 @@ const (
 
 // An item is something that the writing goroutine does for the reading one: write a reply, begin or leave a room.
 type item struct {
-	reply []byte
+	reply *wire.Message
 	id    uint64
 	begin *room.Sub
 	leave *room.Sub
@@ -38,7 +37,7 @@ type Session struct {
 	gateway   *Gateway
 	transport Transport
 	id        string
-	remote    string
+	client    Client
 
 	// Of the reading goroutine.
 	subs  map[uint64]*room.Sub
@@ -120,7 +119,7 @@ func (s *Session) Handle(message []byte) {
 	if s.ended() {
 		return
 	}
-	c, err := wire.ParseCommand(message)
+	c, err := s.client.Encoding.ParseCommand(message)
 	if err == nil {
 		err = s.run(&c)
 	}
@@ -129,6 +128,20 @@ func (s *Session) Handle(message []byte) {
 		return
 	}
 	s.bad = 0
+}
+
+// Do runs a command that has been checked, as Handle does, for a transport that has its own way to say that it failed. An
+// error is counted, not replied to.
+func (s *Session) Do(c *wire.Command) *wire.Error {
+	s.await()
+	if s.ended() {
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "the session has ended", Retry: true}
+	}
+	err := s.run(c)
+	if err != nil {
+		s.gateway.metrics.refusedCommands.WithLabelValues(err.Code).Inc()
+	}
+	return err
 }
 
 // Refuse replies with an error to what the transport could not hand to Handle, and ends a session that gets too many of
@@ -140,7 +153,7 @@ func (s *Session) Refuse(id uint64, err *wire.Error) {
 
 func (s *Session) refuse(id uint64, err *wire.Error) {
 	s.gateway.metrics.refusedCommands.WithLabelValues(err.Code).Inc()
-	s.reply(wire.AppendError(nil, id, err))
+	s.reply(s.client.Encoding.Error(id, err))
 	if err.Retry {
 		return
 	}
@@ -155,8 +168,11 @@ func (s *Session) run(c *wire.Command) *wire.Error {
 		if c.Hello.Name != s.name {
 			s.name = c.Hello.Name
 			s.tellPresence()
+			for _, sub := range s.subs {
+				sub.Rename(s.name)
+			}
 		}
-		s.reply(wire.Welcome(nil, c.ID, s.id, s.gateway.cfg.Node, s.gateway.cfg.Version, millisNow()))
+		s.reply(s.client.Encoding.Welcome(c.ID, s.id, s.gateway.cfg.Node, s.gateway.cfg.Version, millisNow()))
 		return nil
 	case c.Subscribe != nil:
 		return s.subscribe(c.ID, c.Subscribe)
@@ -164,8 +180,10 @@ func (s *Session) run(c *wire.Command) *wire.Error {
 		return s.unsubscribe(c.ID, c.Unsubscribe.Room)
 	case c.Publish != nil:
 		return s.publish(c.ID, c.Publish)
+	case c.Change != nil:
+		return s.change(c.ID, c.Change)
 	default:
-		s.reply(wire.Pong(nil, c.ID, millisNow()))
+		s.reply(s.client.Encoding.Pong(c.ID, millisNow()))
 		return nil
 	}
 }
@@ -174,8 +192,27 @@ func (s *Session) subscribe(id uint64, c *wire.Subscribe) *wire.Error {
 	if len(s.subs) >= s.gateway.cfg.MaxSubscriptions {
 		return wire.Errorf(wire.CodeTooMany, "this session has %d subscriptions: that is the most one may have", len(s.subs))
 	}
-	spec := room.Spec{Filters: c.Filters, Devices: c.Devices, Form: c.Form, Delivery: c.Delivery, Rate: c.Rate}
-	sub, err := s.gateway.cfg.Rooms.Join(spec, room.Options{From: c.From, FromStart: c.FromStart, History: c.History}, s)
+	return s.join(id, c, nil)
+}
+
+// change takes a subscription into another room.
+func (s *Session) change(id uint64, c *wire.Change) *wire.Error {
+	before := s.subs[c.Room]
+	if before == nil {
+		return notSubscribed(c.Room)
+	}
+	return s.join(id, c.Subscribe, before)
+}
+
+// join makes the session a member of a room, in the place of another one where before is not nil.
+func (s *Session) join(id uint64, c *wire.Subscribe, before *room.Sub) *wire.Error {
+	rooms := s.gateway.cfg.Rooms
+	sub, err := rooms.Join(
+		room.Spec{Filters: c.Filters, Devices: c.Devices, Form: c.Form, Delivery: c.Delivery, Rate: c.Rate},
+		room.Options{
+			Encoding: s.client.Encoding, From: c.From, FromStart: c.FromStart, History: c.History, Follow: before, Viewers: c.Viewers,
+			Viewer: room.Viewer{Session: s.id, Name: s.name, Transport: s.client.Transport},
+		}, s)
 	if err != nil {
 		e := wire.Errorf(wire.CodeTooMany, "%v", err)
 		if errors.Is(err, room.ErrNoSource) {
@@ -184,36 +221,45 @@ func (s *Session) subscribe(id uint64, c *wire.Subscribe) *wire.Error {
 		e.Retry = true
 		return e
 	}
-	if old := s.subs[sub.Room()]; old != nil {
-		// The same room again: the new subscription takes the old one's place.
-		s.gateway.cfg.Rooms.Leave(old)
+	if before != nil {
+		s.leave(before)
+	}
+	if old := s.subs[sub.Room()]; old != nil { // the same room again: the new subscription takes the old one's place
+		s.leave(old)
 		s.push(item{leave: old})
 	}
+	s.push(item{leave: before, begin: sub, id: id})
 	s.subs[sub.Room()] = sub
 	if c.Form == wire.FormChat {
 		if s.chats == nil {
 			s.chats = make(map[uint64][]string)
 		}
 		s.chats[sub.Room()] = c.Filters
-		s.tellPresence()
 	}
-	s.push(item{begin: sub, id: id})
+	s.tellPresence()
 	return nil
+}
+
+// leave takes the session out of a room. The writing goroutine is yet to be told.
+func (s *Session) leave(sub *room.Sub) {
+	s.gateway.cfg.Rooms.Leave(sub)
+	delete(s.subs, sub.Room())
+	delete(s.chats, sub.Room())
 }
 
 func (s *Session) unsubscribe(id, number uint64) *wire.Error {
 	sub := s.subs[number]
 	if sub == nil {
-		return wire.Errorf(wire.CodeNotSubscribed, "this session is not subscribed to room %d", number)
+		return notSubscribed(number)
 	}
-	delete(s.subs, number)
-	s.gateway.cfg.Rooms.Leave(sub)
-	if _, ok := s.chats[number]; ok {
-		delete(s.chats, number)
-		s.tellPresence()
-	}
-	s.push(item{leave: sub, reply: wire.Unsubscribed(nil, id, number)})
+	s.leave(sub)
+	s.tellPresence()
+	s.push(item{leave: sub, reply: s.client.Encoding.Unsubscribed(id, number)})
 	return nil
+}
+
+func notSubscribed(number uint64) *wire.Error {
+	return wire.Errorf(wire.CodeNotSubscribed, "this session is not subscribed to room %d", number)
 }
 
 // tellPresence says which channels the session watches, and under which name.
@@ -239,17 +285,13 @@ func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
 		return e
 	}
 	s.pending.Add(1)
-	m := event.Event{
-		Time: time.Now().UnixNano(), Topic: c.Topic, Client: s.id, Payload: c.Body, Source: event.SourceGateway,
-		QoS: uint8(c.QoS), Retain: c.Retain,
-	}
-	err := s.gateway.cfg.Publisher.Ingest(s.gateway.ctx, m, func(pos event.Position, err error) {
+	err := s.gateway.cfg.Publisher.Ingest(s.gateway.ctx, message(s.id, c), func(pos event.Position, err error) {
 		s.pending.Add(-1)
 		if err != nil {
-			s.push(item{reply: wire.AppendError(nil, id, unavailable(err))})
+			s.push(item{reply: s.client.Encoding.Error(id, unavailable(err))})
 			return
 		}
-		s.push(item{reply: wire.Published(nil, id, pos)})
+		s.push(item{reply: s.client.Encoding.Published(id, pos)})
 	})
 	if err != nil {
 		s.pending.Add(-1)
@@ -266,7 +308,7 @@ func unavailable(err error) *wire.Error {
 	return &wire.Error{Code: wire.CodeUnavailable, Message: fmt.Sprintf("the message was not stored: %v", err), Retry: true}
 }
 
-func (s *Session) reply(b []byte) { s.push(item{reply: b}) }
+func (s *Session) reply(m *wire.Message) { s.push(item{reply: m}) }
 
 // push hands an item to the writing goroutine. How many wait is bounded by await, which stands before each command, and
 // by maxPublishes.

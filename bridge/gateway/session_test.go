@@ -26,14 +26,14 @@ type valve struct {
 	once    sync.Once
 
 	mu       sync.Mutex
-	messages [][]byte
+	messages []*wire.Message
 	code     wire.CloseCode
 	closed   bool
 }
 
 func newValve() *valve { return &valve{gate: make(chan struct{}), hurried: make(chan struct{})} }
 
-func (v *valve) Write(messages [][]byte) error {
+func (v *valve) Write(messages []*wire.Message) error {
 	select {
 	case <-v.gate:
 	case <-v.hurried:
@@ -79,7 +79,7 @@ func (hole) Ingest(context.Context, event.Event, func(event.Position, error)) er
 func open(t *testing.T, p gateway.Publisher, v *valve) (*gateway.Gateway, *gateway.Session) {
 	t.Helper()
 	g := gateway.New(gateway.Config{Publisher: p, Rooms: room.New(room.Config{}, event.Position{Epoch: 1})})
-	s, err := g.Open(v, "test", "nowhere")
+	s, err := g.Open(v, gateway.Client{Transport: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,8 +131,8 @@ func TestPublishesOnTheirWayAreBounded(t *testing.T) {
 	}
 	s.Close(wire.CloseShutdown)
 	s.End()
-	if v.taken() != 300-256 || !bytes.Contains(v.messages[0], []byte(`"code":"too_many"`)) || !bytes.Contains(v.messages[0], []byte(`"retry":true`)) {
-		t.Errorf("%d replies, first %s", v.taken(), v.messages[0])
+	if v.taken() != 300-256 || !bytes.Contains(v.messages[0].Bytes(), []byte(`"code":"too_many"`)) || !bytes.Contains(v.messages[0].Bytes(), []byte(`"retry":true`)) {
+		t.Errorf("%d replies, first %s", v.taken(), v.messages[0].Bytes())
 	}
 	if v.code != wire.CloseShutdown {
 		t.Errorf("close code %d", v.code)
@@ -163,7 +163,7 @@ func TestStopEndsSessionsThatTakeNothing(t *testing.T) {
 	if v.code != wire.CloseShutdown {
 		t.Errorf("close code %d", v.code)
 	}
-	if _, err := g.Open(newValve(), "test", "nowhere"); !errors.Is(err, gateway.ErrStopping) {
+	if _, err := g.Open(newValve(), gateway.Client{Transport: "test"}); !errors.Is(err, gateway.ErrStopping) {
 		t.Errorf("Open after Stop: %v", err)
 	}
 	s.End()

@@ -26,7 +26,7 @@ func (s *Session) write() {
 // serve returns nil when the session has been ended.
 func (s *Session) serve() error {
 	var active []*room.Sub
-	var messages [][]byte
+	var messages []*wire.Message
 	for {
 		select {
 		case <-s.done:
@@ -53,7 +53,7 @@ func (s *Session) serve() error {
 }
 
 // gather appends what one write is to carry, and reports whether there is more.
-func (s *Session) gather(messages [][]byte, active []*room.Sub) (_ [][]byte, _ []*room.Sub, more bool, err error) {
+func (s *Session) gather(messages []*wire.Message, active []*room.Sub) (_ []*wire.Message, _ []*room.Sub, more bool, err error) {
 	if messages, active, more, err = s.takeItems(messages, active); err != nil {
 		return messages, active, false, err
 	}
@@ -68,7 +68,7 @@ func (s *Session) gather(messages [][]byte, active []*room.Sub) (_ [][]byte, _ [
 }
 
 // takeItems does what the reading goroutine asked for, as far as one write carries it.
-func (s *Session) takeItems(messages [][]byte, active []*room.Sub) (_ [][]byte, _ []*room.Sub, more bool, err error) {
+func (s *Session) takeItems(messages []*wire.Message, active []*room.Sub) (_ []*wire.Message, _ []*room.Sub, more bool, err error) {
 	for budget := writeBudget; budget > 0; {
 		i, ok := s.pop()
 		if !ok {
@@ -88,7 +88,7 @@ func (s *Session) takeItems(messages [][]byte, active []*room.Sub) (_ [][]byte, 
 			messages = append(messages, i.reply)
 		}
 		for _, m := range messages[before:] {
-			budget -= len(m)
+			budget -= len(m.Bytes())
 		}
 	}
 	return messages, active, true, nil
@@ -106,8 +106,8 @@ func without(subs []*room.Sub, sub *room.Sub) []*room.Sub {
 }
 
 // lastReplies are the replies that wait when the session ends.
-func (s *Session) lastReplies() [][]byte {
-	var replies [][]byte
+func (s *Session) lastReplies() []*wire.Message {
+	var replies []*wire.Message
 	for {
 		i, ok := s.pop()
 		if !ok {
@@ -126,7 +126,7 @@ func (s *Session) fail(err error) {
 	case err == nil:
 	case errors.Is(err, ErrSlow):
 		if s.finish(wire.CloseSlow, wire.CloseSlow.Info().Name) {
-			logger.Warn("closed a session that takes nothing", "session", s.id, "remote", s.remote)
+			logger.Warn("closed a session that takes nothing", "session", s.id, "remote", s.client.Remote)
 		}
 	case errors.Is(err, ErrDisconnected):
 		s.finish(0, "client")
@@ -134,7 +134,7 @@ func (s *Session) fail(err error) {
 		s.Close(wire.CloseShutdown)
 	default:
 		if s.finish(wire.CloseInternal, wire.CloseInternal.Info().Name) {
-			logger.Error("session failed", "session", s.id, "remote", s.remote, "error", err)
+			logger.Error("session failed", "session", s.id, "remote", s.client.Remote, "error", err)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func BenchmarkFanOut(b *testing.B) {
 					}
 					subs[i] = sub
 				}
-				var messages [][]byte
+				var messages []*wire.Message
 				b.ReportAllocs()
 				i := 0
 				for n := 0; b.Loop(); n++ {

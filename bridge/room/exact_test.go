@@ -173,10 +173,7 @@ func (m *watcher) watch(done <-chan struct{}) {
 			m.leave()
 			return
 		default:
-			// Joining a room flushes what is pending in it.
-			other := &member{world: m.world, spec: m.spec, wake: make(chan struct{}, 1)}
-			other.join(room.Options{})
-			other.leave()
+			m.flush()
 			final = true
 		}
 	}

@@ -21,9 +21,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A world is a log and the rooms over it. Payloads are JSON numbers, and each is a reading "n" in °C of the device that
 // the topic's second level names.
 type world struct {
-	t   testing.TB
-	log *memlog.Log
-	reg *room.Registry
+	flushing sync.Mutex
+	t        testing.TB
+	log      *memlog.Log
+	reg      *room.Registry
 
 	mu     sync.Mutex
 	series map[string]*event.Series
@@ -194,7 +195,7 @@ func (m *member) leave() { m.world.reg.Leave(m.sub) }
 // next returns all that is due.
 func (m *member) next() []message {
 	m.world.t.Helper()
-	var raw [][]byte
+	var raw []*wire.Message
 	for more := true; more; {
 		var err error
 		if raw, more, err = m.sub.Next(raw, 1<<20); err != nil {
@@ -204,12 +205,12 @@ func (m *member) next() []message {
 	return parse(m.world.t, raw)
 }
 
-func parse(t testing.TB, raw [][]byte) []message {
+func parse(t testing.TB, raw []*wire.Message) []message {
 	t.Helper()
 	out := make([]message, len(raw))
 	for i, b := range raw {
-		if err := json.Unmarshal(b, &out[i]); err != nil {
-			t.Fatalf("%v in %s", err, b)
+		if err := json.Unmarshal(b.Bytes(), &out[i]); err != nil {
+			t.Fatalf("%v in %s", err, b.Bytes())
 		}
 	}
 	return out

@@ -86,11 +86,15 @@ type Registry struct {
 	pos     event.Position // after the last event that was offered
 	trie    node
 	devices map[string][]*Room // rooms that name devices
-	cache   map[string][]*Room // topic -> rooms that name no devices
+	cache   map[string]reached // by topic
+	shape   uint64             // grows when a filter with wildcards comes or goes
 	touched []*Room
 	dirty   []*Room
 	views   []*Room
 	current values
+	pace    pacer
+	crowd   crowd
+	scratch []byte // of frames that are being made
 
 	kick   chan struct{}
 	frames atomic.Uint64
@@ -110,7 +114,7 @@ func New(cfg Config, begin event.Position) *Registry {
 	}
 	r := &Registry{
 		cfg: cfg, rooms: make(map[string]*Room), pos: begin, devices: make(map[string][]*Room),
-		cache: make(map[string][]*Room), kick: make(chan struct{}, 1),
+		cache: make(map[string]reached), kick: make(chan struct{}, 1), pace: newPacer(), crowd: newCrowd(),
 	}
 	r.metrics = newMetrics(cfg.Metrics, r)
 	return r
@@ -119,6 +123,13 @@ func New(cfg Config, begin event.Position) *Registry {
 // ringLimit is what each room's ring may hold now, in bytes.
 func (r *Registry) ringLimit() int {
 	return min(r.cfg.RingBytes, max(r.cfg.AllRingsBytes/max(len(r.rooms), 1), minRingBytes))
+}
+
+// keepScratch keeps a slice for the next frame, unless it has become large.
+func (r *Registry) keepScratch(b []byte) {
+	if cap(b) <= 4*flushBytes {
+		r.scratch = b[:0]
+	}
 }
 
 // Seed sets the current value of a series before the first Offer: what views knew from before the start.
@@ -175,7 +186,7 @@ func (r *Registry) Offer(batch []event.Decoded) {
 			room.flush(r.pos, now)
 			continue
 		}
-		if !room.enc.empty() {
+		if !room.gathered.empty() {
 			room.dirty = true
 			r.dirty = append(r.dirty, room)
 			scheduled = true
@@ -188,25 +199,31 @@ func (r *Registry) Offer(batch []event.Decoded) {
 }
 
 func (r *Registry) give(room *Room, d *event.Decoded, now time.Time) {
-	room.enc.add(d)
+	room.gathered.add(d, &room.takers)
 	if !room.touched {
 		room.touched = true
 		r.touched = append(r.touched, room)
 	}
-	if room.enc.size() > flushBytes {
+	if room.gathered.size() > flushBytes {
 		room.flush(d.Next(), now)
 	}
 }
 
+// reached are the rooms, of those that name no devices, that a topic reaches.
+type reached struct {
+	rooms []*Room
+	shape uint64 // of the registry when they were looked up
+}
+
 func (r *Registry) roomsOf(topic string) []*Room {
-	if rooms, ok := r.cache[topic]; ok {
-		return rooms
+	if c, ok := r.cache[topic]; ok && c.shape == r.shape {
+		return c.rooms
 	}
 	if len(r.cache) >= maxCachedTopics {
 		clear(r.cache)
 	}
 	rooms := r.trie.match(topic)
-	r.cache[topic] = rooms
+	r.cache[topic] = reached{rooms, r.shape}
 	return rooms
 }
 
@@ -223,18 +240,32 @@ func (r *Registry) Run(ctx context.Context) error {
 	defer timer.Stop()
 	quiet := time.NewTicker(positionInterval)
 	defer quiet.Stop()
+	crowd := time.NewTicker(crowdInterval)
+	defer crowd.Stop()
+	due := time.Now().Add(time.Hour)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.kick:
 		case <-timer.C:
+			r.late(time.Since(due))
 		case <-quiet.C:
 			r.tellPositions()
+		case <-crowd.C:
+			r.tellViewers()
 		}
-		next := min(r.flushDirty(), r.flushViews())
-		timer.Reset(max(next, time.Millisecond))
+		next := max(min(r.flushDirty(), r.flushViews()), time.Millisecond)
+		due = time.Now().Add(next)
+		timer.Reset(next)
 	}
+}
+
+// late takes note of how late the rooms were served.
+func (r *Registry) late(by time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pace.observe(by, time.Now())
 }
 
 // flushDirty flushes the rooms whose time has come and returns how long until the next one's.
@@ -287,24 +318,25 @@ func (r *Registry) flushView(room *Room) {
 	if room.source.Version() == room.version {
 		return
 	}
-	members, version := room.source.AppendSince(nil, room.spec.Filters, room.version)
+	changed, version := room.source.AppendSince(nil, room.spec.Filters, room.version)
 	room.version = version
-	if len(members) == 0 {
+	if changed == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	room.put(&frame{to: r.pos, version: version, data: appendFrame(room.id, r.pos, members)})
+	f := &frame{to: r.pos, version: version}
+	for e, n := range room.takers {
+		if n > 0 {
+			f.messages[e] = viewFrame(wire.Encoding(e), room.id, r.pos, changed)
+		}
+	}
+	room.put(f)
 }
 
-// appendFrame is a frame of members that are encoded already.
-func appendFrame(room uint64, pos event.Position, members []byte) []byte {
-	data := wire.AppendHead(make([]byte, 0, len(members)+64), room, pos)
-	if len(members) > 0 {
-		data = append(data, ',')
-		data = append(data, members...)
-	}
-	return append(data, '}')
+// viewFrame is a frame of what changed in a view.
+func viewFrame(e wire.Encoding, room uint64, pos event.Position, changed []byte) *wire.Message {
+	return e.Frame(room, pos, changed)
 }
 
 // tellPositions tells the members of rooms in which nothing happens where the log is, so that they resume without
@@ -313,8 +345,15 @@ func (r *Registry) tellPositions() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, room := range r.rooms {
-		if room.source == nil && room.pos != r.pos && room.enc.empty() {
-			room.put(&frame{to: r.pos, data: appendFrame(room.id, r.pos, nil)})
+		if room.source != nil || room.pos == r.pos || !room.gathered.empty() {
+			continue
 		}
+		f := &frame{to: r.pos}
+		for e, n := range room.takers {
+			if n > 0 {
+				f.messages[e] = wire.Encoding(e).Frame(room.id, r.pos, nil)
+			}
+		}
+		room.put(f)
 	}
 }

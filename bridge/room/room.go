@@ -85,24 +85,47 @@ func (s Spec) hasDevice(device string) bool {
 	return found
 }
 
-// A frame is the bytes of one flush, shared by all members.
+// A frame is one flush, shared by all members: a message in each encoding that somebody takes.
 type frame struct {
 	// to is the position after it.
 	to event.Position
 	// version is what a view room's frame brings its reader up to.
-	version uint64
-	data    []byte
+	version  uint64
+	messages [wire.Encodings]*wire.Message
+	// viewers says that the frame is only for those who want to know who else watches.
+	viewers bool
+}
+
+// frameOverhead is what a frame in a ring takes in bytes besides its messages.
+const frameOverhead = 192
+
+func (f *frame) size() int {
+	size := frameOverhead
+	for _, m := range f.messages {
+		if m != nil {
+			size += len(m.Bytes())
+		}
+	}
+	return size
 }
 
 // A window is an immutable view of a ring: frames[0] has the number first.
 type window struct {
 	first  uint64
 	frames []*frame
-	// end is the position after the newest frame, kept when there is none.
-	end event.Position
+	// begin is the position before the oldest frame, end the one after the newest; kept when there is none.
+	begin, end event.Position
 }
 
 func (w *window) next() uint64 { return w.first + uint64(len(w.frames)) }
+
+// start is the position before frame k, or after the last.
+func (w *window) start(k int) event.Position {
+	if k == 0 {
+		return w.begin
+	}
+	return w.frames[k-1].to
+}
 
 // A member is woken when its room has a new frame. Wake must not block.
 type member interface{ Wake() }
@@ -117,29 +140,31 @@ type Room struct {
 	win      atomic.Pointer[window]
 
 	members map[*Sub]member
+	takers  [wire.Encodings]int // members by encoding
 	pos     event.Position
-	due     time.Time
-	dirty   bool // waits in the registry's list for its due time
-	touched bool // got events of the batch being offered
+	due     time.Time // when the next frame may be made; one that is long past allows for several at once
+	dirty   bool      // waits in the registry's list for its due time
+	touched bool      // got events of the batch being offered
 
-	enc       encoder
-	announced map[uint32]*event.Series
+	gathered  gatherer
+	announced [wire.Encodings]map[uint32]*event.Series
+	entrances [wire.Encodings]*entrance
+	audience  *audience
 	ringBytes int
 
 	source  Source
 	version uint64
 }
 
-// frameOverhead is what a frame in a ring takes in bytes besides its data.
-const frameOverhead = 128
-
 // put adds a frame and wakes the members.
 func (r *Room) put(f *frame) {
 	w := r.win.Load()
 	frames := append(w.frames, f) //nolint:gocritic // readers of the old window never look past its length
-	r.ringBytes += len(f.data) + frameOverhead
-	r.pos = f.to
-	r.win.Store(r.evict(&window{first: w.first, frames: frames, end: f.to}))
+	r.ringBytes += f.size()
+	if !f.viewers {
+		r.pos = f.to
+	}
+	r.win.Store(r.evict(&window{first: w.first, frames: frames, begin: w.begin, end: f.to}))
 	for _, m := range r.members {
 		m.Wake()
 	}
@@ -157,21 +182,49 @@ func (r *Room) evict(w *window) *window {
 	}
 	evicted := 0
 	for r.ringBytes > limit-limit/4 && len(w.frames)-evicted > 1 {
-		r.ringBytes -= len(w.frames[evicted].data) + frameOverhead
+		r.ringBytes -= w.frames[evicted].size()
 		evicted++
+	}
+	if evicted == 0 {
+		return w
 	}
 	// A copy, so that evicted frames are not kept alive by the array.
 	frames := append(make([]*frame, 0, 2*(len(w.frames)-evicted)), w.frames[evicted:]...)
-	return &window{first: w.first + uint64(evicted), frames: frames, end: w.end}
+	return &window{first: w.first + uint64(evicted), frames: frames, begin: w.frames[evicted-1].to, end: w.end}
 }
 
 // flush makes a frame of what is pending, if anything is, with to as the position after it.
 func (r *Room) flush(to event.Position, now time.Time) {
-	if r.enc.empty() {
+	if r.gathered.empty() {
 		return
 	}
-	data := wire.AppendHead(make([]byte, 0, r.enc.size()+96), r.id, to)
-	data = r.enc.appendTo(data, r.announced)
-	r.put(&frame{to: to, data: append(data, '}')})
-	r.due = now.Add(r.interval)
+	f := &frame{to: to}
+	for e, n := range r.takers {
+		if n == 0 {
+			continue
+		}
+		fields := r.gathered.appendTo(r.reg.scratch[:0], wire.Encoding(e), r.announced[e])
+		f.messages[e] = wire.Encoding(e).Frame(r.id, to, fields)
+		r.reg.keepScratch(fields)
+	}
+	r.gathered.reset()
+	r.put(f)
+	r.spend(now)
 }
+
+// spend moves the time of the next frame on by one interval, which the load of the machine may stretch. A room of
+// `every` at the hub's own rate that has been quiet has a few frames to spare, so that messages that come one by one, no more often than
+// the rate allows, need not wait for each other's interval.
+func (r *Room) spend(now time.Time) {
+	interval := r.reg.pace.stretch(r.interval)
+	if r.spec.Rate == 0 && r.spec.Delivery == wire.DeliveryEvery {
+		now = now.Add(-spareFrames * interval)
+	}
+	if r.due.Before(now) {
+		r.due = now
+	}
+	r.due = r.due.Add(interval)
+}
+
+// spareFrames is how many frames a quiet room may make at once.
+const spareFrames = 4

@@ -149,11 +149,16 @@ func TestLatestFarBehindGetsTheState(t *testing.T) {
 	}
 }
 
-// flush makes the room's pending frame.
+// flush makes the room's pending frame: the first who takes another encoding must not get what was before.
 func (m *member) flush() {
-	other := &member{world: m.world, spec: m.spec, wake: make(chan struct{}, 1)}
-	other.join(room.Options{})
-	other.leave()
+	m.world.t.Helper()
+	m.world.flushing.Lock()
+	defer m.world.flushing.Unlock()
+	sub, err := m.world.reg.Join(m.spec, room.Options{Encoding: wire.Proto}, m)
+	if err != nil {
+		m.world.t.Fatal(err)
+	}
+	m.world.reg.Leave(sub)
 }
 
 func TestGapSaysWhatRetentionDropped(t *testing.T) {
@@ -360,8 +365,8 @@ func TestCatchUpFramesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, f := range raw {
-			if len(f) > 2<<20 {
-				t.Errorf("a frame of %d bytes", len(f))
+			if len(f.Bytes()) > 2<<20 {
+				t.Errorf("a frame of %d bytes", len(f.Bytes()))
 			}
 		}
 		more = again

@@ -7,42 +7,26 @@ import (
 	"pulso/bridge/wire"
 )
 
-// snapshot makes what comes first in a room; nil where there is nothing to say. A member that recovered gets what it
-// missed as frames, so only the numbers of its series are announced.
-func (s *Sub) snapshot(recovered bool) ([]byte, error) {
-	spec := s.room.spec
-	if s.room.source != nil {
-		members, version := s.room.source.AppendSince(nil, spec.Filters, 0)
-		s.version = version
-		data := wire.AppendSnapshotHead(make([]byte, 0, len(members)+96), s.room.id, s.pos)
-		if len(members) > 0 {
-			data = append(data, ',')
-			data = append(data, members...)
-		}
-		return append(data, "}}"...), nil
+// snapshot is what comes first in a room; nil where there is nothing to say. A member that recovered gets what it missed
+// as frames, so only the numbers of its series are announced.
+func (s *Sub) snapshot(recovered bool) (*wire.Message, error) {
+	spec := &s.room.spec
+	switch {
+	case s.room.source != nil:
+		return s.entrance.state(s)
+	case recovered && spec.Form == wire.FormValues:
+		return s.entrance.announcement(s), nil
+	case recovered, s.opts.History == 0 && spec.Form == wire.FormEvents && spec.Delivery == wire.DeliveryEvery:
+		return nil, nil //nolint:nilnil // there is nothing to say
+	case s.opts.History == 0:
+		return s.entrance.state(s)
 	}
-	var history []event.Decoded
-	truncated := false
-	if n := s.opts.History; n > 0 && !recovered {
-		var err error
-		if history, truncated, err = s.history(n); err != nil {
-			return nil, err
-		}
+	history, truncated, err := s.history(s.opts.History)
+	if err != nil {
+		return nil, err
 	}
 	if spec.Form == wire.FormValues {
-		if recovered {
-			return s.seriesSnapshot(), nil
-		}
 		return s.valuesSnapshot(history, truncated), nil
-	}
-	if recovered || s.opts.History == 0 && spec.Delivery == wire.DeliveryEvery {
-		return nil, nil
-	}
-	if s.opts.History == 0 {
-		var err error
-		if history, truncated, err = s.history(1); err != nil {
-			return nil, err
-		}
 	}
 	return s.eventsSnapshot(history, truncated), nil
 }
@@ -74,52 +58,38 @@ func (s *Sub) history(n int) ([]event.Decoded, bool, error) {
 	return out, truncated, nil
 }
 
-func (s *Sub) eventsSnapshot(history []event.Decoded, truncated bool) []byte {
-	data := wire.AppendSnapshotHead(nil, s.room.id, s.pos)
-	data = append(data, `,"events":[`...)
+func (s *Sub) eventsSnapshot(history []event.Decoded, truncated bool) *wire.Message {
+	var rows []byte
+	e := s.opts.Encoding
 	for i := range history {
-		if i > 0 {
-			data = append(data, ',')
-		}
-		data = wire.AppendEvent(data, &history[i], 1)
+		rows = e.AppendEvent(rows, &history[i], 1)
 	}
-	return endSnapshot(append(data, ']'), truncated)
+	return e.Snapshot(s.room.id, s.joined, e.AppendEvents(nil, rows), truncated)
 }
 
 // valuesSnapshot is the history, then the current value of each series that the history does not end with.
-func (s *Sub) valuesSnapshot(history []event.Decoded, truncated bool) []byte {
-	enc := newEncoder(Spec{Form: wire.FormValues, Delivery: wire.DeliveryEvery})
+func (s *Sub) valuesSnapshot(history []event.Decoded, truncated bool) *wire.Message {
+	var values []wire.Value
 	last := make(map[uint32]int64)
 	for i := range history {
 		for _, m := range history[i].Metrics {
-			enc.addRow(m.Series, history[i].Time, m.Value)
+			values = append(values, single(m.Series, history[i].Time, m.Value))
 			last[m.Series.ID] = history[i].Time
 		}
 	}
-	for _, c := range s.values {
+	for _, c := range s.entrance.values {
 		if t, ok := last[c.series.ID]; !ok || t != c.time {
-			enc.addRow(c.series, c.time, c.value)
+			values = append(values, single(c.series, c.time, c.value))
 		}
 	}
-	s.values = nil
-	data := wire.AppendSnapshotHead(make([]byte, 0, enc.size()+128), s.room.id, s.pos)
-	return endSnapshot(enc.appendTo(data, make(map[uint32]*event.Series)), truncated)
-}
-
-// seriesSnapshot announces the room's series to a member that recovered.
-func (s *Sub) seriesSnapshot() []byte {
-	data := wire.AppendSnapshotHead(nil, s.room.id, s.pos)
-	series := make([]*event.Series, len(s.values))
-	for i, c := range s.values {
-		series[i] = c.series
+	var series []*event.Series
+	known := make(map[uint32]*event.Series)
+	for i := range values {
+		if v := values[i].Series; known[v.ID] != v {
+			known[v.ID] = v
+			series = append(series, v)
+		}
 	}
-	s.values = nil
-	return endSnapshot(appendAnnounce(data, series, make(map[uint32]*event.Series)), false)
-}
-
-func endSnapshot(data []byte, truncated bool) []byte {
-	if truncated {
-		data = append(data, `,"truncated":true`...)
-	}
-	return append(data, "}}"...)
+	e := s.opts.Encoding
+	return e.Snapshot(s.room.id, s.joined, e.AppendValues(e.AppendSeries(nil, series), values), truncated)
 }

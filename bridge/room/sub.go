@@ -2,6 +2,9 @@ package room
 
 import (
 	"errors"
+	"slices"
+	"sort"
+	"strings"
 	"time"
 
 	"pulso/bridge/event"
@@ -21,17 +24,23 @@ const (
 	maxHistoryBytes  = 16 << 20
 )
 
-// reasonBehind is the gap's reason where a `latest` member was too far behind to conflate what it missed.
-const reasonBehind = "behind"
-
 // Options are what a member asks for besides the room.
 type Options struct {
+	// Encoding is how the member's messages are written.
+	Encoding wire.Encoding
 	// From is the position to resume from; zero for none.
 	From event.Position
 	// FromStart asks for everything still held.
 	FromStart bool
+	// Follow is the same session's place in another room, which this one takes: it goes on where that one is. It must have
+	// begun, and is not used any more once the new one has.
+	Follow *Sub
 	// History is how many past events of each topic the snapshot begins with.
 	History int
+	// Viewer is who the member is, for others who ask.
+	Viewer Viewer
+	// Viewers asks to be told who else watches.
+	Viewers bool
 }
 
 // A Sub is one member's place in a room. It belongs to one goroutine at a time.
@@ -48,13 +57,14 @@ type Sub struct {
 	// While catching, the log is read from pos to target; then the ring goes on at cursor.
 	catching bool
 	target   event.Position
-	enc      encoder
+	gathered gatherer
 	// ahead says that pos, where the member resumed, is beyond the room's frames: those before it are not for it.
 	ahead bool
 
-	version uint64
-	joined  event.Position
-	values  []current
+	version  uint64
+	joined   event.Position
+	entrance *entrance
+	viewer   *viewer
 }
 
 // Join makes a session a member of the room for spec, which begins if it is the first. After it, Begin is called once,
@@ -62,29 +72,30 @@ type Sub struct {
 func (r *Registry) Join(spec Spec, opts Options, m member) (*Sub, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	room, err := r.open(spec)
+	room, err := r.open(spec, opts.Encoding)
 	if err != nil {
 		return nil, err
 	}
 	s := &Sub{reg: r, room: room, opts: opts}
+	if e := opts.Encoding; room.takers[e] == 0 {
+		room.flush(r.pos, time.Now()) // in the encodings of those who were there before
+		room.announced[e] = make(map[uint32]*event.Series)
+	}
+	room.takers[opts.Encoding]++
 	s.enter()
 	room.members[s] = m
+	r.crowd.join(s)
 	return s, nil
 }
 
-// enter puts the member at the room's end, with the values as they are there. The registry's lock is held.
+// enter puts the member where its room begins for it. The registry's lock is held.
 func (s *Sub) enter() {
-	r, room := s.reg, s.room
-	// What is pending goes out to those who were there before.
-	room.flush(r.pos, time.Now())
-	s.cursor = room.win.Load().next()
-	s.pos, s.told, s.joined = r.pos, r.pos, r.pos
-	if room.spec.Form == wire.FormValues {
-		s.values = r.current.of(room.spec)
-	}
+	s.entrance = s.room.entrance(s.opts.Encoding)
+	s.cursor, s.joined = s.entrance.cursor, s.entrance.pos
+	s.pos, s.told = s.joined, s.joined
 }
 
-func (r *Registry) open(spec Spec) (*Room, error) {
+func (r *Registry) open(spec Spec, e wire.Encoding) (*Room, error) {
 	key := spec.key()
 	if room := r.rooms[key]; room != nil {
 		return room, nil
@@ -95,33 +106,39 @@ func (r *Registry) open(spec Spec) (*Room, error) {
 	r.nextID++
 	room := &Room{
 		reg: r, id: r.nextID, key: key, spec: spec, interval: spec.interval(), members: make(map[*Sub]member), pos: r.pos,
-		announced: make(map[uint32]*event.Series),
 	}
 	if spec.Form.IsView() {
-		if room.source = r.cfg.Sources[spec.Form]; room.source == nil {
+		if room.source = r.cfg.Sources[spec.Form]; room.source == nil || e == wire.Proto {
 			return nil, ErrNoSource
 		}
 		room.version = room.source.Version()
 		r.views = append(r.views, room)
 	} else {
-		room.enc = newEncoder(spec)
-		r.index(room)
+		room.gathered = newGatherer(&room.spec)
+		for _, d := range spec.Devices {
+			r.devices[d] = append(r.devices[d], room)
+		}
+		if len(spec.Devices) == 0 {
+			for _, f := range spec.Filters {
+				r.trie.insert(f, room)
+			}
+			r.reshape(spec.Filters)
+		}
 	}
-	room.win.Store(&window{end: r.pos})
+	room.win.Store(&window{begin: r.pos, end: r.pos})
 	r.rooms[key] = room
 	r.wakeRun()
 	return room, nil
 }
 
-func (r *Registry) index(room *Room) {
-	for _, d := range room.spec.Devices {
-		r.devices[d] = append(r.devices[d], room)
-	}
-	if len(room.spec.Devices) == 0 {
-		for _, f := range room.spec.Filters {
-			r.trie.insert(f, room)
+// reshape makes the registry forget which rooms the topics of filters reach.
+func (r *Registry) reshape(filters []string) {
+	for _, f := range filters {
+		if strings.ContainsAny(f, "+#") {
+			r.shape++
+		} else {
+			delete(r.cache, f)
 		}
-		clear(r.cache)
 	}
 }
 
@@ -130,8 +147,17 @@ func (r *Registry) Leave(s *Sub) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	room := s.room
+	if _, member := room.members[s]; !member {
+		return
+	}
 	delete(room.members, s)
-	if len(room.members) > 0 || r.rooms[room.key] != room {
+	if e := s.opts.Encoding; room.takers[e] > 1 {
+		room.takers[e]--
+	} else { // what is made from now on is not made for it
+		room.takers[e], room.announced[e], room.entrances[e] = 0, nil, nil
+	}
+	r.crowd.leave(s)
+	if len(room.members) > 0 {
 		return
 	}
 	delete(r.rooms, room.key)
@@ -149,16 +175,20 @@ func (r *Registry) Leave(s *Sub) {
 		for _, f := range room.spec.Filters {
 			r.trie.remove(f, room)
 		}
-		clear(r.cache)
+		r.reshape(room.spec.Filters)
 	}
 }
 
 // Room is the room's number.
 func (s *Sub) Room() uint64 { return s.room.id }
 
-// Begin appends the reply to the subscribe command and what comes before the room's frames. It may read the log.
-func (s *Sub) Begin(dst [][]byte, id uint64) ([][]byte, error) {
-	recovered, reason := false, ""
+// Begin appends the reply to the command and what comes before the room's frames. It may read the log.
+func (s *Sub) Begin(dst []*wire.Message, id uint64) ([]*wire.Message, error) {
+	e, recovered, reason := s.opts.Encoding, false, ""
+	before := s.opts.Follow
+	if s.opts.Follow = nil; before != nil && s.room.source == nil && before.room.source == nil {
+		s.opts.From = before.told
+	}
 	if s.room.source == nil && (!s.opts.From.IsZero() || s.opts.FromStart) {
 		switch err := s.resume(); {
 		case err == nil:
@@ -169,7 +199,11 @@ func (s *Sub) Begin(dst [][]byte, id uint64) ([][]byte, error) {
 			return dst, err
 		}
 	}
-	dst = append(dst, wire.Subscribed(nil, id, s.room.id, s.pos, recovered, reason))
+	if before != nil {
+		dst = append(dst, e.Changed(id, before.room.id, s.room.id, s.pos, recovered, reason))
+	} else {
+		dst = append(dst, e.Subscribed(id, s.room.id, s.pos, recovered, reason))
+	}
 	snapshot, err := s.snapshot(recovered)
 	if err != nil {
 		return dst, err
@@ -177,10 +211,15 @@ func (s *Sub) Begin(dst [][]byte, id uint64) ([][]byte, error) {
 	if snapshot != nil {
 		dst = append(dst, snapshot)
 	}
+	s.entrance = nil
+	if s.opts.Viewers {
+		dst = append(dst, s.present())
+	}
 	return dst, nil
 }
 
-// resume makes the member read the log from where it left off.
+// resume makes the member go on where it left off: with the frames that the room still holds, and with the log up to
+// where those begin.
 func (s *Sub) resume() error {
 	from := s.opts.From
 	if s.opts.FromStart {
@@ -195,17 +234,38 @@ func (s *Sub) resume() error {
 		s.ahead = true
 		return nil
 	}
-	s.catchUpTo(s.joined)
+	s.meetRing(s.room.win.Load())
 	return nil
 }
 
+// meetRing makes a member go on from its position, with the log up to where the ring's frames serve it. `every` goes on
+// with all frames that it wants, since they are there and shared; `latest` is better served with what it missed in one.
+func (s *Sub) meetRing(w *window) {
+	if s.pos.Offset >= w.end.Offset {
+		s.cursor, s.ahead = w.next(), s.pos.Offset > w.end.Offset
+		return
+	}
+	target, cursor := w.end, w.next()
+	if s.room.spec.Delivery == wire.DeliveryEvery {
+		k := sort.Search(len(w.frames), func(k int) bool { return w.start(k).Offset >= s.pos.Offset })
+		if !slices.ContainsFunc(w.frames[k:], s.lacks) {
+			target, cursor = w.start(k), w.first+uint64(k)
+		}
+	}
+	s.cursor = cursor
+	s.catchUpTo(target)
+}
+
+// lacks reports whether a frame was made while nobody took the member's encoding.
+func (s *Sub) lacks(f *frame) bool { return f.messages[s.opts.Encoding] == nil && !f.viewers }
+
 func (s *Sub) catchUpTo(target event.Position) {
 	s.target, s.catching = target, true
-	s.enc = newEncoder(s.room.spec)
+	s.gathered = newGatherer(&s.room.spec)
 }
 
 // Next appends up to about budget bytes of what is due for the member and reports whether there is more.
-func (s *Sub) Next(dst [][]byte, budget int) (_ [][]byte, more bool, err error) {
+func (s *Sub) Next(dst []*wire.Message, budget int) (_ []*wire.Message, more bool, err error) {
 	for {
 		if s.catching {
 			if dst, err = s.catchUp(dst); err != nil || s.catching {
@@ -222,19 +282,26 @@ func (s *Sub) Next(dst [][]byte, budget int) (_ [][]byte, more bool, err error) 
 				return dst, true, nil
 			}
 			s.cursor++
-			if s.ahead {
-				if s.meet(f); s.catching {
-					break
+			m := f.messages[s.opts.Encoding]
+			switch {
+			case f.viewers:
+				if m != nil && s.opts.Viewers {
+					dst = append(dst, m)
 				}
 				continue
+			case s.ahead:
+				s.meet(f)
+			case m == nil || s.room.source != nil && f.version <= s.version:
+				// It is not for the member, or the snapshot was newer.
+			default:
+				dst = append(dst, m)
+				budget -= len(m.Bytes())
+				s.pos, s.told, s.version = f.to, f.to, f.version
+				s.reg.frames.Add(1)
 			}
-			if s.room.source != nil && f.version <= s.version {
-				continue // the snapshot was newer
+			if s.catching {
+				break
 			}
-			dst = append(dst, f.data)
-			budget -= len(f.data)
-			s.pos, s.told, s.version = f.to, f.to, f.version
-			s.reg.frames.Add(1)
 		}
 		if !s.catching {
 			return dst, false, nil
@@ -253,26 +320,23 @@ func (s *Sub) meet(f *frame) {
 }
 
 // fallOut recovers a member whose next frame is no longer in the ring.
-func (s *Sub) fallOut(dst [][]byte, w *window) [][]byte {
+func (s *Sub) fallOut(dst []*wire.Message, w *window) []*wire.Message {
 	s.reg.metrics.fallen.Inc()
-	s.cursor = w.next()
 	if s.room.source == nil {
-		if s.ahead = w.end.Offset < s.pos.Offset; !s.ahead {
-			s.catchUpTo(w.end)
-		}
+		s.meetRing(w)
 		return dst
 	}
-	members, version := s.room.source.AppendSince(nil, s.room.spec.Filters, s.version)
-	s.version, s.pos = version, w.end
-	if len(members) == 0 {
+	changed, version := s.room.source.AppendSince(nil, s.room.spec.Filters, s.version)
+	s.cursor, s.version, s.pos = w.next(), version, w.end
+	if changed == nil {
 		return dst
 	}
 	s.reg.frames.Add(1)
-	return append(dst, appendFrame(s.room.id, w.end, members))
+	return append(dst, viewFrame(s.opts.Encoding, s.room.id, w.end, changed))
 }
 
 // catchUp reads one chunk of the log. The member is through when it has reached its target.
-func (s *Sub) catchUp(dst [][]byte) ([][]byte, error) {
+func (s *Sub) catchUp(dst []*wire.Message) ([]*wire.Message, error) {
 	latest := s.room.spec.Delivery == wire.DeliveryLatest
 	left := s.target.Offset - min(s.pos.Offset, s.target.Offset)
 	switch {
@@ -299,14 +363,16 @@ func (s *Sub) catchUp(dst [][]byte) ([][]byte, error) {
 	if len(batch) == 0 {
 		return s.caughtUp(dst), nil
 	}
+	var takers [wire.Encodings]int
+	takers[s.opts.Encoding] = 1
 	for i := range batch {
 		if d := &batch[i]; d.Kind.IsMessage() && s.room.spec.matches(d.Topic, d.Device) {
-			s.enc.add(d)
+			s.gathered.add(d, &takers)
 		}
 	}
 	s.pos = batch[len(batch)-1].Next()
 	s.reg.metrics.reread.Add(float64(len(batch)))
-	if !latest || s.enc.size() > flushBytes {
+	if !latest || s.gathered.size() > flushBytes {
 		dst = s.emit(dst)
 	}
 	if s.pos.Offset >= s.target.Offset {
@@ -316,56 +382,54 @@ func (s *Sub) catchUp(dst [][]byte) ([][]byte, error) {
 }
 
 // emit makes a frame of what was read.
-func (s *Sub) emit(dst [][]byte) [][]byte {
-	if s.enc.empty() {
+func (s *Sub) emit(dst []*wire.Message) []*wire.Message {
+	if s.gathered.empty() {
 		return dst
 	}
-	data := wire.AppendHead(make([]byte, 0, s.enc.size()+96), s.room.id, s.pos)
 	// A catch-up frame announces all series that it uses: the member may know none of them.
-	data = s.enc.appendTo(data, make(map[uint32]*event.Series))
+	fields := s.gathered.appendTo(nil, s.opts.Encoding, make(map[uint32]*event.Series))
+	s.gathered.reset()
 	s.reg.frames.Add(1)
 	s.told = s.pos
-	return append(dst, append(data, '}'))
+	return append(dst, s.opts.Encoding.Frame(s.room.id, s.pos, fields))
 }
 
 // caughtUp ends reading the log. The client learns the position even if nothing before it was for this room.
-func (s *Sub) caughtUp(dst [][]byte) [][]byte {
+func (s *Sub) caughtUp(dst []*wire.Message) []*wire.Message {
 	s.pos = s.target
 	dst = s.emit(dst)
 	if s.told != s.pos {
-		dst = append(dst, appendFrame(s.room.id, s.pos, nil))
+		dst = append(dst, s.opts.Encoding.Frame(s.room.id, s.pos, nil))
 		s.told = s.pos
 	}
 	s.catching = false
-	s.enc = encoder{}
+	s.gathered = gatherer{}
 	return dst
 }
 
-func (s *Sub) gap(dst [][]byte, to event.Position, reason string) [][]byte {
+func (s *Sub) gap(dst []*wire.Message, to event.Position, reason string) []*wire.Message {
 	s.reg.gaps.Add(1)
 	s.reg.metrics.gaps.WithLabelValues(reason).Inc()
-	dst = append(dst, wire.AppendGap(nil, s.room.id, s.pos, to, reason))
+	dst = append(dst, s.opts.Encoding.Gap(s.room.id, s.pos, to, reason))
 	s.pos, s.told = to, to
 	return dst
 }
 
 // skip tells a `latest` member that it is too far behind to be told everything that changed, and gives it the current
 // state: it enters the room anew.
-func (s *Sub) skip(dst [][]byte) ([][]byte, error) {
+func (s *Sub) skip(dst []*wire.Message) ([]*wire.Message, error) {
 	s.catching = false
-	s.enc = encoder{}
+	s.gathered = gatherer{}
 	from := s.pos
 	s.reg.mu.Lock()
 	s.enter()
 	s.reg.mu.Unlock()
 	s.pos = from
-	dst = s.gap(dst, s.joined, reasonBehind)
-	if s.room.spec.Form == wire.FormValues {
-		return append(dst, s.valuesSnapshot(nil, false)), nil
-	}
-	history, truncated, err := s.history(1)
+	dst = s.gap(dst, s.joined, wire.ReasonBehind)
+	state, err := s.entrance.state(s)
+	s.entrance = nil
 	if err != nil {
 		return dst, err
 	}
-	return append(dst, s.eventsSnapshot(history, truncated)), nil
+	return append(dst, state), nil
 }

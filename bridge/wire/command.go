@@ -39,6 +39,7 @@ type Command struct {
 	Unsubscribe *Unsubscribe `json:"unsubscribe"`
 	Publish     *Publish     `json:"publish"`
 	Ping        *Ping        `json:"ping"`
+	Change      *Change      `json:"change"`
 }
 
 // Hello introduces the client.
@@ -57,6 +58,8 @@ type Subscribe struct {
 	FromText     string   `json:"from"`
 	History      int      `json:"history"`
 	Devices      []string `json:"devices"`
+	// Viewers asks to be told who else watches.
+	Viewers bool `json:"viewers"`
 
 	Form     Form     `json:"-"`
 	Delivery Delivery `json:"-"`
@@ -71,6 +74,12 @@ type Unsubscribe struct {
 	Room uint64 `json:"room"`
 }
 
+// Change takes the subscription of a room into the room for Subscribe, at the position where it is.
+type Change struct {
+	Room      uint64     `json:"room"`
+	Subscribe *Subscribe `json:"subscribe"`
+}
+
 // Publish is a message for the log. After ParseCommand Body holds its payload.
 type Publish struct {
 	Topic   string          `json:"topic"`
@@ -80,7 +89,10 @@ type Publish struct {
 	QoS     int             `json:"qos"`
 	Retain  bool            `json:"retain"`
 
+	// Body is the payload's bytes.
 	Body []byte `json:"-"`
+
+	bytes *[]byte // a payload that came as bytes
 }
 
 // Ping asks for a pong.
@@ -88,7 +100,10 @@ type Ping struct{}
 
 // ParseCommand reads one command and checks it. Where it fails, the error tells the client why, and the command's ID is
 // set if it could be read.
-func ParseCommand(msg []byte) (Command, *Error) {
+func (e Encoding) ParseCommand(msg []byte) (Command, *Error) {
+	if e == Proto {
+		return parseCommandProto(msg)
+	}
 	var c Command
 	if !utf8.Valid(msg) {
 		return c, Errorf(CodeBadJSON, "the command is not valid UTF-8")
@@ -101,8 +116,7 @@ func ParseCommand(msg []byte) (Command, *Error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return c, Errorf(CodeBadJSON, "something stands after the command's object: send one object a message")
 	}
-	err := c.check()
-	return c, err
+	return c, c.Check()
 }
 
 // idOf reads the id of a command that is otherwise malformed.
@@ -156,24 +170,27 @@ func kindWord(typ string) string {
 	}
 }
 
-func (c *Command) check() *Error {
+// Check sets the derived fields of a command. Its error tells the client what is wrong with it.
+func (c *Command) Check() *Error {
 	n := 0
-	for _, set := range []bool{c.Hello != nil, c.Subscribe != nil, c.Unsubscribe != nil, c.Publish != nil, c.Ping != nil} {
+	for _, set := range [...]bool{c.Hello != nil, c.Subscribe != nil, c.Unsubscribe != nil, c.Publish != nil, c.Ping != nil, c.Change != nil} {
 		if set {
 			n++
 		}
 	}
 	switch {
 	case n == 0:
-		return Errorf(CodeBadCommand, "no command: one of hello, subscribe, unsubscribe, publish, ping is needed")
+		return Errorf(CodeBadCommand, "no command: one of hello, subscribe, unsubscribe, publish, ping, change is needed")
 	case n > 1:
 		return Errorf(CodeBadCommand, "%d commands in one object: send one", n)
 	case c.Hello != nil:
 		return c.Hello.check()
 	case c.Subscribe != nil:
-		return c.Subscribe.check()
+		return c.Subscribe.Check()
+	case c.Change != nil:
+		return c.Change.check()
 	case c.Publish != nil:
-		return c.Publish.check()
+		return c.Publish.Check()
 	default:
 		return nil
 	}
@@ -186,7 +203,18 @@ func (h *Hello) check() *Error {
 	return nil
 }
 
-func (s *Subscribe) check() *Error {
+func (c *Change) check() *Error {
+	switch {
+	case c.Subscribe == nil:
+		return Errorf(CodeBadCommand, "change.subscribe is missing")
+	case c.Subscribe.FromText != "":
+		return Errorf(CodeBadCommand, "change.subscribe.from is set: a change goes on where the subscription is")
+	}
+	return c.Subscribe.Check()
+}
+
+// Check sets the derived fields. Its error tells the client what is wrong.
+func (s *Subscribe) Check() *Error {
 	var ok bool
 	if s.Form, ok = ParseForm(s.FormName); !ok {
 		return Errorf(CodeBadCommand, "subscribe.form %.40q is unknown: it is one of %s", s.FormName, strings.Join(formNames[1:], ", "))
@@ -268,7 +296,8 @@ func (s *Subscribe) checkFrom() *Error {
 	return nil
 }
 
-func (p *Publish) check() *Error {
+// Check sets Body. Its error tells the client what is wrong.
+func (p *Publish) Check() *Error {
 	if err := event.CheckTopic(p.Topic); err != nil {
 		return Errorf(CodeInvalidTopic, "%v", err)
 	}
@@ -281,7 +310,13 @@ func (p *Publish) check() *Error {
 	n := 0
 	if p.Payload != nil {
 		n++
-		p.Body = p.Payload
+		if p.Body = p.Payload; !json.Valid(p.Body) {
+			return Errorf(CodeBadCommand, "publish.payload is not JSON: text goes into payload_text")
+		}
+	}
+	if p.bytes != nil {
+		n++
+		p.Body = *p.bytes
 	}
 	if p.Text != nil {
 		n++

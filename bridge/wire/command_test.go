@@ -12,7 +12,7 @@ import (
 
 func TestParseCommand(t *testing.T) {
 	t.Parallel()
-	c, err := wire.ParseCommand([]byte(`{"id":2,"subscribe":{"filters":["b","a","b"],"form":"values","delivery":"latest",
+	c, err := wire.JSON.ParseCommand([]byte(`{"id":2,"subscribe":{"filters":["b","a","b"],"form":"values","delivery":"latest",
 		"rate":2.5,"from":"k3f.7","history":5,"devices":["z","y"]}}`))
 	if err != nil {
 		t.Fatal(err)
@@ -29,7 +29,7 @@ func TestParseCommand(t *testing.T) {
 		`{"publish":{"topic":"a","payload_text":"é"}}`:                            "é",
 		`{"publish":{"topic":"a","payload_base64":"/wA=","qos":1,"retain":true}}`: "\xff\x00",
 	} {
-		c, err := wire.ParseCommand([]byte(text))
+		c, err := wire.JSON.ParseCommand([]byte(text))
 		if err != nil || string(c.Publish.Body) != want {
 			t.Errorf("%s: %q, %v", text, c.Publish.Body, err)
 		}
@@ -40,14 +40,14 @@ func TestParseCommand(t *testing.T) {
 		`{"subscribe":{"devices":["d"]}}`:                                       {"#"},
 		`{"subscribe":{"form":"chat","filters":["chat/+"],"delivery":"every"}}`: {"chat/+"},
 	} {
-		c, err := wire.ParseCommand([]byte(text))
+		c, err := wire.JSON.ParseCommand([]byte(text))
 		if err != nil || !slices.Equal(c.Subscribe.Filters, filters) {
 			t.Errorf("%s: %q, %v", text, c.Subscribe.Filters, err)
 		} else if s := c.Subscribe; s.Form.IsView() && (s.Delivery != wire.DeliveryLatest || s.Devices != nil) {
 			t.Errorf("%s: %+v", text, s)
 		}
 	}
-	if c, err := wire.ParseCommand([]byte(`{"subscribe":{"filters":["a"],"from":"start"}}`)); err != nil || !c.Subscribe.FromStart {
+	if c, err := wire.JSON.ParseCommand([]byte(`{"subscribe":{"filters":["a"],"from":"start"}}`)); err != nil || !c.Subscribe.FromStart {
 		t.Errorf("from the start: %+v, %v", c.Subscribe, err)
 	}
 }
@@ -101,7 +101,7 @@ func TestParseCommandErrors(t *testing.T) {
 		{`{"id":5,"publish":{"topic":"a","payload_base64":"?"}}`, wire.CodeBadCommand, "publish.payload_base64"},
 		{`{"id":5,"publish":{"topic":"a","payload":1,"retain":"yes"}}`, wire.CodeBadCommand, "publish.retain must be a boolean"},
 	} {
-		c, err := wire.ParseCommand([]byte(test.text))
+		c, err := wire.JSON.ParseCommand([]byte(test.text))
 		if err == nil || err.Code != test.code || !strings.Contains(err.Message, test.names) {
 			t.Errorf("%.100s: want %s with %q, got %v", test.text, test.code, test.names, err)
 			continue
@@ -123,7 +123,7 @@ func FuzzParseCommand(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c, err := wire.ParseCommand(text)
+		c, err := wire.JSON.ParseCommand(text)
 		if err != nil {
 			if err.Code == "" || err.Message == "" {
 				t.Fatalf("an error without code or message: %+v", err)

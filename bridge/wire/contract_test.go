@@ -29,7 +29,7 @@ func fields(m protoreflect.ProtoMessage) []string {
 func jsonNames(v any) []string {
 	var names []string
 	for f := range reflect.TypeOf(v).Fields() {
-		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" && f.IsExported() {
 			names = append(names, name)
 		}
 	}
@@ -49,6 +49,7 @@ func TestCommandsHaveTheFieldsOfTheProto(t *testing.T) {
 		{wire.Unsubscribe{}, &pulsov1.Unsubscribe{}},
 		{wire.Publish{}, &pulsov1.Publish{}},
 		{wire.Ping{}, &pulsov1.Ping{}},
+		{wire.Change{}, &pulsov1.Change{}},
 	} {
 		if ours, theirs := jsonNames(pair.ours), fields(pair.proto); !slices.Equal(ours, theirs) {
 			t.Errorf("%T reads %q, the proto has %q", pair.ours, ours, theirs)

@@ -1,186 +1,175 @@
 package wire
 
 import (
-	"encoding/base64"
-	"math"
 	"strconv"
-	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"pulso/bridge/event"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// The functions of this file append JSON to dst and return the extended slice. Rows and events come without commas: the
-// caller sets them.
+// Field numbers of the messages that are written by hand, because they are written often.
+const (
+	messageRoom     protowire.Number = 2
+	messageSnapshot protowire.Number = 9
+	messageFrame    protowire.Number = 10
 
-// AppendHead begins a frame of a room: `{"room":7,"position":"k3f.1050"`. The caller appends members, each with a comma in
-// front, and the closing brace.
-func AppendHead(dst []byte, room uint64, pos event.Position) []byte {
-	dst = append(dst, `{"room":`...)
-	dst = strconv.AppendUint(dst, room, 10)
-	dst = append(dst, `,"position":"`...)
-	dst = pos.Append(dst)
-	return append(dst, '"')
+	framePosition  protowire.Number = 1
+	frameEvents    protowire.Number = 2
+	frameSeries    protowire.Number = 3
+	frameValues    protowire.Number = 4
+	frameTruncated protowire.Number = 11
+)
+
+// Frame is a frame of a room: what happened up to pos. fields are what AppendEvents, AppendSeries, AppendValues and
+// AppendView have appended to one slice; none is a frame that tells the position alone.
+func (e Encoding) Frame(room uint64, pos event.Position, fields []byte) *Message {
+	if e == Proto {
+		return e.message(appendFrameProto(begin(len(fields)+64), messageFrame, room, pos, fields, false), pos)
+	}
+	buf := append(begin(len(fields)+64), `{"room":`...)
+	buf = strconv.AppendUint(buf, room, 10)
+	buf = append(buf, `,"position":"`...)
+	buf = append(pos.Append(buf), '"')
+	return e.message(append(appendFieldsJSON(buf, fields), '}'), pos)
 }
 
-// AppendSnapshotHead begins a snapshot: `{"room":7,"snapshot":{"position":"k3f.1050"`. Two closing braces end it.
-func AppendSnapshotHead(dst []byte, room uint64, pos event.Position) []byte {
-	dst = append(dst, `{"room":`...)
-	dst = strconv.AppendUint(dst, room, 10)
-	dst = append(dst, `,"snapshot":{"position":"`...)
-	dst = pos.Append(dst)
-	return append(dst, '"')
+// Snapshot is what stands at the beginning of a room. truncated reports that it holds less than was asked for.
+func (e Encoding) Snapshot(room uint64, pos event.Position, fields []byte, truncated bool) *Message {
+	if e == Proto {
+		return e.message(appendFrameProto(begin(len(fields)+64), messageSnapshot, room, pos, fields, truncated), pos)
+	}
+	buf := append(begin(len(fields)+96), `{"room":`...)
+	buf = strconv.AppendUint(buf, room, 10)
+	buf = append(buf, `,"snapshot":{"position":"`...)
+	buf = appendFieldsJSON(append(pos.Append(buf), '"'), fields)
+	if truncated {
+		buf = append(buf, `,"truncated":true`...)
+	}
+	return e.message(append(buf, "}}"...), pos)
 }
 
-// AppendGap appends a whole gap frame.
-func AppendGap(dst []byte, room uint64, from, to event.Position, reason string) []byte {
-	dst = append(dst, `{"room":`...)
-	dst = strconv.AppendUint(dst, room, 10)
-	dst = append(dst, `,"gap":{"from":"`...)
-	dst = from.Append(dst)
-	dst = append(dst, `","to":"`...)
-	dst = to.Append(dst)
-	dst = append(dst, `","events":`...)
-	dst = strconv.AppendUint(dst, to.Offset-min(from.Offset, to.Offset), 10)
-	dst = append(dst, `,"reason":`...)
-	dst = AppendString(dst, reason)
-	return append(dst, "}}"...)
+// Gap says what was left out, between two positions, and why.
+func (e Encoding) Gap(room uint64, from, to event.Position, reason string) *Message {
+	events := to.Offset - min(from.Offset, to.Offset)
+	if e == Proto {
+		return e.reply(&pulsov1.Message{Room: room, Message: &pulsov1.Message_Gap{Gap: &pulsov1.Gap{
+			From: from.String(), To: to.String(), Events: events, Reason: reason,
+		}}}, to)
+	}
+	buf := append(begin(160), `{"room":`...)
+	buf = strconv.AppendUint(buf, room, 10)
+	buf = append(buf, `,"gap":{"from":"`...)
+	buf = from.Append(buf)
+	buf = append(buf, `","to":"`...)
+	buf = to.Append(buf)
+	buf = append(buf, `","events":`...)
+	buf = strconv.AppendUint(buf, events, 10)
+	buf = append(buf, `,"reason":`...)
+	buf = AppendString(buf, reason)
+	return e.message(append(buf, "}}"...), to)
 }
 
-// AppendEvent appends one event as an object. count is how many it stands for.
-func AppendEvent(dst []byte, e *event.Decoded, count uint32) []byte {
-	dst = append(dst, `{"topic":`...)
-	dst = AppendString(dst, e.Topic)
-	if e.Device != "" {
-		dst = append(dst, `,"device":`...)
-		dst = AppendString(dst, e.Device)
+// Viewers says who watches what a room shows.
+func (e Encoding) Viewers(room uint64, v *pulsov1.Viewers) *Message {
+	if e == Proto {
+		return e.reply(&pulsov1.Message{Room: room, Message: &pulsov1.Message_Viewers{Viewers: v}}, event.Position{})
 	}
-	dst = append(dst, `,"time":`...)
-	dst = strconv.AppendInt(dst, Millis(e.Time), 10)
-	switch {
-	case e.JSON:
-		dst = append(dst, `,"payload":`...)
-		dst = append(dst, e.Payload...)
-	case utf8.Valid(e.Payload):
-		dst = append(dst, `,"payload_text":`...)
-		dst = AppendString(dst, string(e.Payload))
-	default:
-		dst = append(dst, `,"payload_base64":"`...)
-		dst = base64.StdEncoding.AppendEncode(dst, e.Payload)
-		dst = append(dst, '"')
+	buf := append(begin(128), `{"room":`...)
+	buf = strconv.AppendUint(buf, room, 10)
+	buf = append(buf, `,"viewers":{"count":`...)
+	buf = strconv.AppendUint(buf, uint64(v.GetCount()), 10)
+	if v.GetSampled() {
+		buf = append(buf, `,"sampled":true`...)
 	}
-	if e.Problem != "" {
-		dst = append(dst, `,"error":`...)
-		dst = AppendString(dst, e.Problem)
+	buf = appendViewersJSON(buf, `,"present":[`, v.GetPresent())
+	buf = appendViewersJSON(buf, `,"joined":[`, v.GetJoined())
+	if len(v.GetLeft()) > 0 {
+		buf = append(buf, `,"left":[`...)
+		for i, session := range v.GetLeft() {
+			buf = AppendString(appendComma(buf, i), session)
+		}
+		buf = append(buf, ']')
 	}
-	if e.Kind == event.KindWill {
-		dst = append(dst, `,"will":true`...)
-	}
-	if count > 1 {
-		dst = append(dst, `,"count":`...)
-		dst = strconv.AppendUint(dst, uint64(count), 10)
-	}
-	return append(dst, '}')
+	return e.message(append(buf, "}}"...), event.Position{})
 }
 
-// AppendSeries appends the row that announces a series.
-func AppendSeries(dst []byte, s *event.Series) []byte {
-	dst = append(dst, '[')
-	dst = strconv.AppendUint(dst, uint64(s.ID), 10)
-	for _, text := range [...]string{s.Device, s.Name, s.Unit, s.Topic} {
-		dst = append(dst, ',')
-		dst = AppendString(dst, text)
+// appendViewersJSON appends a list of rows [session, name, transport, since], unless it is empty.
+func appendViewersJSON(dst []byte, key string, list []*pulsov1.Viewer) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(dst, key...)
+	for i, v := range list {
+		dst = append(appendComma(dst, i), '[')
+		dst = AppendString(dst, v.GetSession())
+		dst = AppendString(append(dst, ','), v.GetName())
+		dst = AppendString(append(dst, ','), v.GetTransport())
+		dst = strconv.AppendInt(append(dst, ','), v.GetSince(), 10)
+		dst = append(dst, ']')
 	}
 	return append(dst, ']')
 }
 
-// An Aggregate is what one number on the wire stands for.
-type Aggregate struct {
-	// Time of the last value, in nanoseconds since the Unix epoch.
-	Time           int64
-	Last, Min, Max float64
-	Count          uint32
+func appendComma(dst []byte, i int) []byte {
+	if i > 0 {
+		return append(dst, ',')
+	}
+	return dst
 }
 
-// Add takes one more value in.
-func (a *Aggregate) Add(time int64, v float64) {
-	if a.Count == 0 {
-		a.Min, a.Max = v, v
+// appendFieldsJSON puts the members of a frame behind its position.
+func appendFieldsJSON(dst, fields []byte) []byte {
+	if len(fields) == 0 {
+		return dst
 	}
-	a.Time, a.Last = time, v
-	a.Min, a.Max = min(a.Min, v), max(a.Max, v)
-	a.Count++
+	return append(append(dst, ','), fields...)
 }
 
-// AppendValue appends a row of values: three members where it stands for one value, six where it stands for several.
-func AppendValue(dst []byte, series uint32, a Aggregate) []byte {
-	dst = append(dst, '[')
-	dst = strconv.AppendUint(dst, uint64(series), 10)
-	dst = append(dst, ',')
-	dst = strconv.AppendInt(dst, Millis(a.Time), 10)
-	dst = append(dst, ',')
-	dst = AppendFloat(dst, a.Last)
-	if a.Count > 1 {
-		dst = append(dst, ',')
-		dst = AppendFloat(dst, a.Min)
-		dst = append(dst, ',')
-		dst = AppendFloat(dst, a.Max)
-		dst = append(dst, ',')
-		dst = strconv.AppendUint(dst, uint64(a.Count), 10)
+// AppendEvent appends one event to rows, which AppendEvents makes a field of a frame. count is how many it stands for.
+func (e Encoding) AppendEvent(rows []byte, d *event.Decoded, count uint32) []byte {
+	if e == Proto {
+		return appendEventProto(rows, d, count)
 	}
-	return append(dst, ']')
+	return appendEventJSON(appendComma(rows, len(rows)), d, count)
 }
 
-// Millis turns nanoseconds into the wire's milliseconds.
-func Millis(ns int64) int64 { return ns / 1e6 }
-
-// AppendFloat appends the shortest JSON number that reads back as v; null for what JSON has no number for.
-func AppendFloat(dst []byte, v float64) []byte {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return append(dst, "null"...)
+// AppendEvents appends the field of the events in rows, even if there are none.
+func (e Encoding) AppendEvents(fields, rows []byte) []byte {
+	if e == Proto {
+		return append(fields, rows...)
 	}
-	if a := math.Abs(v); a != 0 && (a < 1e-6 || a >= 1e21) {
-		return strconv.AppendFloat(dst, v, 'e', -1, 64)
-	}
-	return strconv.AppendFloat(dst, v, 'f', -1, 64)
+	fields = append(appendComma(fields, len(fields)), `"events":[`...)
+	return append(append(fields, rows...), ']')
 }
 
-const hexDigits = "0123456789abcdef"
-
-// AppendString appends s as a JSON string; invalid UTF-8 becomes U+FFFD.
-func AppendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	start := 0
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			if c >= ' ' && c != '"' && c != '\\' {
-				i++
-				continue
-			}
-			dst = append(dst, s[start:i]...)
-			switch c {
-			case '"', '\\':
-				dst = append(dst, '\\', c)
-			case '\n':
-				dst = append(dst, '\\', 'n')
-			case '\t':
-				dst = append(dst, '\\', 't')
-			default:
-				dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
-			}
-			i++
-			start = i
-			continue
+// AppendSeries appends the field that announces series, if there are any.
+func (e Encoding) AppendSeries(fields []byte, series []*event.Series) []byte {
+	if e == Proto {
+		for _, s := range series {
+			fields = appendSeriesProto(fields, s)
 		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 {
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, "\ufffd"...)
-			i++
-			start = i
-			continue
-		}
-		i += size
+		return fields
 	}
-	dst = append(dst, s[start:]...)
-	return append(dst, '"')
+	if len(series) == 0 {
+		return fields
+	}
+	fields = append(appendComma(fields, len(fields)), `"series":[`...)
+	for i, s := range series {
+		fields = appendSeriesJSON(appendComma(fields, i), s)
+	}
+	return append(fields, ']')
+}
+
+// AppendValues appends the field of values, even if there are none.
+func (e Encoding) AppendValues(fields []byte, values []Value) []byte {
+	if e == Proto {
+		return appendValuesProto(fields, values)
+	}
+	fields = append(appendComma(fields, len(fields)), `"values":[`...)
+	for i := range values {
+		fields = appendValueJSON(appendComma(fields, i), &values[i])
+	}
+	return append(fields, ']')
 }

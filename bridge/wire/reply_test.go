@@ -35,23 +35,24 @@ func TestRepliesHaveTheFieldsOfTheProto(t *testing.T) {
 	p := event.Position{Epoch: 9, Offset: 4}
 	for _, test := range []struct {
 		name  string
-		reply []byte
+		reply *wire.Message
 		proto protoreflect.ProtoMessage
 	}{
-		{"welcome", wire.Welcome(nil, 7, "s1", "n\"1", "v", 5), &pulsov1.Welcome{}},
-		{"subscribed", wire.Subscribed(nil, 7, 1, p, false, wire.ReasonInsufficientState), &pulsov1.Subscribed{}},
-		{"unsubscribed", wire.Unsubscribed(nil, 7, 1), &pulsov1.Unsubscribed{}},
-		{"published", wire.Published(nil, 7, p), &pulsov1.Published{}},
-		{"pong", wire.Pong(nil, 7, 5), &pulsov1.Pong{}},
-		{"error", wire.AppendError(nil, 7, wire.Errorf(wire.CodeBadJSON, "no \"%s\"", "\n")), &pulsov1.Error{}},
-		{"gap", wire.AppendGap(nil, 3, p, event.Position{Epoch: 9, Offset: 8}, wire.ReasonRetention), &pulsov1.Gap{}},
+		{"welcome", wire.JSON.Welcome(7, "s1", "n\"1", "v", 5), &pulsov1.Welcome{}},
+		{"subscribed", wire.JSON.Subscribed(7, 1, p, false, wire.ReasonInsufficientState), &pulsov1.Subscribed{}},
+		{"changed", wire.JSON.Changed(7, 1, 2, p, false, wire.ReasonInsufficientState), &pulsov1.Changed{}},
+		{"unsubscribed", wire.JSON.Unsubscribed(7, 1), &pulsov1.Unsubscribed{}},
+		{"published", wire.JSON.Published(7, p), &pulsov1.Published{}},
+		{"pong", wire.JSON.Pong(7, 5), &pulsov1.Pong{}},
+		{"error", wire.JSON.Error(7, wire.Errorf(wire.CodeBadJSON, "no \"%s\"", "\n")), &pulsov1.Error{}},
+		{"gap", wire.JSON.Gap(3, p, event.Position{Epoch: 9, Offset: 8}, wire.ReasonRetention), &pulsov1.Gap{}},
 	} {
 		var message map[string]json.RawMessage
-		if err := json.Unmarshal(test.reply, &message); err != nil {
-			t.Fatalf("%s: %v in %s", test.name, err, test.reply)
+		if err := json.Unmarshal(test.reply.Bytes(), &message); err != nil {
+			t.Fatalf("%s: %v in %s", test.name, err, test.reply.Bytes())
 		}
 		if string(message["id"]) != "7" && string(message["room"]) != "3" {
-			t.Errorf("neither id nor room: %s", test.reply)
+			t.Errorf("neither id nor room: %s", test.reply.Bytes())
 		}
 		if got, want := keys(t, message[test.name]), fields(test.proto); !slices.Equal(got, want) {
 			t.Errorf("%s has %q, the proto %q", test.name, got, want)
@@ -60,7 +61,7 @@ func TestRepliesHaveTheFieldsOfTheProto(t *testing.T) {
 			t.Errorf("the proto's Message has no %s", test.name)
 		}
 	}
-	if got := string(wire.AppendGap(nil, 3, p, event.Position{Epoch: 9, Offset: 8}, "retention")); got !=
+	if got := string(wire.JSON.Gap(3, p, event.Position{Epoch: 9, Offset: 8}, "retention").Bytes()); got !=
 		`{"room":3,"gap":{"from":"9.4","to":"9.8","events":4,"reason":"retention"}}` {
 		t.Errorf("gap: %s", got)
 	}
@@ -74,7 +75,7 @@ func TestEventHasTheFieldsOfTheProto(t *testing.T) {
 		{Event: event.Event{Topic: "a", Payload: []byte("warm\n\"é")}, Problem: "why"},
 		{Event: event.Event{Topic: "a", Payload: []byte{0xff, 0}}},
 	} {
-		b := wire.AppendEvent(nil, &d, 3)
+		b := wire.JSON.AppendEvent(nil, &d, 3)
 		var got struct {
 			Time    int64           `json:"time"`
 			Payload json.RawMessage `json:"payload"`
@@ -99,15 +100,16 @@ func TestRows(t *testing.T) {
 	t.Parallel()
 	var a wire.Aggregate
 	a.Add(2e6, 5)
-	if got := string(wire.AppendValue(nil, 12, a)); got != "[12,2,5]" {
+	s := &event.Series{ID: 12, Device: "d\"", Name: "n", Unit: "°C", Topic: "t"}
+	if got := string(wire.JSON.AppendValues(nil, []wire.Value{{Aggregate: a, Series: s}})); got != `"values":[[12,2,5]]` {
 		t.Error(got)
 	}
 	a.Add(3e6, -1.5)
 	a.Add(4e6, 2)
-	if got := string(wire.AppendValue(nil, 12, a)); got != "[12,4,2,-1.5,5,3]" {
+	if got := string(wire.JSON.AppendValues(nil, []wire.Value{{Aggregate: a, Series: s}})); got != `"values":[[12,4,2,-1.5,5,3]]` {
 		t.Error(got)
 	}
-	if got := string(wire.AppendSeries(nil, &event.Series{ID: 1, Device: "d\"", Name: "n", Unit: "°C", Topic: "t"})); got != `[1,"d\"","n","°C","t"]` {
+	if got := string(wire.JSON.AppendSeries(nil, []*event.Series{s})); got != `"series":[[12,"d\"","n","°C","t"]]` {
 		t.Error(got)
 	}
 }

@@ -1,4 +1,4 @@
-// Package wire is protocol v1 as clients see it: commands read from JSON, replies and frames written as JSON, error and
+// Package wire is protocol v1 as clients see it: commands read, replies and frames written, in both encodings, and error and
 // close codes. The source of truth is proto/pulso/v1/stream.proto, docs/PROTOCOL.md tells how it is meant.
 //
 // Everything here is a function of its arguments: any number of goroutines may call any of it.
@@ -9,7 +9,6 @@ package wire
 import "fmt"
 
 // Subprotocol is the WebSocket subprotocol of the JSON form.
-const Subprotocol = "pulso.v1.json"
 
 // Form says what a subscription delivers.
 type Form uint8
@@ -76,6 +75,7 @@ func (d Delivery) String() string {
 // Error codes of an error reply.
 const (
 	CodeBadJSON         = "bad_json"
+	CodeBadProto        = "bad_proto"
 	CodeBadCommand      = "bad_command"
 	CodeTooLarge        = "too_large"
 	CodeInvalidFilter   = "invalid_filter"
@@ -97,6 +97,8 @@ const (
 	ReasonRetention = "retention"
 	// ReasonDamaged: what lies in it is lost to damage of the log.
 	ReasonDamaged = "damaged"
+	// ReasonBehind: a `latest` client was too far behind to be told everything that changed.
+	ReasonBehind = "behind"
 )
 
 // An Error is what an error reply tells the client.
@@ -125,6 +127,7 @@ const (
 	CloseOverloaded   CloseCode = 4002
 	CloseInternal     CloseCode = 4003
 	CloseSilent       CloseCode = 4004
+	CloseLost         CloseCode = 4005
 	CloseBadCommands  CloseCode = 4500
 	CloseUnauthorized CloseCode = 4501
 	CloseTooLarge     CloseCode = 4502
@@ -147,11 +150,12 @@ func CloseCodes() []CloseInfo {
 		{CloseSlow, "slow", "nothing was taken for 10 s"},
 		{CloseOverloaded, "overloaded", "the hub takes no more sessions at present"},
 		{CloseInternal, "internal", "the hub failed; its log says how"},
-		{CloseSilent, "silent", "no pong for 60 s"},
+		{CloseSilent, "silent", "nothing was heard of the client for 60 s"},
+		{CloseLost, "lost", "the session is not known, or no longer: it ended, or the hub was started again"},
 		{CloseBadCommands, "bad_commands", "20 bad commands in a row"},
 		{CloseUnauthorized, "unauthorized", "credentials are missing or wrong"},
 		{CloseTooLarge, "too_large", "a message over 16 MiB"},
-		{CloseWrongForm, "wrong_form", "a binary frame in the JSON form"},
+		{CloseWrongForm, "wrong_form", "a text message in the binary form, or a binary one in the JSON form"},
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // figures reads the hub form until what it says holds.
 func figures(t *testing.T, h *Hub, what string, holds func(f *hubForm) bool) {
 	t.Helper()
-	c, err := dialWebSocket(t, h, "/ws", wire.Subprotocol)
+	c, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON])
 	if err != nil {
 		t.Fatal(err)
 	}

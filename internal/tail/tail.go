@@ -134,7 +134,7 @@ func (t *tail) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, HandshakeTimeout: 10 * time.Second}
+	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocols[wire.JSON]}, HandshakeTimeout: 10 * time.Second}
 	conn, resp, err := dialer.DialContext(ctx, address, nil)
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", address, err)

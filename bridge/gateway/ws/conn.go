@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,12 +17,9 @@ import (
 
 // WebSocket opcodes with the FIN bit (RFC 6455, 5.2).
 const (
-	finText  = 0x80 | 0x1
 	finClose = 0x80 | 0x8
 	finPing  = 0x80 | 0x9
 	finPong  = 0x80 | 0xa
-	// maxHeader is a server's longest frame header: 2 bytes and a 64-bit length.
-	maxHeader = 10
 	// closeTimeout is how long the last messages and the farewell may take, and then the client's answer.
 	closeTimeout = 800 * time.Millisecond
 )
@@ -34,9 +30,9 @@ type conn struct {
 	net     net.Conn
 	session *gateway.Session
 	timeout time.Duration
+	deflate bool // the client takes compressed messages
 
 	// Of the writing goroutine.
-	headers []byte
 	control []byte
 	buffers net.Buffers
 	rest    net.Buffers // what a write that failed has left
@@ -122,7 +118,7 @@ func (c *conn) allow() (last bool) {
 }
 
 // Write implements [gateway.Transport].
-func (c *conn) Write(messages [][]byte) error {
+func (c *conn) Write(messages []*wire.Message) error {
 	control := c.takeControl()
 	if len(control) == 0 && len(messages) == 0 {
 		return nil
@@ -131,14 +127,12 @@ func (c *conn) Write(messages [][]byte) error {
 	if len(control) > 0 {
 		buffers = append(buffers, control)
 	}
-	if need := len(messages) * maxHeader; cap(c.headers) < need {
-		c.headers = make([]byte, 0, need)
-	}
-	headers := c.headers[:0]
 	for _, m := range messages {
-		start := len(headers)
-		headers = appendHeader(headers, len(m))
-		buffers = append(buffers, headers[start:], m)
+		if c.deflate {
+			buffers = append(buffers, m.WebSocketDeflated())
+		} else {
+			buffers = append(buffers, m.WebSocket())
+		}
 	}
 	c.buffers = buffers
 	rest, err := c.writeAll(buffers)
@@ -169,18 +163,6 @@ func (c *conn) writeAll(buffers net.Buffers) (rest net.Buffers, err error) {
 		case idle == attempts || last:
 			return buffers, fmt.Errorf("write to %s for %v: %w", c.net.RemoteAddr(), c.timeout, gateway.ErrSlow)
 		}
-	}
-}
-
-// appendHeader appends the header of a text frame of n bytes.
-func appendHeader(dst []byte, n int) []byte {
-	switch {
-	case n < 126:
-		return append(dst, finText, byte(n))
-	case n < 1<<16:
-		return binary.BigEndian.AppendUint16(append(dst, finText, 126), uint16(n))
-	default:
-		return binary.BigEndian.AppendUint64(append(dst, finText, 127), uint64(n))
 	}
 }
 

@@ -203,7 +203,7 @@ type client struct {
 
 func (h *hub) dial() *client {
 	h.t.Helper()
-	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}}
+	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocols[wire.JSON]}}
 	conn, resp, err := d.Dial("ws"+strings.TrimPrefix(h.server.URL, "http"), nil)
 	if err != nil {
 		h.t.Fatal(err)

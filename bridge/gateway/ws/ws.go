@@ -1,8 +1,8 @@
-// Package ws is the WebSocket transport of gateway sessions (RFC 6455), subprotocol pulso.v1.json.
+// Package ws is the WebSocket transport of gateway sessions (RFC 6455), subprotocols pulso.v1.json and pulso.v1.proto.
 //
 // gorilla/websocket does the handshake and the reading. Writing is ours, by the session's one writing goroutine: a
 // vectored write carries all messages that are due, straight from the frames that sessions share, and the farewell comes
-// after them.
+// after them. Where a client takes permessage-deflate (RFC 7692), each message is compressed once for all who do.
 package ws
 
 import (
@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,6 +48,7 @@ const (
 type Handler struct {
 	cfg      Config
 	upgrader websocket.Upgrader
+	deflater websocket.Upgrader // for clients that take compressed messages
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -65,13 +67,16 @@ func New(cfg Config) *Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Handler{
+	h := &Handler{
 		cfg: cfg, conns: make(map[*conn]struct{}),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: readBufferSize, WriteBufferSize: readBufferSize, WriteBufferPool: new(sync.Pool),
-			Subprotocols: []string{wire.Subprotocol}, CheckOrigin: cfg.CheckOrigin,
+			Subprotocols: wire.Subprotocols[:], CheckOrigin: cfg.CheckOrigin,
 		},
 	}
+	h.deflater = h.upgrader
+	h.deflater.EnableCompression = true
+	return h
 }
 
 // Run pings the clients until ctx ends, then waits for the connections that the gateway has stopped.
@@ -114,17 +119,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.wg.Done()
-	if offered := websocket.Subprotocols(r); len(offered) > 0 && !slices.Contains(offered, wire.Subprotocol) {
-		http.Error(w, "none of the subprotocols offered is served here: this is "+wire.Subprotocol, http.StatusBadRequest)
+	if offered := websocket.Subprotocols(r); len(offered) > 0 && !slices.ContainsFunc(offered, isServed) {
+		http.Error(w, "none of the subprotocols offered is served here: there are "+strings.Join(wire.Subprotocols[:], " and "), http.StatusBadRequest)
 		return
 	}
-	raw, err := h.upgrader.Upgrade(w, r, nil)
+	upgrader, deflate := &h.upgrader, offersDeflate(r.Header)
+	if deflate {
+		upgrader = &h.deflater
+	}
+	raw, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		h.cfg.Logger.Debug("WebSocket handshake refused", "remote", r.RemoteAddr, "error", err)
 		return // the upgrader has answered
 	}
-	c := &conn{ws: raw, net: raw.NetConn(), timeout: h.cfg.WriteTimeout}
-	s, err := h.cfg.Gateway.Open(c, "ws", r.RemoteAddr)
+	c := &conn{ws: raw, net: raw.NetConn(), timeout: h.cfg.WriteTimeout, deflate: deflate}
+	encoding := wire.JSON
+	if raw.Subprotocol() == wire.Subprotocols[wire.Proto] {
+		encoding = wire.Proto
+	}
+	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding})
 	if err != nil {
 		code := wire.CloseOverloaded
 		if errors.Is(err, gateway.ErrStopping) {
@@ -140,7 +153,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mu.Unlock()
 	// The request's goroutine, with its buffers, ends here; a smaller one reads on.
 	h.wg.Go(func() {
-		h.read(c)
+		h.read(c, encoding)
 		h.mu.Lock()
 		delete(h.conns, c)
 		h.mu.Unlock()
@@ -149,8 +162,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
+func isServed(subprotocol string) bool { return slices.Contains(wire.Subprotocols[:], subprotocol) }
+
+// offersDeflate reports whether the client offers permessage-deflate in a way that we can meet: with a window for our
+// messages as large as we use (RFC 7692, 7.1.2.1).
+func offersDeflate(h http.Header) bool {
+	for _, line := range h.Values("Sec-Websocket-Extensions") {
+		for offer := range strings.SplitSeq(line, ",") {
+			if name, parameters, _ := strings.Cut(strings.TrimSpace(offer), ";"); strings.TrimSpace(name) == "permessage-deflate" {
+				return !strings.Contains(parameters, "server_max_window_bits")
+			}
+		}
+	}
+	return false
+}
+
+// kinds are the WebSocket message types by encoding.
+var kinds = [wire.Encodings]int{wire.JSON: websocket.TextMessage, wire.Proto: websocket.BinaryMessage}
+
 // read hands the client's messages to its session until the connection or the session ends.
-func (h *Handler) read(c *conn) {
+func (h *Handler) read(c *conn, e wire.Encoding) {
 	silence := h.cfg.PingInterval * 12 / 5
 	c.ws.SetPongHandler(func(string) error { c.alive(silence); return nil })
 	c.ws.SetPingHandler(func(data string) error { c.alive(silence); c.pong(data); return nil })
@@ -158,7 +189,7 @@ func (h *Handler) read(c *conn) {
 	for {
 		c.alive(silence)
 		kind, reader, err := c.ws.NextReader()
-		if err == nil && kind != websocket.TextMessage {
+		if err == nil && kind != kinds[e] {
 			c.session.Close(wire.CloseWrongForm)
 			return
 		}

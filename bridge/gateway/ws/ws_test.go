@@ -23,7 +23,7 @@ import (
 func TestConversation(t *testing.T) {
 	h := newHub(t, ws.Config{}, gateway.Config{}, room.Config{})
 	c := h.dial()
-	if c.Subprotocol() != wire.Subprotocol {
+	if c.Subprotocol() != wire.Subprotocols[wire.JSON] {
 		t.Errorf("subprotocol %q", c.Subprotocol())
 	}
 	w := c.ask(`{"id":1,"hello":{"client":"test/1","name":"Ana"}}`).Welcome
@@ -179,7 +179,7 @@ func TestHandshake(t *testing.T) {
 		status       int
 	}{
 		{nil, "", http.StatusSwitchingProtocols},
-		{[]string{"soap", wire.Subprotocol}, "", http.StatusSwitchingProtocols},
+		{[]string{"soap", wire.Subprotocols[wire.JSON]}, "", http.StatusSwitchingProtocols},
 		{[]string{"soap"}, "", http.StatusBadRequest},
 		{nil, h.server.URL, http.StatusSwitchingProtocols},
 		{nil, "https://elsewhere.example", http.StatusForbidden},

@@ -9,14 +9,16 @@ export const closeCodes = {
   overloaded: 4002,
   /** the hub failed; its log says how */
   internal: 4003,
-  /** no pong for 60 s */
+  /** nothing was heard of the client for 60 s */
   silent: 4004,
+  /** the session is not known, or no longer: it ended, or the hub was started again */
+  lost: 4005,
   /** 20 bad commands in a row */
   bad_commands: 4500,
   /** credentials are missing or wrong */
   unauthorized: 4501,
   /** a message over 16 MiB */
   too_large: 4502,
-  /** a binary frame in the JSON form */
+  /** a text message in the binary form, or a binary one in the JSON form */
   wrong_form: 4503,
 } as const;
