@@ -113,13 +113,17 @@ func (s *Session) End() {
 	s.gateway.forget(s)
 }
 
-// Handle runs one command. It blocks while the client does not take the replies to earlier ones.
-func (s *Session) Handle(message []byte) {
+// Handle runs one command, written in the session's encoding. It blocks while the client does not take the replies to
+// earlier ones.
+func (s *Session) Handle(message []byte) { s.HandleIn(s.client.Encoding, message) }
+
+// HandleIn is Handle for a command that is written in another encoding than the session's.
+func (s *Session) HandleIn(e wire.Encoding, message []byte) {
 	s.await()
 	if s.ended() {
 		return
 	}
-	c, err := s.client.Encoding.ParseCommand(message)
+	c, err := e.ParseCommand(message)
 	if err == nil {
 		err = s.run(&c)
 	}

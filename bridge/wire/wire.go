@@ -155,7 +155,7 @@ func CloseCodes() []CloseInfo {
 		{CloseBadCommands, "bad_commands", "20 bad commands in a row"},
 		{CloseUnauthorized, "unauthorized", "credentials are missing or wrong"},
 		{CloseTooLarge, "too_large", "a message over 16 MiB"},
-		{CloseWrongForm, "wrong_form", "a text message in the binary form, or a binary one in the JSON form"},
+		{CloseWrongForm, "wrong_form", "a binary message in the JSON form"},
 	}
 }
 

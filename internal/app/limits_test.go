@@ -66,7 +66,7 @@ func TestWebSocketsHoldTheirPlaceUntilClosed(t *testing.T) {
 	h := runHub(t, cfg)
 	open := func() int { return h.guards.web.Open() }
 
-	screen, err := dialWebSocket(t, h, "/ws", wire.Subprotocol)
+	screen, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 	cfg := inMemory(t)
 	cfg.MaxMemory = 256 << 20
 	h := runHub(t, cfg)
-	there, err := dialWebSocket(t, h, "/ws", wire.Subprotocol)
+	there, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 	ping() // now it is in
 	held := make([]byte, 300<<20)
 	eventually(t, "memory is tight", func() bool { runtime.GC(); return h.guards.memory.Level() > 0 })
-	late, err := dialWebSocket(t, h, "/ws", wire.Subprotocol)
+	late, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 	ping()
 	runtime.KeepAlive(held) // and no longer
 	eventually(t, "there is room again", func() bool { runtime.GC(); return h.guards.memory.Level() == 0 })
-	if _, err := dialWebSocket(t, h, "/ws", wire.Subprotocol); err != nil {
+	if _, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON]); err != nil {
 		t.Error(err)
 	}
 }

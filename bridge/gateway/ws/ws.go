@@ -177,9 +177,6 @@ func offersDeflate(h http.Header) bool {
 	return false
 }
 
-// kinds are the WebSocket message types by encoding.
-var kinds = [wire.Encodings]int{wire.JSON: websocket.TextMessage, wire.Proto: websocket.BinaryMessage}
-
 // read hands the client's messages to its session until the connection or the session ends.
 func (h *Handler) read(c *conn, e wire.Encoding) {
 	silence := h.cfg.PingInterval * 12 / 5
@@ -189,12 +186,16 @@ func (h *Handler) read(c *conn, e wire.Encoding) {
 	for {
 		c.alive(silence)
 		kind, reader, err := c.ws.NextReader()
-		if err == nil && kind != kinds[e] {
+		in := wire.JSON // a text is a command in JSON, in the binary form, too: people can type that
+		if kind == websocket.BinaryMessage {
+			in = wire.Proto
+		}
+		if err == nil && in > e {
 			c.session.Close(wire.CloseWrongForm)
 			return
 		}
 		if err == nil {
-			err = h.message(c, reader)
+			err = h.message(c, in, reader)
 		}
 		if err != nil {
 			h.readFailed(c, err)
@@ -212,13 +213,13 @@ var errTooLarge = errors.New("message is too large to wait for its end")
 
 // message reads one message and hands it to the session. One that is too large is read to its end, up to a bound, and
 // refused.
-func (h *Handler) message(c *conn, r io.Reader) error {
+func (h *Handler) message(c *conn, in wire.Encoding, r io.Reader) error {
 	message, err := io.ReadAll(io.LimitReader(r, wire.MaxMessage+1))
 	if err != nil {
 		return err
 	}
 	if len(message) <= wire.MaxMessage {
-		c.session.Handle(message)
+		c.session.HandleIn(in, message)
 		return nil
 	}
 	n, err := io.Copy(io.Discard, io.LimitReader(r, maxRead-wire.MaxMessage))
