@@ -26,6 +26,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the hub."`
 	Demo    demoCmd    `cmd:"" help:"Run a hub with a simulated fleet and show where to look."`
 	Sim     simCmd     `cmd:"" help:"Simulate devices against any MQTT broker."`
+	Bench   benchCmd   `cmd:"" help:"Measure a hub or any MQTT broker."`
 	Pub     pubCmd     `cmd:"" help:"Publish a message."`
 	Tail    tailCmd    `cmd:"" help:"Show what arrives, as it arrives."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, or a running hub."`
