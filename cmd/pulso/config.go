@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -27,6 +28,8 @@ type configValues struct {
 	path   string
 	values map[string]any
 	used   map[string]bool // those that neither a flag nor the environment has overruled
+
+	sources []app.Source // the one key that is no flag
 }
 
 // forgetEmpty unsets our variables that are empty: a container's environment says "not set" that way.
@@ -64,10 +67,32 @@ func configFile(args []string) (*configValues, error) {
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
+	if err := c.takeSources(tree); err != nil {
+		return nil, err
+	}
 	if err := c.flatten("", tree); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// takeSources takes the list of brokers out of the tree.
+func (c *configValues) takeSources(tree map[string]any) error {
+	list, ok := tree["sources"]
+	if !ok {
+		return nil
+	}
+	delete(tree, "sources")
+	text, err := yaml.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("configuration %s: sources: %w", c.path, err)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&c.sources); err != nil {
+		return fmt.Errorf("configuration %s: sources, as a list of its own: %w", c.path, err)
+	}
+	return nil
 }
 
 // flatten turns nested keys into flag names: `log: {sync: os}` is log-sync.
@@ -116,7 +141,7 @@ func (c *configValues) Validate(a *kong.Application) error {
 
 // Resolve implements [kong.Resolver]. The environment goes before the file.
 func (c *configValues) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if parent.Command != nil && !slices.Contains([]string{"serve", "demo", "check"}, parent.Command.Name) {
+	if parent.Command != nil && !slices.Contains([]string{"serve", "demo", "check", "bridge"}, parent.Command.Name) {
 		return nil, nil //nolint:nilnil // kong's way to say: not from here
 	}
 	for _, env := range flag.Envs {
@@ -158,7 +183,7 @@ func (c *configValues) blame(err error) error {
 		}
 		return errors.Join(errs...)
 	case *app.KeyError:
-		if c.used[e.Key] {
+		if c.used[e.Key] || len(c.sources) > 0 && strings.HasPrefix(e.Key, "sources") {
 			return fmt.Errorf("%w (%s sets it)", err, c.path)
 		}
 	}

@@ -24,6 +24,7 @@ type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
 	Serve   serveCmd   `cmd:"" help:"Run the hub."`
+	Bridge  bridgeCmd  `cmd:"" help:"Run the hub beside a broker that you already run: Mosquitto, EMQX or any other."`
 	Demo    demoCmd    `cmd:"" help:"Run a hub with a simulated fleet and show where to look."`
 	Sim     simCmd     `cmd:"" help:"Simulate devices against any MQTT broker."`
 	Bench   benchCmd   `cmd:"" help:"Measure a hub or any MQTT broker."`
@@ -86,11 +87,12 @@ func run(ctx context.Context, args []string) error {
 		kong.UsageOnError(),
 		kong.Vars{"version": "pulso " + versionString()},
 		kong.ValueFormatter(helpText),
-		kong.Groups{"limits": "Limits (docs/OPERATIONS.md says what happens at each):"},
+		kong.Groups{"limits": "Limits (docs/OPERATIONS.md says what happens at each):", "broker": "The broker to take messages from (several with settings of their own: sources in the configuration file):"},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindToProvider(progressOutput),
 		kong.Resolvers(file),
+		kong.Bind(file),
 	)
 	if err != nil {
 		return err

@@ -11,6 +11,12 @@ import (
 
 type serveCmd struct{ hubFlags }
 
+// AfterApply takes from the configuration file what no flag can hold.
+func (f *hubFlags) AfterApply(file *configValues) error {
+	f.Sources = file.sources
+	return nil
+}
+
 // Run runs the hub until ctx ends.
 func (c *serveCmd) Run(ctx context.Context) error {
 	hub, err := app.New(ctx, c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())

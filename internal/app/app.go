@@ -34,6 +34,7 @@ import (
 	"pulso/broker"
 	"pulso/broker/limit"
 	"pulso/broker/store"
+	"pulso/source"
 )
 
 // A Hub is the whole program but its command line.
@@ -47,8 +48,9 @@ type Hub struct {
 	logErr  func() error
 	store   *store.Store // of the broker; nil where nothing is kept
 	guards  *guards
+	sources *source.Sources
 	bridge  *bridge.Bridge
-	broker  *broker.Broker
+	broker  *broker.Broker // nil where the hub has none of its own
 	devices *devices.View
 	topics  *topics.View
 	chat    *chat.View
@@ -90,7 +92,12 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildBridge(viewDir); err != nil {
 		return err
 	}
-	if err := h.buildBroker(ctx); err != nil {
+	if h.cfg.MQTT != NoBroker {
+		if err := h.buildBroker(ctx); err != nil {
+			return err
+		}
+	}
+	if err := h.buildSources(); err != nil {
 		return err
 	}
 	if err := h.bind(ctx); err != nil {
@@ -120,7 +127,10 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 		ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
 	}
 	// Those who hear of a batch, in this order: devices first, then screens, then the views.
-	h.bridge.Follow(bridge.FollowerFunc(h.broker.Deliver))
+	if h.broker != nil {
+		h.bridge.Follow(bridge.FollowerFunc(h.broker.Deliver))
+	}
+	h.bridge.Follow(bridge.FollowerFunc(h.sources.Offer))
 	h.bridge.Follow(h.rooms)
 	for _, r := range h.runners {
 		h.bridge.Follow(r)
@@ -210,8 +220,10 @@ func (h *Hub) openStore(ctx context.Context) (*store.Store, error) {
 
 // bind opens both ports; connections wait until Run.
 func (h *Hub) bind(ctx context.Context) error {
-	if err := h.broker.Listen(ctx); err != nil {
-		return err
+	if h.broker != nil {
+		if err := h.broker.Listen(ctx); err != nil {
+			return err
+		}
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", h.cfg.HTTP)
 	if err != nil {
@@ -221,8 +233,13 @@ func (h *Hub) bind(ctx context.Context) error {
 	return nil
 }
 
-// MQTTAddr is the address that MQTT over TCP is on.
-func (h *Hub) MQTTAddr() string { return h.broker.Addr().String() }
+// MQTTAddr is the address that MQTT over TCP is on; empty where the hub has no broker of its own.
+func (h *Hub) MQTTAddr() string {
+	if h.broker == nil {
+		return ""
+	}
+	return h.broker.Addr().String()
+}
 
 // HTTPAddr is the address that HTTP is on.
 func (h *Hub) HTTPAddr() string { return h.listener.Addr().String() }

@@ -18,7 +18,7 @@ import (
 // Config is everything that can be set on a hub. Flags, environment (PULSO_…) and the configuration file all fill this
 // one struct; its tags are read by github.com/alecthomas/kong and hold the defaults.
 type Config struct {
-	MQTT           string   `name:"mqtt" env:"PULSO_MQTT" default:"127.0.0.1:1883" placeholder:"HOST:PORT" help:"Address for MQTT over TCP."`
+	MQTT           string   `name:"mqtt" env:"PULSO_MQTT" default:"127.0.0.1:1883" placeholder:"HOST:PORT" help:"Address for MQTT over TCP; none: a hub without a broker of its own."`
 	HTTP           string   `name:"http" env:"PULSO_HTTP" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the dashboard, the stream, MQTT over WebSocket and metrics."`
 	Data           string   `name:"data" env:"PULSO_DATA" default:"pulso-data" placeholder:"DIR" help:"Folder that the hub keeps everything in; :memory: keeps nothing."`
 	AllowAnonymous bool     `name:"allow-anonymous" env:"PULSO_ALLOW_ANONYMOUS" help:"Listen beyond this machine although there are no users: whoever reaches the ports reads and publishes everything."`
@@ -61,12 +61,19 @@ type Config struct {
 	MaxSessions int `group:"limits" name:"max-sessions" env:"PULSO_MAX_SESSIONS" default:"10000" help:"Most screens and services on the stream at one time."`
 	MaxDevices  int `group:"limits" name:"max-devices" env:"PULSO_MAX_DEVICES" default:"100000" help:"Most devices that are known; messages of further ones are kept and shown, but not as devices."`
 
+	// Sources are the brokers that messages are taken from. Only the configuration file has them, as a list; `pulso bridge` has
+	// flags for them.
+	Sources []Source `name:"sources" kong:"-"`
+
 	LogLevel  string `name:"verbosity" env:"PULSO_VERBOSITY" default:"info" enum:"debug,info,warn,error" help:"What the hub writes to its standard error: debug, info, warn or error."`
 	LogFormat string `name:"log-format" env:"PULSO_LOG_FORMAT" default:"text" enum:"text,json" help:"How it does: text or json."`
 }
 
-// InMemory is the Data of a hub that keeps nothing.
-const InMemory = ":memory:"
+// InMemory is the Data of a hub that keeps nothing, NoBroker the MQTT of one that only takes from other brokers.
+const (
+	InMemory = ":memory:"
+	NoBroker = "none"
+)
 
 // ErrConfig is wrapped by the errors of Check.
 var ErrConfig = errors.New("configuration")
@@ -92,6 +99,9 @@ func (c *Config) Check() error {
 		errs = append(errs, &KeyError{Key: key, Text: fmt.Sprintf(format, args...)})
 	}
 	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
+		if a.key == "mqtt" && a.addr == NoBroker {
+			continue
+		}
 		host, port, err := net.SplitHostPort(a.addr)
 		_, portErr := strconv.ParseUint(port, 10, 16)
 		switch {
@@ -104,6 +114,7 @@ func (c *Config) Check() error {
 				"listen on 127.0.0.1, or set allow-anonymous if everybody who reaches it may read and publish everything", a.addr)
 		}
 	}
+	c.checkSources(bad)
 	if c.Data == "" {
 		bad("data", "no folder is named; %s keeps nothing", InMemory)
 	}

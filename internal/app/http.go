@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulso/bridge/view/hub"
 	"pulso/dashboard"
 )
 
@@ -18,23 +19,28 @@ import (
 func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", h.stream)
-	mux.Handle("/mqtt", h.broker.Handler())
+	if h.broker != nil {
+		mux.Handle("/mqtt", h.broker.Handler())
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems(), h.remarks()) })
 	mux.Handle("/", dashboard.Handler())
 	return h.onlyKnownHosts(mux)
 }
 
-// answer says "ok", or what is wrong, a line each, with 503.
-func answer(w http.ResponseWriter, problems []string) {
+// answer says "ok", or what is wrong, a line each, with 503. Remarks follow, and change nothing.
+func answer(w http.ResponseWriter, problems []string, remarks []hub.Problem) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if len(problems) == 0 {
-		_, _ = w.Write([]byte("ok\n"))
-		return
+		problems = []string{"ok"}
+	} else {
+		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	w.WriteHeader(http.StatusServiceUnavailable)
+	for i := range remarks {
+		problems = append(problems, remarks[i].Text)
+	}
 	_, _ = w.Write([]byte(strings.Join(problems, "\n") + "\n"))
 }
 

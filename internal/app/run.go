@@ -66,7 +66,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	pipeline := start(life, h.bridge.Run)
 	rooms, figures, stream := start(life, h.rooms.Run), start(life, h.figures.Run), start(life, h.stream.Run)
-	mqtt := start(life, h.broker.Run)
+	inlets := start(life, h.sources.Run)
+	mqtt := start(life, h.runBroker)
 	web := start(life, func(context.Context) error {
 		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -87,7 +88,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		h.stopBroker(life, mqtt), pipeline.stop(), h.stopGateway(life), stream.stop(), h.stopHTTP(life), web.stop(),
+		h.stopBroker(life, mqtt), inlets.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), h.stopHTTP(life), web.stop(),
 		rooms.stop(), figures.stop(), stopAll(views), watch.stop(), h.close(life),
 	)
 	if err == nil {
@@ -96,7 +97,18 @@ func (h *Hub) Run(ctx context.Context) error {
 	return err
 }
 
+func (h *Hub) runBroker(ctx context.Context) error {
+	if h.broker == nil {
+		<-ctx.Done()
+		return nil
+	}
+	return h.broker.Run(ctx)
+}
+
 func (h *Hub) stopBroker(ctx context.Context, t *task) error {
+	if h.broker == nil {
+		return t.stop()
+	}
 	ctx, cancel := context.WithTimeout(ctx, stopBroker)
 	defer cancel()
 	err := h.broker.Stop(ctx)
@@ -197,6 +209,9 @@ func (h *Hub) failures() []hub.Problem {
 		}
 		out = append(out, hub.Problem{Kind: kind, Text: "log: " + err.Error()})
 	}
+	if h.broker == nil {
+		return out
+	}
 	if err := h.broker.Err(); err != nil {
 		kind := hub.StoreFailed
 		if errors.Is(err, store.ErrFull) {
@@ -211,12 +226,14 @@ func (h *Hub) failures() []hub.Problem {
 func (h *Hub) sample() hub.Sample {
 	var s hub.Sample
 	s.Total, s.Online, s.Stale, s.Offline = h.devices.Counts()
-	stats := h.broker.Stats()
-	s.Connections, s.Screens = stats.Connections, h.gateway.Sessions()
-	s.Sessions, s.Behind = stats.Sessions, stats.Behind
-	s.Problems = h.failures()
-	for _, d := range stats.Drops {
-		s.Drops = append(s.Drops, hub.Count{Reason: d.Reason, Count: d.Count})
+	s.Screens = h.gateway.Sessions()
+	s.Problems = append(h.failures(), h.remarks()...)
+	if h.broker != nil {
+		stats := h.broker.Stats()
+		s.Connections, s.Sessions, s.Behind = stats.Connections, stats.Sessions, stats.Behind
+		for _, d := range stats.Drops {
+			s.Drops = append(s.Drops, hub.Count{Reason: d.Reason, Count: d.Count})
+		}
 	}
 	t := h.bridge.Traffic()
 	s.Events, s.Bytes, s.Undecodable = t.Events, t.Bytes, t.Undecodable

@@ -34,7 +34,7 @@ type Sample struct {
 	// Drops are counts by reason.
 	Drops []Count
 	Log   Log
-	// Problems are why the hub is not ready, one of a kind.
+	// Problems are why the hub is not ready, and what else an operator should see to, one of a kind.
 	Problems []Problem
 }
 
@@ -75,7 +75,7 @@ func (m *Missed) events() uint64 {
 	return m.To.Offset - m.From.Offset
 }
 
-// A Problem is why the hub does not store what it is given.
+// A Problem is why the hub does not store what it is given, or is not given what it should be.
 type Problem struct {
 	Kind ProblemKind
 	Text string
@@ -91,6 +91,10 @@ const (
 	LogFailed   ProblemKind = "log_failed"
 	StoreFull   ProblemKind = "store_full"
 	StoreFailed ProblemKind = "store_failed"
+	// Those of brokers that messages are taken from: one is not connected, or refuses what was asked for. The hub is ready
+	// nevertheless.
+	SourceAway    ProblemKind = "source_away"
+	SourceRefused ProblemKind = "source_refused"
 )
 
 // Config of a View.
