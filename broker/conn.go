@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"pulso/internal/nowait"
 )
 
 const (
@@ -69,7 +71,7 @@ const (
 func newConn(nc net.Conn, l *link) *conn {
 	c := &conn{nc: nc, link: l, flush: l.broker.flushers.next()}
 	c.idling.L = &c.mu
-	c.raw = rawWriter(nc)
+	c.raw = nowait.Writer(nc)
 	if f, ok := nc.(framer); ok {
 		c.frame = f
 		f.onAnswer(func() { c.put(nil, putAnswer) })
@@ -198,7 +200,7 @@ func (c *conn) writeQueued() {
 	written := 0
 	if c.raw != nil {
 		var err error
-		if written, err = tryWrite(c.raw, data); err != nil {
+		if written, err = nowait.Write(c.raw, data); err != nil {
 			c.discard(err)
 			return
 		}

@@ -20,7 +20,7 @@ import (
 	"pulso/bridge/wire"
 )
 
-// A Transport writes to one client. Write and Close are called by one goroutine, Hurry by any.
+// A Transport writes to one client. Write and Close are called by one goroutine at a time, Hurry by any.
 type Transport interface {
 	// Write writes whole messages in their order, in as few system calls as it can, together with whatever the
 	// transport itself has to say (it is also called with none). It blocks for as long as the client takes something now
@@ -95,7 +95,8 @@ type Gateway struct {
 	sessions map[*Session]struct{}
 	lastID   uint64
 	stopping bool
-	wg       sync.WaitGroup
+	wg       sync.WaitGroup // one for each session that has not been told farewell
+	flushers *flushers
 }
 
 // New makes a Gateway.
@@ -109,7 +110,7 @@ func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{cfg: cfg, sessions: make(map[*Session]struct{})}
+	g := &Gateway{cfg: cfg, sessions: make(map[*Session]struct{}), flushers: newFlushers()}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.metrics = newMetrics(cfg.Metrics, g)
 	return g
@@ -145,12 +146,12 @@ func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	g.lastID++
 	s := &Session{
 		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name,
-		subs: make(map[uint64]*room.Sub), wake: make(chan struct{}, 1), space: make(chan struct{}, 1),
+		subs: make(map[uint64]*room.Sub), flusher: g.flushers.next(), space: make(chan struct{}, 1),
 		done: make(chan struct{}), written: make(chan struct{}),
 	}
 	g.sessions[s] = struct{}{}
 	g.metrics.opened.WithLabelValues(c.Transport).Inc()
-	g.wg.Go(s.write)
+	g.wg.Add(1) // serve is done with it
 	return s, nil
 }
 
@@ -173,6 +174,7 @@ func (g *Gateway) Stop(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		g.wg.Wait()
+		g.flushers.wg.Wait()
 		close(done)
 	}()
 	select {

@@ -20,11 +20,9 @@ const (
 	maxPublishes = 256
 	// maxBadCommands in a row end a session.
 	maxBadCommands = 20
-	// writeBudget is how many bytes of frames one write carries at most, about.
-	writeBudget = 256 << 10
 )
 
-// An item is something that the writing goroutine does for the reading one: write a reply, begin or leave a room.
+// An item is something that the writing side does for the reading one: write a reply, begin or leave a room.
 type item struct {
 	reply *wire.Message
 	id    uint64
@@ -45,17 +43,21 @@ type Session struct {
 	name  string
 	bad   int
 
-	mu    sync.Mutex
-	items []item
+	// Of whoever has the writing side.
+	active []*room.Sub
 
-	wake    chan struct{}
+	flusher *flusher
+	mu      sync.Mutex
+	writing writing
+	items   []item
+
 	space   chan struct{}
 	pending atomic.Int32 // publishes on their way
 
 	once    sync.Once
 	done    chan struct{}  // closed when the session ends
 	code    wire.CloseCode // why; set before done is closed, 0 where the client left
-	written chan struct{}  // closed when the writing goroutine has ended
+	written chan struct{}  // closed when the farewell has been said
 }
 
 // ID is the session's name, unique on this node.
@@ -63,14 +65,6 @@ func (s *Session) ID() string { return s.id }
 
 // Done is closed when the session ends, whoever ended it.
 func (s *Session) Done() <-chan struct{} { return s.done }
-
-// Wake makes the writing goroutine look for what is due. It never blocks.
-func (s *Session) Wake() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
 
 // Close ends the session with a code: the replies that wait and the code are written, then the transport is closed. It
 // does not wait for that. It may be called from anywhere, more than once; the first code counts.
@@ -86,6 +80,7 @@ func (s *Session) finish(code wire.CloseCode, label string) bool {
 		close(s.done)
 		s.transport.Hurry()
 	})
+	s.Wake()
 	return first
 }
 
@@ -244,7 +239,7 @@ func (s *Session) join(id uint64, c *wire.Subscribe, before *room.Sub) *wire.Err
 	return nil
 }
 
-// leave takes the session out of a room. The writing goroutine is yet to be told.
+// leave takes the session out of a room. The writing side is yet to be told.
 func (s *Session) leave(sub *room.Sub) {
 	s.gateway.cfg.Rooms.Leave(sub)
 	delete(s.subs, sub.Room())
@@ -314,7 +309,7 @@ func unavailable(err error) *wire.Error {
 
 func (s *Session) reply(m *wire.Message) { s.push(item{reply: m}) }
 
-// push hands an item to the writing goroutine. How many wait is bounded by await, which stands before each command, and
+// push hands an item to the writing side. How many wait is bounded by await, which stands before each command, and
 // by maxPublishes.
 func (s *Session) push(i item) {
 	s.mu.Lock()

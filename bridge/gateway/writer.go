@@ -8,81 +8,139 @@ import (
 	"pulso/bridge/wire"
 )
 
-// minShare is how many bytes of frames each room of a session may write at a time, however many rooms share the budget.
-const minShare = 16 << 10
+const (
+	// writeBudget is how many bytes of frames one write carries at most, about.
+	writeBudget = 256 << 10
+	// minShare is how many bytes of frames each room of a session may write at a time, however many rooms share the budget.
+	minShare = 16 << 10
+)
 
-// write is the session's writing goroutine: it writes replies and frames as they become due until the session ends, then
-// the replies that still wait, and the farewell.
-func (s *Session) write() {
-	defer close(s.written)
-	err := s.serve()
+// A writing is what is going on with the writing side of a session. One goroutine at a time has it: a flusher, or one of the
+// session's own for as long as there is something to do that may take time: a reply, the log to be read, a client that does
+// not take everything at once, the farewell.
+type writing byte
+
+const (
+	resting writing = iota
+	queued          // a flusher will see to it
+	busy            // somebody is at it
+	again           // somebody is at it, and there is more
+	parted          // the farewell has been said
+)
+
+// Wake sees to it that what is due is written. It never blocks.
+func (s *Session) Wake() {
+	s.mu.Lock()
+	was := s.writing
+	switch was {
+	case resting:
+		s.writing = queued
+	case busy:
+		s.writing = again
+	case queued, again, parted:
+	}
+	s.mu.Unlock()
+	if was == resting {
+		s.flusher.add(s)
+	}
+}
+
+// begin takes the writing side, unless the farewell has been said.
+func (s *Session) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.writing == parted {
+		return false
+	}
+	s.writing = busy
+	return true
+}
+
+// calm reports whether there is nothing but frames of rooms to write.
+func (s *Session) calm() bool { return s.waiting() == 0 && !s.ended() }
+
+// rest gives the writing side back.
+func (s *Session) rest() {
+	s.mu.Lock()
+	more := s.writing == again
+	if s.writing = resting; more {
+		s.writing = queued
+	}
+	s.mu.Unlock()
+	if more {
+		s.flusher.add(s)
+	}
+}
+
+// serve writes what is due until nothing is, or until the session ends: then the replies that still wait, and the farewell.
+func (s *Session) serve() {
+	err := s.writeDue()
+	if err == nil && !s.ended() {
+		s.rest()
+		return
+	}
 	if err == nil {
 		err = s.transport.Write(s.lastReplies())
 	}
 	s.fail(err)
 	s.transport.Close(s.code)
+	s.mu.Lock()
+	s.writing = parted
+	s.mu.Unlock()
+	close(s.written)
+	s.gateway.wg.Done()
 }
 
-// serve returns nil when the session has been ended.
-func (s *Session) serve() error {
-	var active []*room.Sub
+// writeDue returns nil when nothing is due or the session has been ended.
+func (s *Session) writeDue() error {
 	var messages []*wire.Message
-	for {
-		select {
-		case <-s.done:
+	for more := true; more; {
+		if s.ended() {
 			return nil
-		case <-s.wake:
 		}
-		for more := true; more; {
-			if s.ended() {
-				return nil
-			}
-			var err error
-			if messages, active, more, err = s.gather(messages[:0], active); err != nil {
-				return err
-			}
-			if err := s.transport.Write(messages); err != nil {
-				return err
-			}
-			clear(messages)
+		var err error
+		if messages, more, err = s.gather(messages[:0]); err != nil {
+			return err
 		}
-		if cap(messages) > maxReplies {
-			messages = nil
+		if err := s.transport.Write(messages); err != nil {
+			return err
 		}
+		clear(messages)
 	}
+	return nil
 }
 
 // gather appends what one write is to carry, and reports whether there is more.
-func (s *Session) gather(messages []*wire.Message, active []*room.Sub) (_ []*wire.Message, _ []*room.Sub, more bool, err error) {
-	if messages, active, more, err = s.takeItems(messages, active); err != nil {
-		return messages, active, false, err
+func (s *Session) gather(messages []*wire.Message) (_ []*wire.Message, more bool, err error) {
+	if messages, more, err = s.takeItems(messages); err != nil {
+		return messages, false, err
 	}
-	for _, sub := range active {
-		var again bool
-		if messages, again, err = sub.Next(messages, max(writeBudget/len(active), minShare)); err != nil {
-			return messages, active, false, err
+	for _, sub := range s.active {
+		var rest bool
+		if messages, rest, err = sub.Next(messages, max(writeBudget/len(s.active), minShare)); err != nil {
+			return messages, false, err
 		}
-		more = more || again
+		more = more || rest
 	}
-	return messages, active, more, nil
+	return messages, more, nil
 }
 
 // takeItems does what the reading goroutine asked for, as far as one write carries it.
-func (s *Session) takeItems(messages []*wire.Message, active []*room.Sub) (_ []*wire.Message, _ []*room.Sub, more bool, err error) {
+func (s *Session) takeItems(messages []*wire.Message) (_ []*wire.Message, more bool, err error) {
 	for budget := writeBudget; budget > 0; {
 		i, ok := s.pop()
 		if !ok {
-			return messages, active, false, nil
+			return messages, false, nil
 		}
 		before := len(messages)
 		if i.leave != nil {
-			active = without(active, i.leave)
+			s.active = without(s.active, i.leave)
 		}
 		if i.begin != nil {
 			if messages, err = i.begin.Begin(messages, i.id); err != nil {
-				return messages, active, false, err
+				return messages, false, err
 			}
-			active = append(active, i.begin)
+			s.active = append(s.active, i.begin)
 		}
 		if i.reply != nil {
 			messages = append(messages, i.reply)
@@ -91,7 +149,7 @@ func (s *Session) takeItems(messages []*wire.Message, active []*room.Sub) (_ []*
 			budget -= len(m.Bytes())
 		}
 	}
-	return messages, active, true, nil
+	return messages, true, nil
 }
 
 func without(subs []*room.Sub, sub *room.Sub) []*room.Sub {

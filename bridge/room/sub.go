@@ -309,6 +309,17 @@ func (s *Sub) Next(dst []*wire.Message, budget int) (_ []*wire.Message, more boo
 	}
 }
 
+// Live is Next for members whose frames are in the ring: it neither reads the log nor asks a view, so it takes no time. It
+// reports whether there is more, for Next.
+func (s *Sub) Live(dst []*wire.Message, budget int) (_ []*wire.Message, more bool) {
+	w := s.room.win.Load()
+	if s.catching || s.ahead || s.cursor < w.first {
+		return dst, true
+	}
+	dst, more, _ = s.Next(dst, budget) // it fails only where the log is read
+	return dst, more
+}
+
 // meet lets a member that is ahead of its room pass over a frame: what of it is not older than the member's position is
 // read from the log.
 func (s *Sub) meet(f *frame) {

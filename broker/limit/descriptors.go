@@ -8,8 +8,8 @@ const ReservedFiles = 320
 type Descriptors int
 
 // Share says how many connections two ports may have, of what they want. If both and the reserved files fit, it is what
-// they want; else what there is, divided as they want it, so that neither port can take the other's away. It is at
-// least 1 each.
+// they want; else what there is, divided as they want it, but a third of it for HTTP if it wants so many: neither port can
+// take the other's away. It is at least 1 each.
 func (d Descriptors) Share(mqtt, http int) (forMQTT, forHTTP int) {
 	room := int64(d) - min(ReservedFiles, int64(d)/2) // a process with few files has a small log, too
 	want := int64(mqtt) + int64(http)
@@ -17,6 +17,6 @@ func (d Descriptors) Share(mqtt, http int) (forMQTT, forHTTP int) {
 		return mqtt, http
 	}
 	room = max(2, room)
-	forMQTT = int(max(1, room*int64(mqtt)/want))
-	return forMQTT, max(1, int(room)-forMQTT)
+	forHTTP = int(max(1, room*int64(http)/want, min(int64(http), room/3)))
+	return max(1, int(room)-forHTTP), forHTTP
 }

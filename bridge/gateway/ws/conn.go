@@ -1,18 +1,21 @@
 package ws
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
 
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
+	"pulso/internal/nowait"
 )
 
 // WebSocket opcodes with the FIN bit (RFC 6455, 5.2).
@@ -29,13 +32,13 @@ type conn struct {
 	ws      *websocket.Conn
 	net     net.Conn
 	session *gateway.Session
+	raw     syscall.RawConn // writes without waiting; nil where that can't be done
 	timeout time.Duration
 	deflate bool // the client takes compressed messages
 
 	// Of the writing goroutine.
 	control []byte
-	buffers net.Buffers
-	rest    net.Buffers // what a write that failed has left
+	rest    net.Buffers // what a write has left
 
 	mu       sync.Mutex
 	hasPong  bool
@@ -117,31 +120,78 @@ func (c *conn) allow() (last bool) {
 	return last
 }
 
+// calm takes the deadline of a write back, so that it does not hold for one that does not wait.
+func (c *conn) calm() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.endBy.IsZero() {
+		_ = c.net.SetWriteDeadline(time.Time{})
+	}
+}
+
 // Write implements [gateway.Transport].
 func (c *conn) Write(messages []*wire.Message) error {
 	control := c.takeControl()
-	if len(control) == 0 && len(messages) == 0 {
+	if len(control) == 0 && len(messages) == 0 && len(c.rest) == 0 {
 		return nil
 	}
-	buffers := c.buffers[:0]
+	buffers := c.rest
 	if len(control) > 0 {
 		buffers = append(buffers, control)
 	}
 	for _, m := range messages {
-		if c.deflate {
-			buffers = append(buffers, m.WebSocketDeflated())
-		} else {
-			buffers = append(buffers, m.WebSocket())
+		buffers = append(buffers, c.frame(m))
+	}
+	var err error
+	c.rest, err = c.writeAll(buffers)
+	return err
+}
+
+// frame is a message as the client takes it.
+func (c *conn) frame(m *wire.Message) []byte {
+	if c.deflate {
+		return m.WebSocketDeflated()
+	}
+	return m.WebSocket()
+}
+
+// TryWrite writes as [gateway.Transport] does, without waiting.
+func (c *conn) TryWrite(messages []*wire.Message, scratch []byte) (bool, error) {
+	if c.raw == nil || len(c.rest) > 0 {
+		return c.keep(nil, messages), nil
+	}
+	scratch = append(scratch[:0], c.takeControl()...)
+	for len(messages) > 0 {
+		p := c.frame(messages[0])
+		if len(scratch) > 0 && len(scratch)+len(p) > cap(scratch) {
+			break
 		}
+		messages = messages[1:]
+		if len(scratch) == 0 && (len(messages) == 0 || len(p) > cap(scratch)/2) {
+			scratch = p // as it is: it is the only one, or not worth copying
+			break
+		}
+		scratch = append(scratch, p...)
 	}
-	c.buffers = buffers
-	rest, err := c.writeAll(buffers)
-	if err != nil {
-		c.rest = rest
-		return err
+	if len(scratch) == 0 {
+		return true, nil
 	}
-	clear(c.buffers)
-	return nil
+	n, err := nowait.Write(c.raw, scratch)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) { // the session is being ended: Write sees to the rest
+		return false, fmt.Errorf("%w: %w", gateway.ErrDisconnected, err)
+	}
+	return c.keep(scratch[n:], messages), nil
+}
+
+// keep keeps what is left for Write, and reports whether that is nothing.
+func (c *conn) keep(left []byte, messages []*wire.Message) bool {
+	if len(left) > 0 {
+		c.rest = append(c.rest, bytes.Clone(left))
+	}
+	for _, m := range messages {
+		c.rest = append(c.rest, c.frame(m))
+	}
+	return len(c.rest) == 0
 }
 
 // attempts is into how many the timeout is cut, to see between them whether the client takes something.
@@ -157,6 +207,7 @@ func (c *conn) writeAll(buffers net.Buffers) (rest net.Buffers, err error) {
 		}
 		switch {
 		case err == nil:
+			c.calm()
 			return nil, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, fmt.Errorf("%w: %w", gateway.ErrDisconnected, err)
@@ -182,7 +233,7 @@ func (c *conn) Close(code wire.CloseCode) {
 	}
 	// Whether the client hears it is beyond us.
 	_, _ = c.writeAll(buffers)
-	c.rest, c.buffers = nil, nil
+	c.rest = nil
 	if tcp, ok := c.net.(interface{ CloseWrite() error }); ok {
 		_ = tcp.CloseWrite()
 	}

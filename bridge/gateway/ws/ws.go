@@ -21,6 +21,7 @@ import (
 
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
+	"pulso/internal/nowait"
 )
 
 // Config of a Handler.
@@ -132,7 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.cfg.Logger.Debug("WebSocket handshake refused", "remote", r.RemoteAddr, "error", err)
 		return // the upgrader has answered
 	}
-	c := &conn{ws: raw, net: raw.NetConn(), timeout: h.cfg.WriteTimeout, deflate: deflate}
+	c := &conn{ws: raw, net: raw.NetConn(), raw: nowait.Writer(raw.NetConn()), timeout: h.cfg.WriteTimeout, deflate: deflate}
 	encoding := wire.JSON
 	if raw.Subprotocol() == wire.Subprotocols[wire.Proto] {
 		encoding = wire.Proto

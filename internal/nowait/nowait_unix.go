@@ -1,6 +1,6 @@
 //go:build unix
 
-package broker
+package nowait
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// rawWriter returns what lets tryWrite write to a socket without waiting, nil if it has no such thing.
-func rawWriter(nc net.Conn) syscall.RawConn {
+// Writer returns what lets Write write to a socket without waiting, nil if it has no such thing.
+func Writer(nc net.Conn) syscall.RawConn {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
 		return nil
@@ -45,8 +45,8 @@ func (a *attempt) write(fd uintptr) bool {
 	}
 }
 
-// tryWrite writes as much of p as the socket takes at once.
-func tryWrite(raw syscall.RawConn, p []byte) (n int, err error) {
+// Write writes as much of p as the socket takes at once. Any number of goroutines may call it, one at a time for one socket.
+func Write(raw syscall.RawConn, p []byte) (n int, err error) {
 	a, ok := attempts.Get().(*attempt)
 	if !ok {
 		return 0, nil
