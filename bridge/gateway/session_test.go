@@ -131,7 +131,8 @@ func TestPublishesOnTheirWayAreBounded(t *testing.T) {
 	}
 	s.Close(wire.CloseShutdown)
 	s.End()
-	if v.taken() != 300-256 || !bytes.Contains(v.messages[0].Bytes(), []byte(`"code":"too_many"`)) || !bytes.Contains(v.messages[0].Bytes(), []byte(`"retry":true`)) {
+	first := v.messages[0].Bytes()
+	if v.taken() != 300-256 || !bytes.Contains(first, []byte(`"code":"too_many"`)) || !bytes.Contains(first, []byte(`"retry":true`)) {
 		t.Errorf("%d replies, first %s", v.taken(), v.messages[0].Bytes())
 	}
 	if v.code != wire.CloseShutdown {

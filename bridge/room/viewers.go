@@ -171,7 +171,7 @@ func (s *Sub) present() *wire.Message {
 	a := s.room.audience
 	now := &pulsov1.Viewers{Count: uint32(len(a.viewers)), Sampled: len(a.viewers) > maxNamed}
 	for _, v := range a.viewers {
-		if len(now.Present) == maxNamed {
+		if len(now.GetPresent()) == maxNamed {
 			break
 		}
 		now.Present = append(now.Present, v.proto())

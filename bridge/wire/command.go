@@ -116,7 +116,8 @@ func (e Encoding) ParseCommand(msg []byte) (Command, *Error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return c, Errorf(CodeBadJSON, "something stands after the command's object: send one object a message")
 	}
-	return c, c.Check()
+	err := c.Check()
+	return c, err
 }
 
 // idOf reads the id of a command that is otherwise malformed.

@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"fmt"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -40,7 +40,8 @@ func CommandOf(m *pulsov1.Command) (Command, *Error) {
 			c.Change.Subscribe = subscribeOf(m.Change.GetSubscribe())
 		}
 	}
-	return c, c.Check()
+	err := c.Check()
+	return c, err
 }
 
 // checkKnown refuses fields that this version does not know: what they ask for would not be done, in silence.
@@ -67,14 +68,14 @@ func subscribeOf(m *pulsov1.Subscribe) *Subscribe {
 	case f > 0 && int(f) < len(formNames):
 		s.FormName = Form(f).String()
 	default:
-		s.FormName = fmt.Sprint(int32(f))
+		s.FormName = strconv.Itoa(int(f))
 	}
 	switch d := m.GetDelivery(); d {
 	case pulsov1.Delivery_DELIVERY_UNSPECIFIED:
 	case pulsov1.Delivery_DELIVERY_EVERY, pulsov1.Delivery_DELIVERY_LATEST:
 		s.DeliveryName = Delivery(d).String()
 	default:
-		s.DeliveryName = fmt.Sprint(int32(d))
+		s.DeliveryName = strconv.Itoa(int(d))
 	}
 	return s
 }

@@ -20,9 +20,10 @@ const (
 	JSON Encoding = iota
 	// Proto is the binary form, a Message of proto/pulso/v1/stream.proto.
 	Proto
-	// Encodings is how many there are.
-	Encodings = 2
 )
+
+// Encodings is how many there are.
+const Encodings = 2
 
 // Subprotocols are the WebSocket subprotocols by encoding.
 var Subprotocols = [Encodings]string{JSON: "pulso.v1.json", Proto: "pulso.v1.proto"}

@@ -168,7 +168,7 @@ func isServed(subprotocol string) bool { return slices.Contains(wire.Subprotocol
 // offersDeflate reports whether the client offers permessage-deflate in a way that we can meet: with a window for our
 // messages as large as we use (RFC 7692, 7.1.2.1).
 func offersDeflate(h http.Header) bool {
-	for _, line := range h.Values("Sec-Websocket-Extensions") {
+	for _, line := range h.Values("Sec-WebSocket-Extensions") {
 		for offer := range strings.SplitSeq(line, ",") {
 			if name, parameters, _ := strings.Cut(strings.TrimSpace(offer), ";"); strings.TrimSpace(name) == "permessage-deflate" {
 				return !strings.Contains(parameters, "server_max_window_bits")
