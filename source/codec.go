@@ -8,17 +8,26 @@ import (
 	"pulso/bridge/event"
 )
 
-// A codec makes and reads the packets of one version of MQTT. What comes from the network goes through decode, which
-// takes anything.
+// A codec makes and reads the packets of one version of MQTT.
 type codec interface {
+	encoder
+	decoder
+}
+
+// An encoder makes packets.
+type encoder interface {
 	connect(c *hello) ([]byte, error)
 	subscribe(id uint16, subs []subscription) ([]byte, error)
 	unsubscribe(id uint16, filters []string) ([]byte, error)
 	publish(p *outgoing) ([]byte, error)
 	// disconnect ends the connection, and with forget the session.
 	disconnect(forget bool) []byte
+}
+
+// A decoder reads what follows the fixed header of a packet, which may be anything.
+type decoder interface {
 	connack(body []byte) (welcome, error)
-	// message reads what follows a PUBLISH's topic and identifier into m.
+	// message reads what follows a PUBLISH's topic and identifier into m; it may panic.
 	message(rest []byte, m *incoming) error
 	// reasons are the codes of a SUBACK or UNSUBACK, which in MQTT 3.1.1 has none.
 	reasons(body []byte) ([]byte, error)
@@ -106,7 +115,8 @@ func decodeMessage(c codec, f *frame) (m incoming, err error) {
 	if f.tooLarge {
 		return m, nil
 	}
-	return m, guard(func() error { return c.message(rest, &m) })
+	err = guard(func() error { return c.message(rest, &m) })
+	return m, err
 }
 
 // cutString splits off a string with its length before it (MQTT 5, 1.5.4).

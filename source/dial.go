@@ -71,7 +71,7 @@ func (w *webSocket) Read(p []byte) (int, error) {
 			w.message = r
 		}
 		n, err := w.message.Read(p)
-		if err == io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+		if err == io.EOF {
 			w.message, err = nil, nil
 		}
 		if n > 0 || err != nil {

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ func (l *link) send(s *sending, again bool) {
 		if p.properties != nil {
 			marked = *p.properties
 		}
-		marked.User = append(marked.User[:len(marked.User):len(marked.User)],
+		marked.User = append(slices.Clip(marked.User),
 			event.UserProperty{Name: originProperty, Value: r.keeper.get().ClientID})
 		p.properties = &marked
 	}

@@ -77,7 +77,7 @@ func (r *remote) open(ctx context.Context, version int) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := dial(ctx, &r.cfg)
+	raw, err := dial(ctx, r.cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -85,8 +85,10 @@ func secure(scheme string) bool {
 // EffectiveName is Name, or what stands for it.
 func (r *Remote) EffectiveName() string { return r.withDefaults().Name }
 
-// withDefaults fills in what zero stands for.
-func (r Remote) withDefaults() Remote {
+// withDefaults is a copy in which what zero stands for is filled in.
+func (r *Remote) withDefaults() *Remote {
+	out := *r
+	r = &out
 	if u, err := url.Parse(r.URL); err == nil && r.Name == "" {
 		r.Name = u.Host
 	}
@@ -106,8 +108,11 @@ func (r Remote) withDefaults() Remote {
 }
 
 // Check returns what is wrong with a Remote, all of it joined, a [RemoteError] each. It reads the files that are named.
-func (r Remote) Check() error {
-	r = r.withDefaults()
+func (r *Remote) Check() error {
+	return r.withDefaults().check()
+}
+
+func (r *Remote) check() error {
 	var errs []error
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, &RemoteError{Key: key, Text: fmt.Sprintf(format, args...)})

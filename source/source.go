@@ -128,11 +128,12 @@ func New(cfg Config) (*Sources, error) {
 	}
 	metrics := newMetrics(cfg.Metrics)
 	s := &Sources{}
-	for _, c := range cfg.Remotes {
-		if err := c.Check(); err != nil {
-			return nil, err
+	for i := range cfg.Remotes {
+		c := cfg.Remotes[i].withDefaults()
+		if err := c.check(); err != nil {
+			return nil, fmt.Errorf("source %s: %w", c.Name, err)
 		}
-		r, err := newRemote(c.withDefaults(), &cfg, metrics)
+		r, err := newRemote(c, &cfg, metrics)
 		if err != nil {
 			return nil, err
 		}
@@ -185,7 +186,7 @@ func (s *Sources) States() []State {
 
 // A remote is one broker, over all connections to it.
 type remote struct {
-	cfg       Remote
+	cfg       *Remote
 	sink      Sink
 	maxPacket int
 	logger    *slog.Logger
@@ -202,8 +203,8 @@ type remote struct {
 	lost    bool      // it has forgotten the session
 }
 
-func newRemote(c Remote, cfg *Config, m *metrics) (*remote, error) {
-	k, err := openKeeper(cfg.Dir, &c)
+func newRemote(c *Remote, cfg *Config, m *metrics) (*remote, error) {
+	k, err := openKeeper(cfg.Dir, c)
 	if err != nil {
 		return nil, err
 	}

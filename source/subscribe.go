@@ -28,7 +28,7 @@ func (l *link) subscribe() error {
 	if l.welcome.present {
 		have = r.keeper.get().Filters
 	}
-	var want []string
+	want := make([]string, 0, len(r.cfg.Filters))
 	for _, f := range r.cfg.Filters {
 		want = append(want, l.filterOf(f))
 	}
@@ -65,7 +65,7 @@ func (l *link) unsubscribed() {
 
 // ask sends the SUBSCRIBE for what is wanted.
 func (l *link) ask() error {
-	var subs []subscription
+	subs := make([]subscription, 0, len(l.wanted))
 	for _, f := range l.wanted {
 		subs = append(subs, subscription{filter: f, shared: strings.HasPrefix(f, "$share/")})
 	}
@@ -108,7 +108,7 @@ func (l *link) subscribed(body []byte) error {
 			refused = append(refused, fmt.Sprintf("%.80q (0x%02x)", asked[i], code))
 			continue
 		}
-		granted = append(granted[:len(granted):len(granted)], asked[i])
+		granted = append(slices.Clip(granted), asked[i])
 	}
 	l.r.keeper.set(func(s *saved) { s.Filters = granted })
 	return l.r.standing(l, refused)

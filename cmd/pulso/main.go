@@ -87,7 +87,10 @@ func run(ctx context.Context, args []string) error {
 		kong.UsageOnError(),
 		kong.Vars{"version": "pulso " + versionString()},
 		kong.ValueFormatter(helpText),
-		kong.Groups{"limits": "Limits (docs/OPERATIONS.md says what happens at each):", "broker": "The broker to take messages from (several with settings of their own: sources in the configuration file):"},
+		kong.Groups{
+			"limits": "Limits (docs/OPERATIONS.md says what happens at each):",
+			"broker": "The broker to take messages from (for several with settings of their own: sources in the configuration file):",
+		},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindToProvider(progressOutput),

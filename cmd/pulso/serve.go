@@ -12,7 +12,7 @@ import (
 type serveCmd struct{ hubFlags }
 
 // AfterApply takes from the configuration file what no flag can hold.
-func (f *hubFlags) AfterApply(file *configValues) error {
+func (f *hubFlags) AfterApply(file *configValues) error { //nolint:unparam // kong's form of a hook
 	f.Sources = file.sources
 	return nil
 }

@@ -93,6 +93,15 @@ func Flags(flags ...string) Option {
 	return func(h *Hub) { h.args = append(h.args, flags...) }
 }
 
+// Bridge makes it a `pulso bridge`, a hub without a broker of its own, with these flags.
+func Bridge(flags ...string) Option {
+	return func(h *Hub) {
+		data := h.args[slices.Index(h.args, "--data")+1]
+		h.MQTT = ""
+		h.args = append([]string{"bridge", "--http", h.HTTP, "--data", data}, flags...)
+	}
+}
+
 // Under starts the hub by another program, as in `prlimit --nofile=100 pulso serve`. The program must become the hub (exec).
 func Under(command ...string) Option {
 	return func(h *Hub) { h.prefix = command }
