@@ -33,12 +33,28 @@ function parseRoom(root: Json, room: number, text: string): wire.Message {
       gap: { from: str(gap.from), to: str(gap.to), events: num(gap.events), reason: str(gap.reason) },
     };
   }
+  if (isObject(root.viewers)) return { kind: "viewers", room, viewers: parseViewers(root.viewers) };
   const snapshot = isObject(root.snapshot);
   return { kind: "frame", room, snapshot, frame: parseFrame(snapshot ? (root.snapshot as Json) : root, text) };
 }
 
+function parseViewers(viewers: Json): wire.Viewers {
+  return {
+    count: num(viewers.count),
+    sampled: viewers.sampled === true,
+    present: rows(viewers.present, parseViewer),
+    joined: rows(viewers.joined, parseViewer),
+    left: rows(viewers.left, (session) => (typeof session === "string" ? session : undefined)),
+  };
+}
+
+function parseViewer(row: unknown): wire.Viewer | undefined {
+  if (!Array.isArray(row) || typeof row[0] !== "string") return undefined;
+  return { session: row[0], name: str(row[1]), transport: str(row[2]), since: num(row[3]) };
+}
+
 function parseReply(root: Json): wire.Reply | undefined {
-  const { welcome, subscribed, unsubscribed, published, pong, error } = root;
+  const { welcome, subscribed, changed, unsubscribed, published, pong, error } = root;
   if (isObject(welcome)) {
     const { session, node, version, now } = welcome;
     return { type: "welcome", session: str(session), node: str(node), version: str(version), now: num(now) };
@@ -46,6 +62,17 @@ function parseReply(root: Json): wire.Reply | undefined {
   if (isObject(subscribed) && typeof subscribed.room === "number") {
     const { room, position, recovered, reason } = subscribed;
     return { type: "subscribed", room, position: str(position), recovered: recovered === true, reason: str(reason) };
+  }
+  if (isObject(changed) && typeof changed.room === "number") {
+    const { from, room, position, recovered, reason } = changed;
+    return {
+      type: "changed",
+      from: num(from),
+      room,
+      position: str(position),
+      recovered: recovered === true,
+      reason: str(reason),
+    };
   }
   if (isObject(unsubscribed)) return { type: "unsubscribed", room: num(unsubscribed.room) };
   if (isObject(published)) return { type: "published", position: str(published.position) };

@@ -11,13 +11,36 @@ export interface Subscribe {
   from?: string;
   history?: number;
   devices?: string[];
+  /** viewers asks to be told who else watches. */
+  viewers?: boolean;
 }
 
 export interface Publish {
   topic: string;
   payload: unknown;
   qos: 0 | 1;
+  retain?: boolean;
 }
+
+export interface Hello {
+  token?: string;
+  client?: string;
+  name?: string;
+}
+
+/** Command is what a client sends; the reply has its id. As it is here it is the JSON form. */
+export type Command = { id: number } & (
+  | { hello: Hello }
+  | { subscribe: Subscribe }
+  | { unsubscribe: { room: number } }
+  | { publish: Publish | PublishText | PublishBytes }
+  | { ping: object }
+  | { change: { room: number; subscribe: Subscribe } }
+);
+
+/** PublishText is for text that is no JSON, PublishBytes for what is no text. */
+export type PublishText = Omit<Publish, "payload"> & { payload_text: string };
+export type PublishBytes = Omit<Publish, "payload"> & { payload_base64: string };
 
 export interface Series {
   series: number;
@@ -181,6 +204,24 @@ export interface Gap {
   reason: string;
 }
 
+/** Viewers tells who watches the same as a subscription. present comes first and replaces what was said before. */
+export interface Viewers {
+  count: number;
+  /** sampled reports that there are too many to name them all. */
+  sampled: boolean;
+  present: Viewer[];
+  joined: Viewer[];
+  /** left names sessions. */
+  left: string[];
+}
+
+export interface Viewer {
+  session: string;
+  name: string;
+  transport: string;
+  since: number;
+}
+
 export interface WireError {
   code: string;
   message: string;
@@ -190,6 +231,7 @@ export interface WireError {
 export type Reply =
   | { type: "welcome"; session: string; node: string; version: string; now: number }
   | { type: "subscribed"; room: number; position: string; recovered: boolean; reason: string }
+  | { type: "changed"; from: number; room: number; position: string; recovered: boolean; reason: string }
   | { type: "unsubscribed"; room: number }
   | { type: "published"; position: string }
   | { type: "pong"; now: number }
@@ -199,4 +241,5 @@ export type Message =
   | { kind: "reply"; id: number; reply: Reply }
   | { kind: "frame"; room: number; snapshot: boolean; frame: Frame }
   | { kind: "gap"; room: number; gap: Gap }
+  | { kind: "viewers"; room: number; viewers: Viewers }
   | { kind: "bad"; reason: string };
