@@ -91,7 +91,7 @@ func (l *link) subscribed(body []byte) error {
 	if l.overdue != nil {
 		l.overdue.Stop()
 	}
-	if len(codes) != len(asked) {
+	if len(codes) != len(asked) || len(asked) == 0 {
 		return fmt.Errorf("%w: a SUBACK of %d codes for %d filters", errMalformed, len(codes), len(asked))
 	}
 	if l.shared.Load() && slices.ContainsFunc(codes, func(c byte) bool { return refusesShare(c, l.version) }) {
