@@ -83,6 +83,9 @@ const (
 	commitsAhead = 4
 	// wholeBatch is how many messages of one sender are taken at once, although it waits for them to be durable.
 	wholeBatch = 32
+	// worthGathering is how many messages the last commit must have had for the next to wait for more. Where they come one by
+	// one, waiting costs more than it saves: the process would be woken for the message, and once more for the commit.
+	worthGathering = 4
 	// maxBatchBytes is how many payload bytes one commit takes, or one message.
 	maxBatchBytes = 2 << 20
 )
@@ -245,7 +248,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 			}
 			return nil
 		}
-		if wait := b.cfg.Gather - time.Since(last); wait > 0 && b.mayWait() {
+		if wait := b.cfg.Gather - time.Since(last); wait > 0 && len(batch.events) >= worthGathering && b.mayWait() {
 			gather.Reset(wait)
 			select {
 			case <-gather.C:
