@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/event"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // Bounds of what is kept.
@@ -72,7 +73,7 @@ type channel struct {
 	// created and present are the versions in which it came and in which its members last changed.
 	created, present uint64
 	// members are those as of listed.
-	members []member
+	members []*pulsov1.Member
 	listed  uint64
 	element *list.Element
 }

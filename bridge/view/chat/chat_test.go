@@ -15,6 +15,7 @@ import (
 	"pulso/bridge/event"
 	"pulso/bridge/view"
 	"pulso/bridge/view/chat"
+	"pulso/bridge/view/viewtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -66,9 +67,20 @@ type frame struct {
 	} `json:"chat"`
 }
 
-func read(t testing.TB, v *chat.View, filters []string, since uint64) (frame, uint64) {
+// since returns the members of a frame in JSON, checked in both encodings.
+func since(t viewtest.T, v *chat.View, filters []string, version uint64) ([]byte, uint64) {
 	t.Helper()
-	members, version := v.AppendSince(nil, filters, since)
+	f, now := v.Since(filters, version)
+	members := viewtest.Members(t, f)
+	if old, _ := v.AppendSince(nil, filters, version); !bytes.Equal(old, members) {
+		t.Errorf("got  %s\nwant %s", members, old)
+	}
+	return members, now
+}
+
+func read(t testing.TB, v *chat.View, filters []string, known uint64) (frame, uint64) {
+	t.Helper()
+	members, version := since(t, v, filters, known)
 	var f frame
 	if err := json.Unmarshal([]byte("{"+string(members)+"}"), &f); err != nil {
 		t.Fatalf("%v: %s", err, members)
@@ -158,7 +170,7 @@ func TestPresence(t *testing.T) {
 	v.Subscribed("spy", "#")
 	v.Apply([]event.Decoded{say("general", "pump", "x")})
 	check("[[Ana screen] [Zoe screen] [boiler device] [pump device]]")
-	_, version := v.AppendSince(nil, []string{"chat/general"}, 0)
+	_, version := since(t, v, []string{"chat/general"}, 0)
 	v.Apply([]event.Decoded{say("general", "pump", "again")})
 	if f, _ := read(t, v, []string{"chat/general"}, version); f.Chat.Present != nil {
 		t.Errorf("presence without a change: %+v", f.Chat.Present)
@@ -224,7 +236,7 @@ func TestRestartKeepsMessagesNotPresence(t *testing.T) {
 				}
 				v.Apply(all[cut:])
 			}
-			members, _ := v.AppendSince(nil, []string{"#"}, 0)
+			members, _ := since(t, v, []string{"#"}, 0)
 			states[i] = string(members)
 		}
 		if states[0] != states[1] {

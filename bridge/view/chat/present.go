@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pulso/bridge/event"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // A screen is a session that watches channels.
@@ -165,43 +166,32 @@ func (v *View) changed(filters []string, next uint64) {
 	}
 }
 
-// A member is one that is present in a channel.
-type member struct {
-	name   string
-	screen bool
-}
-
-func (m member) compare(other member) int {
-	if m.screen != other.screen {
-		if m.screen {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Compare(m.name, other.name)
+// byKind orders members: screens first, each kind by name.
+func byKind(a, b *pulsov1.Member) int {
+	return cmp.Or(-cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
 }
 
 // members lists who is present in a channel: screens first, each kind by name, at most MaxMembers. It is worked out when
-// somebody asks, once a change.
-func (v *View) members(c *channel) []member {
+// somebody asks, once a change, and anew each time: frames share it.
+func (v *View) members(c *channel) []*pulsov1.Member {
 	if c.listed != c.present {
 		c.members, c.listed = v.list(c), c.present
 	}
 	return c.members
 }
 
-func (v *View) list(c *channel) []member {
-	var all []member
+func (v *View) list(c *channel) []*pulsov1.Member {
+	var all []*pulsov1.Member
 	for _, s := range v.screens {
 		if event.MatchAny(s.filters, c.topic) {
-			all = append(all, member{s.name, true})
+			all = append(all, &pulsov1.Member{Name: s.name, Kind: kindScreen})
 		}
 	}
 	for id, who := range v.clients {
 		if _, spoken := who.spoken[c]; spoken || event.MatchAny(who.filters, c.topic) {
-			all = append(all, member{id, false})
+			all = append(all, &pulsov1.Member{Name: id, Kind: kindDevice})
 		}
 	}
-	slices.SortFunc(all, member.compare)
+	slices.SortFunc(all, byKind)
 	return slices.Clip(all[:min(len(all), MaxMembers)])
 }

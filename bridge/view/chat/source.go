@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 
-	"pulso/bridge/event"
 	"pulso/bridge/wire"
 )
 
@@ -32,18 +31,6 @@ func (v *View) AppendSince(dst []byte, filters []string, since uint64) ([]byte, 
 		return dst[:start], v.version
 	}
 	return append(dst, '}'), v.version
-}
-
-// selected are the channels that one of filters matches, by name.
-func (v *View) selected(filters []string) []*channel {
-	var all []*channel
-	for _, c := range v.channels {
-		if event.MatchAny(filters, c.topic) {
-			all = append(all, c)
-		}
-	}
-	slices.SortFunc(all, func(a, b *channel) int { return cmp.Compare(a.name, b.name) })
-	return all
 }
 
 // appendMessages appends "messages", in the order of the log.
@@ -102,8 +89,8 @@ func (v *View) appendPresent(dst []byte, empty int, channels []*channel, since u
 		dst = append(dst, `,"members":[`...)
 		for i, m := range v.members(c) {
 			dst = append(comma(dst, i), '[')
-			dst = wire.AppendString(dst, m.name)
-			if m.screen {
+			dst = wire.AppendString(dst, m.GetName())
+			if m.GetKind() == kindScreen {
 				dst = append(dst, `,"screen"]`...)
 			} else {
 				dst = append(dst, `,"device"]`...)

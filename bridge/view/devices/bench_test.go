@@ -7,6 +7,7 @@ import (
 
 	"pulso/bridge/event"
 	"pulso/bridge/view/devices"
+	"pulso/bridge/wire"
 )
 
 // fleet returns a batch of messages of n devices, the first being number from.
@@ -83,5 +84,26 @@ func BenchmarkTick(b *testing.B) {
 	for b.Loop() {
 		now = now.Add(time.Second)
 		v.Tick(now)
+	}
+}
+
+// BenchmarkSince is a frame of a room: what changed, in an encoding.
+func BenchmarkSince(b *testing.B) {
+	v, batches := benchmarkView(b)
+	before := v.Version()
+	v.Apply(batches[0])
+	for _, e := range []wire.Encoding{wire.JSON, wire.Proto} {
+		for name, since := range map[string]uint64{"snapshot of 10000": 0, "1024 changed": before, "nothing changed": v.Version()} {
+			b.Run(e.String()+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				var dst []byte
+				for b.Loop() {
+					if f, _ := v.Since([]string{"#"}, since); f != nil {
+						dst = e.AppendView(dst[:0], f)
+					}
+				}
+				b.ReportMetric(float64(len(dst)), "bytes")
+			})
+		}
 	}
 }

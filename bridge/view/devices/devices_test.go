@@ -15,6 +15,9 @@ import (
 	"pulso/bridge/event"
 	"pulso/bridge/view"
 	"pulso/bridge/view/devices"
+	"pulso/bridge/view/viewtest"
+	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,6 +26,17 @@ var (
 	_ view.View   = (*devices.View)(nil)
 	_ view.Ticker = (*devices.View)(nil)
 )
+
+// since returns the members of a frame in JSON, checked in both encodings.
+func since(t viewtest.T, v *devices.View, filters []string, version uint64) ([]byte, uint64) {
+	t.Helper()
+	f, now := v.Since(filters, version)
+	members := viewtest.Members(t, f)
+	if old, _ := v.AppendSince(nil, filters, version); !bytes.Equal(old, members) {
+		t.Errorf("got  %s\nwant %s", members, old)
+	}
+	return members, now
+}
 
 // interner numbers series like the bridge does.
 type interner map[[4]string]*event.Series
@@ -314,21 +328,21 @@ func TestRows(t *testing.T) {
 	w.apply(e)
 	e.Problem, e.Metrics, e.Texts = "broken", nil, nil
 	w.after(1100 * time.Millisecond).apply(e)
-	got, version := w.v.AppendSince(nil, []string{"devices/#"}, 0)
+	got, version := since(t, w.v, []string{"devices/#"}, 0)
 	want := `"devices":[{"device":1,"id":"d\"1","kind":"thermostat","name":"Küche` + "\ufffd" + `","first":1767225600000,` +
 		`"topics":["devices/d1/t"],"client":"c1","metrics":[[1,"d\"1","temperature","°C","devices/d1/t"]],` +
 		`"texts":[["mode","eco"]]}],"status":[[1,"online",1767225601100,1,2,0,21.5,1]]`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, _ = w.v.AppendSince(nil, []string{"other/#"}, 0); len(got) > 0 {
+	if got, _ = since(t, w.v, []string{"other/#"}, 0); len(got) > 0 {
 		t.Errorf("another filter gets %s", got)
 	}
-	if got, _ = w.v.AppendSince([]byte("x"), []string{"#"}, version); string(got) != "x" {
+	if got, _ = since(t, w.v, []string{"#"}, version); got != nil {
 		t.Errorf("nothing new, but %s", got)
 	}
 	w.apply(e)
-	got, _ = w.v.AppendSince(nil, []string{"#"}, version)
+	got, _ = since(t, w.v, []string{"#"}, version)
 	if !strings.HasPrefix(string(got), `"status":[[1,"online"`) {
 		t.Errorf("got %s", got)
 	}
@@ -370,7 +384,9 @@ func TestReadersWhileApplying(t *testing.T) {
 		readers.Go(func() {
 			version := uint64(0)
 			for range 200 {
-				_, version = w.v.AppendSince(nil, []string{"#"}, version)
+				var f *pulsov1.Frame
+				f, version = w.v.Since([]string{"#"}, version)
+				wire.JSON.AppendView(nil, f)
 				for value := range w.v.Values([]string{"#"}, nil) {
 					if value.Series == nil {
 						t.Error("no series")

@@ -90,7 +90,7 @@ func newScreen() *screen {
 }
 
 func (s *screen) update(t *rapid.T, v *devices.View, filters []string) {
-	members, version := v.AppendSince(nil, filters, s.version)
+	members, version := since(t, v, filters, s.version)
 	s.version = version
 	var frame struct {
 		Devices []json.RawMessage   `json:"devices"`
@@ -161,7 +161,7 @@ func FuzzRestore(f *testing.F) {
 			t.Fatalf("%d devices after %v", total, err)
 		}
 		w.saysEvery(time.Second, 3)
-		members, _ := w.v.AppendSince(nil, []string{"#"}, 0)
+		members, _ := since(t, w.v, []string{"#"}, 0)
 		if !json.Valid([]byte("{" + string(members) + "}")) {
 			t.Fatalf("%s", members)
 		}

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 
-	"pulso/bridge/event"
 	"pulso/bridge/wire"
 )
 
@@ -49,15 +48,6 @@ func (v *View) AppendSince(dst []byte, filters []string, since uint64) ([]byte, 
 	}
 	clear(selected)
 	return append(dst, ']'), v.version
-}
-
-func (d *device) matches(filters []string) bool {
-	for _, t := range d.topics {
-		if event.MatchAny(filters, t) {
-			return true
-		}
-	}
-	return false
 }
 
 func (d *device) appendRecord(dst []byte) []byte {

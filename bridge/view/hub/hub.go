@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"pulso/bridge/event"
 	"pulso/bridge/wire"
@@ -91,8 +92,8 @@ const (
 	LogFailed   ProblemKind = "log_failed"
 	StoreFull   ProblemKind = "store_full"
 	StoreFailed ProblemKind = "store_failed"
-	// Those of brokers that messages are taken from: one is not connected, or refuses what was asked for. The hub is ready
-	// nevertheless.
+	// SourceAway and SourceRefused are of brokers that messages are taken from: one is not connected, or refuses what was
+	// asked for. The hub is ready nevertheless.
 	SourceAway    ProblemKind = "source_away"
 	SourceRefused ProblemKind = "source_refused"
 )
@@ -131,7 +132,7 @@ type rates struct{ events, bytes, frames float64 }
 type second struct {
 	time          int64
 	events        float64
-	p50, p99      float64
+	p50, p99      time.Duration
 	online, total int
 	errors        uint64
 }
@@ -168,7 +169,14 @@ func keep[T any](list []T, newest T, limit int) []T {
 	return list
 }
 
-func cut(s string) string { return s[:min(len(s), maxTextBytes)] }
+// cut bounds a text, between two characters.
+func cut(s string) string {
+	n := min(len(s), maxTextBytes)
+	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
 
 // Run samples once a second until ctx ends.
 func (v *View) Run(ctx context.Context) error {
@@ -205,7 +213,7 @@ func (v *View) sample(now time.Time) {
 		frames: float64(s.Frames-v.before.Frames) / elapsed,
 	}
 	row := second{
-		time: now.UnixMilli(), events: v.rates.events, p50: millis(s.P50), p99: millis(s.P99),
+		time: now.UnixMilli(), events: v.rates.events, p50: s.P50, p99: s.P99,
 		online: s.Online, total: s.Total, errors: s.errors() - min(v.before.errors(), s.errors()),
 	}
 	if len(v.history) < historySeconds {
@@ -236,14 +244,6 @@ func (s *Sample) errors() uint64 {
 		n += d.Count
 	}
 	return n
-}
-
-// millis is a latency on the wire; one that nothing was measured of is not a number, which the wire calls null.
-func millis(d time.Duration) float64 {
-	if d == 0 {
-		return math.NaN()
-	}
-	return float64(d.Microseconds()) / 1000
 }
 
 // Version implements the rooms' Source.
@@ -280,8 +280,8 @@ func (v *View) AppendSince(dst []byte, _ []string, since uint64) ([]byte, uint64
 	dst = appendFloat(dst, "bytes_per_s", v.rates.bytes)
 	dst = appendFloat(dst, "frames_per_s", v.rates.frames)
 	dst = append(dst, `,"latency":{"p50":`...)
-	dst = wire.AppendFloat(dst, millis(s.P50))
-	dst = appendFloat(dst, "p99", millis(s.P99))
+	dst = wire.AppendFloat(dst, number(millis(s.P50)))
+	dst = appendFloat(dst, "p99", number(millis(s.P99)))
 	dst = append(dst, '}')
 	dst = appendInt(dst, "undecodable", s.Undecodable)
 	dst = v.appendDrops(dst)
@@ -379,7 +379,7 @@ func (v *View) appendHistory(dst []byte) []byte {
 		}
 		dst = append(dst, '[')
 		dst = strconv.AppendInt(dst, row.time, 10)
-		for _, f := range [...]float64{row.events, row.p50, row.p99} {
+		for _, f := range [...]float64{row.events, number(millis(row.p50)), number(millis(row.p99))} {
 			dst = append(dst, ',')
 			dst = wire.AppendFloat(dst, round(f))
 		}
@@ -392,8 +392,12 @@ func (v *View) appendHistory(dst []byte) []byte {
 	return append(dst, ']')
 }
 
-// round keeps three decimals: more would only be bytes.
-func round(f float64) float64 { return math.Round(f*1000) / 1000 }
+func number(f *float64) float64 {
+	if f == nil {
+		return math.NaN()
+	}
+	return *f
+}
 
 func appendKey(dst []byte, key string) []byte {
 	dst = append(dst, ',', '"')

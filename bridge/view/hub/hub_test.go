@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -9,13 +10,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"pulso/bridge/event"
 	"pulso/bridge/view/hub"
+	"pulso/bridge/view/viewtest"
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
@@ -48,7 +49,7 @@ func run(t *testing.T, m *meter, test func(t *testing.T, v *hub.View)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		v := hub.New(hub.Config{Sample: m.sample, Version: "1\"2", MQTT: "m:1", HTTP: "h:1"})
-		if b, version := v.AppendSince(nil, nil, 0); b != nil || version != 0 {
+		if b, version := members(t, v, 0); b != nil || version != 0 {
 			t.Errorf("before the first sample: %s", b)
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -61,17 +62,27 @@ func run(t *testing.T, m *meter, test func(t *testing.T, v *hub.View)) {
 	})
 }
 
+// members returns the members of a frame in JSON, checked in both encodings.
+func members(t *testing.T, v *hub.View, since uint64) ([]byte, uint64) {
+	t.Helper()
+	f, now := v.Since(nil, since)
+	members := viewtest.Members(t, f)
+	if old, _ := v.AppendSince(nil, nil, since); !bytes.Equal(old, members) {
+		t.Errorf("got  %s\nwant %s", members, old)
+	}
+	return members, now
+}
+
 func object(t *testing.T, v *hub.View, since uint64) map[string]any {
 	t.Helper()
-	b, version := v.AppendSince([]byte("{"), nil, since)
+	b, version := members(t, v, since)
 	if version != v.Version() {
 		t.Errorf("version %d, then %d", version, v.Version())
 	}
-	b = append(b, '}')
 	var out struct {
 		Hub map[string]any `json:"hub"`
 	}
-	if err := json.Unmarshal(b, &out); err != nil || !utf8.Valid(b) {
+	if err := json.Unmarshal([]byte("{"+string(b)+"}"), &out); err != nil {
 		t.Fatalf("%v in %s", err, b)
 	}
 	return out.Hub
@@ -140,7 +151,7 @@ func TestFieldsAreThoseOfTheProto(t *testing.T) {
 		if log, ok := got["log"].(map[string]any); !ok || log["events"] != 8.0 || log["next"] != "5.9" {
 			t.Errorf("log: %v", got["log"])
 		}
-		if b, _ := v.AppendSince(nil, nil, v.Version()); b != nil {
+		if b, _ := members(t, v, v.Version()); b != nil {
 			t.Errorf("nothing is new: %s", b)
 		}
 		if later := object(t, v, 1); later["history"] != nil {
@@ -226,7 +237,7 @@ func TestListsAreBounded(t *testing.T) {
 		if missed, ok := got["missed"].([]any); !ok || len(missed) != 20 {
 			t.Errorf("%d missed", len(missed))
 		}
-		if b, _ := v.AppendSince(nil, nil, 1); len(b) > 30_000 {
+		if b, _ := members(t, v, 1); len(b) > 30_000 {
 			t.Errorf("a frame of %d bytes", len(b))
 		}
 	})

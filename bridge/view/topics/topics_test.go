@@ -16,6 +16,8 @@ import (
 	"pulso/bridge/event"
 	"pulso/bridge/view"
 	"pulso/bridge/view/topics"
+	"pulso/bridge/view/viewtest"
+	"pulso/bridge/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,6 +38,17 @@ func newView(t testing.TB, c topics.Config) *topics.View {
 	return v
 }
 
+// since returns the members of a frame in JSON, checked in both encodings.
+func since(t viewtest.T, v *topics.View, filters []string, version uint64) ([]byte, uint64) {
+	t.Helper()
+	f, now := v.Since(filters, version)
+	members := viewtest.Members(t, f)
+	if old, _ := v.AppendSince(nil, filters, version); !bytes.Equal(old, members) {
+		t.Errorf("got  %s\nwant %s", members, old)
+	}
+	return members, now
+}
+
 func message(topic, device, payload string, at time.Time) event.Decoded {
 	e := event.Decoded{Device: device}
 	e.Topic, e.Payload, e.Time = topic, []byte(payload), at.UnixNano()
@@ -45,17 +58,17 @@ func message(topic, device, payload string, at time.Time) event.Decoded {
 func TestRows(t *testing.T) {
 	v := newView(t, topics.Config{})
 	v.Apply([]event.Decoded{message("a/b", "d\"1", "x\x00\n\"y\"", start), message("chat/c", "", "\xff\xfe", start)})
-	got, version := v.AppendSince(nil, []string{"#"}, 0)
+	got, version := since(t, v, []string{"#"}, 0)
 	want := `"topics":[[1,"a/b","d\"1"],[2,"chat/c",""]],` +
 		`"activity":[[1,1767225600000,1,0,6,"x  \"y\""],[2,1767225600000,1,0,2,"` + "\ufffd\ufffd" + `"]]`
 	if string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got, _ = v.AppendSince(nil, []string{"#"}, version); len(got) > 0 {
+	if got, _ = since(t, v, []string{"#"}, version); len(got) > 0 {
 		t.Errorf("nothing new, but %s", got)
 	}
 	v.Apply([]event.Decoded{message("a/b", "d\"1", strings.Repeat("ü", 300), start)})
-	got, _ = v.AppendSince(nil, []string{"a/#"}, version)
+	got, _ = since(t, v, []string{"a/#"}, version)
 	if want = `"activity":[[1,1767225600000,2,0,600,"` + strings.Repeat("ü", 120) + `"]]`; string(got) != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -68,12 +81,12 @@ func TestRate(t *testing.T) {
 		v.Apply([]event.Decoded{message("a", "", "1", at)})
 	}
 	v.Tick(start.Add(10 * time.Second))
-	if got, _ := v.AppendSince(nil, []string{"#"}, 0); !strings.Contains(string(got), `,20,2,1,"1"]`) {
+	if got, _ := since(t, v, []string{"#"}, 0); !strings.Contains(string(got), `,20,2,1,"1"]`) {
 		t.Errorf("%s", got)
 	}
 	version := v.Version()
 	v.Tick(start.Add(time.Minute))
-	if got, _ := v.AppendSince(nil, []string{"#"}, version); !strings.Contains(string(got), `,20,0,1,"1"]`) {
+	if got, _ := since(t, v, []string{"#"}, version); !strings.Contains(string(got), `,20,0,1,"1"]`) {
 		t.Errorf("after silence: %s", got)
 	}
 }
@@ -151,8 +164,8 @@ func TestSnapshotAndTailEqualReplay(t *testing.T) {
 type rows map[string]string
 
 // update takes a frame in as a client does and returns the version it is up to date with.
-func (r rows) update(t *rapid.T, v *topics.View, filters []string, since uint64) uint64 {
-	members, version := v.AppendSince(nil, filters, since)
+func (r rows) update(t *rapid.T, v *topics.View, filters []string, known uint64) uint64 {
+	members, version := since(t, v, filters, known)
 	var frame struct {
 		Topics   [][]json.RawMessage `json:"topics"`
 		Activity [][]json.RawMessage `json:"activity"`
@@ -221,4 +234,23 @@ func BenchmarkAppendSince(b *testing.B) {
 		dst, _ = v.AppendSince(dst[:0], []string{"#"}, 0)
 	}
 	b.SetBytes(int64(len(dst)))
+}
+
+// BenchmarkSince is a frame of a room: everything, in an encoding.
+func BenchmarkSince(b *testing.B) {
+	v := newView(b, topics.Config{})
+	for i := range 10_000 {
+		v.Apply([]event.Decoded{message(fmt.Sprintf("devices/device-%05d/telemetry", i), "d", strings.Repeat("x", 128), start)})
+	}
+	for _, e := range []wire.Encoding{wire.JSON, wire.Proto} {
+		b.Run(e.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			var dst []byte
+			for b.Loop() {
+				f, _ := v.Since([]string{"#"}, 0)
+				dst = e.AppendView(dst[:0], f)
+			}
+			b.ReportMetric(float64(len(dst)), "bytes")
+		})
+	}
 }

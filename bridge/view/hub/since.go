@@ -1,0 +1,84 @@
+package hub
+
+import (
+	"math"
+	"time"
+
+	pulsov1 "pulso/internal/gen/pulso/v1"
+)
+
+// Since implements the rooms' Source: the field "hub" of a frame with the figures as they are, and their history with since
+// 0. Filters select nothing. The frame is nil where nothing is new; nobody writes to it any more.
+func (v *View) Since(_ []string, since uint64) (*pulsov1.Frame, uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.version == since || v.version == 0 {
+		return nil, v.version
+	}
+	s := &v.now
+	h := &pulsov1.Hub{
+		Time: v.at.UnixMilli(), Started: v.started.UnixMilli(), Version: v.cfg.Version,
+		Devices: &pulsov1.DeviceCounts{
+			Total: uint64(s.Total), Online: uint64(s.Online), Stale: uint64(s.Stale), Offline: uint64(s.Offline),
+		},
+		Connections: uint64(s.Connections), Screens: uint64(s.Screens), Sessions: uint64(s.Sessions), Behind: uint64(s.Behind),
+		EventsPerS: round(v.rates.events), BytesPerS: round(v.rates.bytes), FramesPerS: round(v.rates.frames),
+		Latency:     &pulsov1.Latency{P50: millis(s.P50), P99: millis(s.P99)},
+		Undecodable: s.Undecodable, Gaps: s.Gaps,
+		Log: &pulsov1.Log{
+			Events: s.Log.Next.Offset - s.Log.First.Offset, Bytes: s.Log.Bytes,
+			First: s.Log.First.String(), Next: s.Log.Next.String(), Durable: s.Log.Durable,
+		},
+		Addresses: &pulsov1.Addresses{Mqtt: v.cfg.MQTT, Http: v.cfg.HTTP},
+	}
+	for _, d := range s.Drops {
+		h.Drops = append(h.Drops, &pulsov1.Count{Reason: d.Reason, Count: d.Count})
+	}
+	for i := range v.refused {
+		h.Refused = append(h.Refused, v.refused[i].message())
+	}
+	for i := range v.missed {
+		h.Missed = append(h.Missed, v.missed[i].message())
+	}
+	for _, p := range s.Problems {
+		h.Problems = append(h.Problems, &pulsov1.Problem{Since: v.since[p.Kind].UnixMilli(), Kind: string(p.Kind), Text: p.Text})
+	}
+	if since == 0 {
+		h.History = v.seconds()
+	}
+	return &pulsov1.Frame{Hub: h}, v.version
+}
+
+func (r *Refusal) message() *pulsov1.Refusal {
+	return &pulsov1.Refusal{Time: r.Time.UnixMilli(), Remote: r.Remote, Client: r.Client, Reason: r.Reason}
+}
+
+func (m *Missed) message() *pulsov1.Missed {
+	return &pulsov1.Missed{
+		Time: m.Time.UnixMilli(), Client: m.Client, From: m.From.String(), To: m.To.String(), Events: m.events(), Reason: m.Reason,
+	}
+}
+
+// seconds is the history, oldest first; never nil.
+func (v *View) seconds() []*pulsov1.HubSecond {
+	all := make([]*pulsov1.HubSecond, len(v.history))
+	for i := range all {
+		row := &v.history[(v.next+i)%len(v.history)]
+		all[i] = &pulsov1.HubSecond{
+			Time: row.time, EventsPerS: round(row.events), P50: millis(row.p50), P99: millis(row.p99),
+			Online: uint64(row.online), Total: uint64(row.total), Errors: row.errors,
+		}
+	}
+	return all
+}
+
+// millis is a latency on the wire; nil where nothing was measured.
+func millis(d time.Duration) *float64 {
+	if d == 0 {
+		return nil
+	}
+	return new(float64(d.Microseconds()) / 1000)
+}
+
+// round keeps three decimals: more would only be bytes.
+func round(f float64) float64 { return math.Round(f*1000) / 1000 }
