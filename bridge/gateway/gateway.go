@@ -146,7 +146,7 @@ func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	g.lastID++
 	s := &Session{
 		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name,
-		subs: make(map[uint64]*room.Sub), flusher: g.flushers.next(), space: make(chan struct{}, 1),
+		flusher: g.flushers.next(),
 		done: make(chan struct{}), written: make(chan struct{}),
 	}
 	g.sessions[s] = struct{}{}

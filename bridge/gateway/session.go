@@ -38,7 +38,7 @@ type Session struct {
 	client    Client
 
 	// Of the reading goroutine.
-	subs  map[uint64]*room.Sub
+	subs  []*room.Sub
 	chats map[uint64][]string
 	name  string
 	bad   int
@@ -51,8 +51,8 @@ type Session struct {
 	writing writing
 	items   []item
 
-	space   chan struct{}
-	pending atomic.Int32 // publishes on their way
+	space   chan struct{} // made when somebody waits for it
+	pending atomic.Int32  // publishes on their way
 
 	once    sync.Once
 	done    chan struct{}  // closed when the session ends
@@ -101,7 +101,7 @@ func (s *Session) End() {
 	for _, sub := range s.subs {
 		s.gateway.cfg.Rooms.Leave(sub)
 	}
-	clear(s.subs)
+	s.subs = nil
 	if s.gateway.cfg.Presence != nil && len(s.chats) > 0 {
 		s.gateway.cfg.Presence.Leave(s.id)
 	}
@@ -194,9 +194,19 @@ func (s *Session) subscribe(id uint64, c *wire.Subscribe) *wire.Error {
 	return s.join(id, c, nil)
 }
 
+// sub is the session's place in a room, nil if it has none.
+func (s *Session) sub(number uint64) *room.Sub {
+	for _, sub := range s.subs {
+		if sub.Room() == number {
+			return sub
+		}
+	}
+	return nil
+}
+
 // change takes a subscription into another room.
 func (s *Session) change(id uint64, c *wire.Change) *wire.Error {
-	before := s.subs[c.Room]
+	before := s.sub(c.Room)
 	if before == nil {
 		return notSubscribed(c.Room)
 	}
@@ -223,12 +233,12 @@ func (s *Session) join(id uint64, c *wire.Subscribe, before *room.Sub) *wire.Err
 	if before != nil {
 		s.leave(before)
 	}
-	if old := s.subs[sub.Room()]; old != nil { // the same room again: the new subscription takes the old one's place
+	if old := s.sub(sub.Room()); old != nil { // the same room again: the new subscription takes the old one's place
 		s.leave(old)
 		s.push(item{leave: old})
 	}
 	s.push(item{leave: before, begin: sub, id: id})
-	s.subs[sub.Room()] = sub
+	s.subs = append(s.subs, sub)
 	if c.Form == wire.FormChat {
 		if s.chats == nil {
 			s.chats = make(map[uint64][]string)
@@ -242,12 +252,12 @@ func (s *Session) join(id uint64, c *wire.Subscribe, before *room.Sub) *wire.Err
 // leave takes the session out of a room. The writing side is yet to be told.
 func (s *Session) leave(sub *room.Sub) {
 	s.gateway.cfg.Rooms.Leave(sub)
-	delete(s.subs, sub.Room())
+	s.subs = without(s.subs, sub)
 	delete(s.chats, sub.Room())
 }
 
 func (s *Session) unsubscribe(id, number uint64) *wire.Error {
-	sub := s.subs[number]
+	sub := s.sub(number)
 	if sub == nil {
 		return notSubscribed(number)
 	}
@@ -320,9 +330,19 @@ func (s *Session) push(i item) {
 
 // await waits while the client does not take the replies that it has coming.
 func (s *Session) await() {
-	for s.waiting() >= maxReplies {
+	for {
+		s.mu.Lock()
+		full := len(s.items) >= maxReplies
+		if full && s.space == nil {
+			s.space = make(chan struct{}, 1)
+		}
+		space := s.space
+		s.mu.Unlock()
+		if !full {
+			return
+		}
 		select {
-		case <-s.space:
+		case <-space:
 		case <-s.done:
 			return
 		}
@@ -347,7 +367,7 @@ func (s *Session) pop() (i item, ok bool) {
 	if s.items = s.items[1:]; len(s.items) == 0 {
 		s.items = nil
 	}
-	if len(s.items) < maxReplies {
+	if len(s.items) < maxReplies && s.space != nil {
 		select {
 		case s.space <- struct{}{}:
 		default:

@@ -54,7 +54,7 @@ func (r *Room) entrance(e wire.Encoding) *entrance {
 // state is the snapshot of how things stand at the entrance. The first who asks makes it.
 func (e *entrance) state(s *Sub) (*wire.Message, error) {
 	e.once.Do(func() {
-		room, enc := s.room, s.opts.Encoding
+		room, enc := s.room, s.encoding
 		switch {
 		case room.source != nil:
 			now, version := room.source.AppendSince(nil, room.spec.Filters, 0)
@@ -75,7 +75,7 @@ func (e *entrance) state(s *Sub) (*wire.Message, error) {
 
 // announcement is a snapshot that tells the numbers of the room's series and nothing else, for members that recover.
 func (e *entrance) announcement(s *Sub) *wire.Message {
-	enc := s.opts.Encoding
+	enc := s.encoding
 	e.announce.Do(func() {
 		series := make([]*event.Series, len(e.values))
 		for i, c := range e.values {

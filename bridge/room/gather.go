@@ -31,8 +31,8 @@ type latestEvent struct {
 	count uint32
 }
 
-func newGatherer(s *Spec) gatherer {
-	g := gatherer{form: s.Form, delivery: s.Delivery}
+func newGatherer(s *Spec) *gatherer {
+	g := &gatherer{form: s.Form, delivery: s.Delivery}
 	switch {
 	case s.Delivery != wire.DeliveryLatest:
 	case s.Form == wire.FormValues:

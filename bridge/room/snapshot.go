@@ -60,7 +60,7 @@ func (s *Sub) history(n int) ([]event.Decoded, bool, error) {
 
 func (s *Sub) eventsSnapshot(history []event.Decoded, truncated bool) *wire.Message {
 	var rows []byte
-	e := s.opts.Encoding
+	e := s.encoding
 	for i := range history {
 		rows = e.AppendEvent(rows, &history[i], 1)
 	}
@@ -90,6 +90,6 @@ func (s *Sub) valuesSnapshot(history []event.Decoded, truncated bool) *wire.Mess
 			series = append(series, v)
 		}
 	}
-	e := s.opts.Encoding
+	e := s.encoding
 	return e.Snapshot(s.room.id, s.joined, e.AppendValues(e.AppendSeries(nil, series), values), truncated)
 }

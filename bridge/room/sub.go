@@ -47,7 +47,10 @@ type Options struct {
 type Sub struct {
 	reg  *Registry
 	room *Room
-	opts Options
+	// opts is what the member asked for, until it has begun.
+	opts     *Options
+	encoding wire.Encoding
+	viewers  bool
 
 	// cursor is the number of the next frame of the ring, pos the position after what was delivered, told the last one
 	// that the client knows.
@@ -57,7 +60,7 @@ type Sub struct {
 	// While catching, the log is read from pos to target; then the ring goes on at cursor.
 	catching bool
 	target   event.Position
-	gathered gatherer
+	gathered *gatherer
 	// ahead says that pos, where the member resumed, is beyond the room's frames: those before it are not for it.
 	ahead bool
 
@@ -76,7 +79,7 @@ func (r *Registry) Join(spec Spec, opts Options, m member) (*Sub, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sub{reg: r, room: room, opts: opts}
+	s := &Sub{reg: r, room: room, opts: &opts, encoding: opts.Encoding, viewers: opts.Viewers}
 	if e := opts.Encoding; room.takers[e] == 0 {
 		room.flush(r.pos, time.Now()) // in the encodings of those who were there before
 		room.announced[e] = make(map[uint32]*event.Series)
@@ -90,7 +93,7 @@ func (r *Registry) Join(spec Spec, opts Options, m member) (*Sub, error) {
 
 // enter puts the member where its room begins for it. The registry's lock is held.
 func (s *Sub) enter() {
-	s.entrance = s.room.entrance(s.opts.Encoding)
+	s.entrance = s.room.entrance(s.encoding)
 	s.cursor, s.joined = s.entrance.cursor, s.entrance.pos
 	s.pos, s.told = s.joined, s.joined
 }
@@ -114,7 +117,7 @@ func (r *Registry) open(spec Spec, e wire.Encoding) (*Room, error) {
 		room.version = room.source.Version()
 		r.views = append(r.views, room)
 	} else {
-		room.gathered = newGatherer(&room.spec)
+		room.gathered = *newGatherer(&room.spec)
 		for _, d := range spec.Devices {
 			r.devices[d] = append(r.devices[d], room)
 		}
@@ -151,7 +154,7 @@ func (r *Registry) Leave(s *Sub) {
 		return
 	}
 	delete(room.members, s)
-	if e := s.opts.Encoding; room.takers[e] > 1 {
+	if e := s.encoding; room.takers[e] > 1 {
 		room.takers[e]--
 	} else { // what is made from now on is not made for it
 		room.takers[e], room.announced[e], room.entrances[e] = 0, nil, nil
@@ -184,9 +187,9 @@ func (s *Sub) Room() uint64 { return s.room.id }
 
 // Begin appends the reply to the command and what comes before the room's frames. It may read the log.
 func (s *Sub) Begin(dst []*wire.Message, id uint64) ([]*wire.Message, error) {
-	e, recovered, reason := s.opts.Encoding, false, ""
+	e, recovered, reason := s.encoding, false, ""
 	before := s.opts.Follow
-	if s.opts.Follow = nil; before != nil && s.room.source == nil && before.room.source == nil {
+	if before != nil && s.room.source == nil && before.room.source == nil {
 		s.opts.From = before.told
 	}
 	if s.room.source == nil && (!s.opts.From.IsZero() || s.opts.FromStart) {
@@ -211,8 +214,8 @@ func (s *Sub) Begin(dst []*wire.Message, id uint64) ([]*wire.Message, error) {
 	if snapshot != nil {
 		dst = append(dst, snapshot)
 	}
-	s.entrance = nil
-	if s.opts.Viewers {
+	s.entrance, s.opts = nil, nil
+	if s.viewers {
 		dst = append(dst, s.present())
 	}
 	return dst, nil
@@ -257,7 +260,7 @@ func (s *Sub) meetRing(w *window) {
 }
 
 // lacks reports whether a frame was made while nobody took the member's encoding.
-func (s *Sub) lacks(f *frame) bool { return f.messages[s.opts.Encoding] == nil && !f.viewers }
+func (s *Sub) lacks(f *frame) bool { return f.messages[s.encoding] == nil && !f.viewers }
 
 func (s *Sub) catchUpTo(target event.Position) {
 	s.target, s.catching = target, true
@@ -282,10 +285,10 @@ func (s *Sub) Next(dst []*wire.Message, budget int) (_ []*wire.Message, more boo
 				return dst, true, nil
 			}
 			s.cursor++
-			m := f.messages[s.opts.Encoding]
+			m := f.messages[s.encoding]
 			switch {
 			case f.viewers:
-				if m != nil && s.opts.Viewers {
+				if m != nil && s.viewers {
 					dst = append(dst, m)
 				}
 				continue
@@ -343,7 +346,7 @@ func (s *Sub) fallOut(dst []*wire.Message, w *window) []*wire.Message {
 		return dst
 	}
 	s.reg.frames.Add(1)
-	return append(dst, viewFrame(s.opts.Encoding, s.room.id, w.end, changed))
+	return append(dst, viewFrame(s.encoding, s.room.id, w.end, changed))
 }
 
 // catchUp reads one chunk of the log. The member is through when it has reached its target.
@@ -375,7 +378,7 @@ func (s *Sub) catchUp(dst []*wire.Message) ([]*wire.Message, error) {
 		return s.caughtUp(dst), nil
 	}
 	var takers [wire.Encodings]int
-	takers[s.opts.Encoding] = 1
+	takers[s.encoding] = 1
 	for i := range batch {
 		if d := &batch[i]; d.Kind.IsMessage() && s.room.spec.matches(d.Topic, d.Device) {
 			s.gathered.add(d, &takers)
@@ -398,11 +401,11 @@ func (s *Sub) emit(dst []*wire.Message) []*wire.Message {
 		return dst
 	}
 	// A catch-up frame announces all series that it uses: the member may know none of them.
-	fields := s.gathered.appendTo(nil, s.opts.Encoding, make(map[uint32]*event.Series))
+	fields := s.gathered.appendTo(nil, s.encoding, make(map[uint32]*event.Series))
 	s.gathered.reset()
 	s.reg.frames.Add(1)
 	s.told = s.pos
-	return append(dst, s.opts.Encoding.Frame(s.room.id, s.pos, fields))
+	return append(dst, s.encoding.Frame(s.room.id, s.pos, fields))
 }
 
 // caughtUp ends reading the log. The client learns the position even if nothing before it was for this room.
@@ -410,18 +413,18 @@ func (s *Sub) caughtUp(dst []*wire.Message) []*wire.Message {
 	s.pos = s.target
 	dst = s.emit(dst)
 	if s.told != s.pos {
-		dst = append(dst, s.opts.Encoding.Frame(s.room.id, s.pos, nil))
+		dst = append(dst, s.encoding.Frame(s.room.id, s.pos, nil))
 		s.told = s.pos
 	}
 	s.catching = false
-	s.gathered = gatherer{}
+	s.gathered = nil
 	return dst
 }
 
 func (s *Sub) gap(dst []*wire.Message, to event.Position, reason string) []*wire.Message {
 	s.reg.gaps.Add(1)
 	s.reg.metrics.gaps.WithLabelValues(reason).Inc()
-	dst = append(dst, s.opts.Encoding.Gap(s.room.id, s.pos, to, reason))
+	dst = append(dst, s.encoding.Gap(s.room.id, s.pos, to, reason))
 	s.pos, s.told = to, to
 	return dst
 }
@@ -430,7 +433,7 @@ func (s *Sub) gap(dst []*wire.Message, to event.Position, reason string) []*wire
 // state: it enters the room anew.
 func (s *Sub) skip(dst []*wire.Message) ([]*wire.Message, error) {
 	s.catching = false
-	s.gathered = gatherer{}
+	s.gathered = nil
 	from := s.pos
 	s.reg.mu.Lock()
 	s.enter()

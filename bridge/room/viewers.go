@@ -74,7 +74,7 @@ func (c *crowd) join(s *Sub) {
 		c.came(a, s.viewer)
 	}
 	s.viewer.subs++
-	if s.opts.Viewers {
+	if s.viewers {
 		a.rooms[s.room]++
 	}
 }
@@ -82,7 +82,7 @@ func (c *crowd) join(s *Sub) {
 // leave takes a member out of its audience, which ends with the last.
 func (c *crowd) leave(s *Sub) {
 	a := s.room.audience
-	if s.opts.Viewers {
+	if s.viewers {
 		if a.rooms[s.room]--; a.rooms[s.room] == 0 {
 			delete(a.rooms, s.room)
 		}
@@ -176,5 +176,5 @@ func (s *Sub) present() *wire.Message {
 		}
 		now.Present = append(now.Present, v.proto())
 	}
-	return s.opts.Encoding.Viewers(s.room.id, now)
+	return s.encoding.Viewers(s.room.id, now)
 }

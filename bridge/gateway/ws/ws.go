@@ -42,7 +42,7 @@ const (
 	defaultPingInterval = 25 * time.Second
 	// maxRead ends a connection whose message is far beyond what a command may be.
 	maxRead        = 16 * wire.MaxMessage
-	readBufferSize = 512
+	readBufferSize = 256 // commands are short, and longer ones are read past it
 )
 
 // A Handler upgrades requests and serves them. It is an [http.Handler].
