@@ -23,18 +23,13 @@ func dial(ctx context.Context, r *Remote) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	port := u.Port()
-	if port == "" {
-		port = defaultPorts[u.Scheme]
-	}
-	addr := net.JoinHostPort(u.Hostname(), port)
 	switch u.Scheme {
 	case "ws", "wss":
 		return dialWebSocket(ctx, u, encryption)
 	case "tls", "mqtts", "ssl":
-		return (&tls.Dialer{Config: encryption}).DialContext(ctx, "tcp", addr)
+		return (&tls.Dialer{Config: encryption}).DialContext(ctx, "tcp", r.Address())
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	return new(net.Dialer).DialContext(ctx, "tcp", r.Address())
 }
 
 func dialWebSocket(ctx context.Context, u *url.URL, encryption *tls.Config) (net.Conn, error) {

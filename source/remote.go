@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -84,6 +85,19 @@ func secure(scheme string) bool {
 
 // EffectiveName is Name, or what stands for it.
 func (r *Remote) EffectiveName() string { return r.withDefaults().Name }
+
+// Address is the broker's host and port.
+func (r *Remote) Address() string {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	if port == "" {
+		port = defaultPorts[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
 
 // withDefaults is a copy in which what zero stands for is filled in.
 func (r *Remote) withDefaults() *Remote {

@@ -103,7 +103,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.bind(ctx); err != nil {
 		return err
 	}
-	h.figures = hub.New(hub.Config{Sample: h.sample, Version: h.version, MQTT: h.MQTTAddr(), HTTP: h.HTTPAddr()})
+	h.figures = hub.New(hub.Config{Sample: h.sample, Version: h.version, MQTT: h.deviceAddr(), HTTP: h.HTTPAddr()})
 	past := bridge.Past{Bridge: h.bridge, FindTopics: h.findTopics}
 	_, next := h.log.Bounds()
 	h.rooms = room.New(room.Config{

@@ -60,15 +60,23 @@ func (h *Hub) buildSources() (err error) {
 	h.sources, err = source.New(source.Config{
 		Sink: h.bridge, Log: h.log, Remotes: h.cfg.Sources, Dir: dir, MaxPacket: int(h.cfg.MaxPacket),
 		OnLoss: func(l source.Loss) {
-			reason := fmt.Sprintf("the broker was away for %s: what it lost at QoS 0 is unknown", l.Away.Round(time.Second))
+			reason := hub.UnknownAway
 			if l.Forgotten {
-				reason = fmt.Sprintf("the broker was away for %s and forgot the session: what it lost is unknown", l.Away.Round(time.Second))
+				reason = hub.UnknownForgotten
 			}
 			h.figures.Missed(hub.Missed{Time: l.Time, Client: l.Source, Reason: reason})
 		},
 		Logger: h.logger.With("part", "source"), Metrics: h.registry,
 	})
 	return err
+}
+
+// deviceAddr is where devices are to connect: here, or at the first of the brokers that messages are taken from.
+func (h *Hub) deviceAddr() string {
+	if h.broker != nil {
+		return h.MQTTAddr()
+	}
+	return h.cfg.Sources[0].Address()
 }
 
 // remarks is what is wrong beyond this hub, a line each. The hub is ready nevertheless: it can store and serve what it has.

@@ -59,14 +59,23 @@ type Refusal struct {
 	Remote, Client, Reason string
 }
 
-// A Missed is what an MQTT subscriber was owed and did not get, because the log no longer held it.
+// A Missed is what an MQTT subscriber was owed and did not get, because the log no longer held it. Where From and To are zero it
+// is a time of which nobody knows what was lost: see [UnknownAway].
 type Missed struct {
 	Time time.Time
-	// Client is a client id or a shared subscription.
+	// Client is a client id or a shared subscription, or a broker's name.
 	Client   string
 	From, To event.Position
 	Reason   string
 }
+
+// Reasons of a [Missed] that stands for what is unknown of a broker that messages are taken from.
+const (
+	// UnknownAway: it was away, and drops QoS 0 meanwhile.
+	UnknownAway = "away"
+	// UnknownForgotten: it has forgotten the session as well, and what it had kept of QoS 1.
+	UnknownForgotten = "forgotten"
+)
 
 // events is how many of the log lie between; 0 where the two places are not of one log.
 func (m *Missed) events() uint64 {
@@ -150,13 +159,16 @@ func (v *View) Refused(r Refusal) {
 	v.turned++
 }
 
-// Missed notes that an MQTT subscriber was passed by.
+// Missed notes that an MQTT subscriber was passed by; or, without places in the log, that it is unknown what a broker that
+// messages are taken from has lost, which is no gap.
 func (v *View) Missed(m Missed) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	m.Client, m.Reason = cut(m.Client), cut(m.Reason)
 	v.missed = keep(v.missed, m, maxMissed)
-	v.passed++
+	if !m.From.IsZero() {
+		v.passed++
+	}
 }
 
 // keep puts the newest first and forgets the oldest beyond the limit.

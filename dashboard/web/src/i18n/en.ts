@@ -78,6 +78,14 @@ export const en = {
       what: "Sessions, retained messages and wills are no longer stored. Messages go on.",
       advice: "See to the disk, then restart the hub.",
     },
+    source_away: {
+      what: "A broker that this hub takes messages from is not connected: what its devices say does not arrive.",
+      advice: "The hub tries again by itself; its address /readyz says which broker, and why.",
+    },
+    source_refused: {
+      what: "A broker that this hub takes messages from refuses a part of what was asked for.",
+      advice: "See to the hub's rights there; its address /readyz says which broker, and what.",
+    },
   } as Record<string, { what: string; advice: string }>,
   otherProblem: { what: (text: string) => `The hub is not well: ${text}.`, advice: "Its log says more." },
   mode: {
@@ -117,6 +125,12 @@ export const en = {
       damage: "part of the log is damaged",
       "another log": "the log was replaced, or has lost its end",
     } as Record<string, string>,
+    /** What nobody can know, by the reason that the hub gives. */
+    unknown: {
+      away: (broker: string) => `The broker ${broker} was away: what it lost at QoS 0 meanwhile is unknown`,
+      forgotten: (broker: string) =>
+        `The broker ${broker} had forgotten this hub: what it lost at QoS 0 and 1 meanwhile is unknown`,
+    } as Record<string, (broker: string) => string>,
     missedEvents: (n: string) => (n === "1" ? "1 event of the log" : `${n} events of the log`),
     refused: (reason: string) => `A connection was refused: ${reason}`,
     behind: (n: string) =>
