@@ -43,6 +43,7 @@ type sink struct {
 	held   []func() // what is not stored yet; nil: everything is at once
 	hold   bool
 	fail   error
+	full   chan struct{} // Ingest blocks until it is closed; nil: it does not
 }
 
 func newSink(t *testing.T) *sink {
@@ -56,7 +57,17 @@ func newSink(t *testing.T) *sink {
 }
 
 // Ingest implements [Sink].
-func (s *sink) Ingest(_ context.Context, m event.Event, done func(event.Position, error)) error {
+func (s *sink) Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error {
+	s.mu.Lock()
+	full := s.full
+	s.mu.Unlock()
+	if full != nil {
+		select {
+		case <-full:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	store := func() {

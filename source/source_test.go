@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// both runs a test in both versions of the protocol.
+// both runs a test in both versions of the protocol, at once.
 func both(t *testing.T, test func(t *testing.T, f *fake, r Remote)) {
 	for _, protocol := range []string{"5", "3.1.1"} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
 			f := newFake(t)
 			test(t, f, Remote{URL: f.url, Protocol: protocol})
 		})
@@ -243,15 +244,9 @@ func TestSilence(t *testing.T) {
 	}
 	p.gone()
 	p = f.welcome(true)
-	p.expect2pings()
-}
-
-// expect2pings answers two pings.
-func (p *peer) expect2pings() {
-	p.t.Helper()
-	for range 2 {
+	for range 2 { // it lives on while its pings are answered
 		if first, _ := p.read(); first != 0xc0 {
-			p.t.Errorf("% x came, want a ping", first)
+			t.Errorf("% x came, want a ping", first)
 		}
 		p.write([]byte{0xd0, 0})
 	}
@@ -305,5 +300,76 @@ func TestRefusedFilter(t *testing.T) {
 		p.connack(true)
 		filters, _ := p.subscribe()
 		equal(t, "asked for again", filters, []string{"secret/#"})
+	})
+}
+
+// While the log has no room nothing more is read, so TCP slows the broker; the connection lives on, and nothing is lost.
+func TestBackPressure(t *testing.T) {
+	f := newFake(t)
+	s := newSink(t)
+	s.full = make(chan struct{})
+	running := run(t, s, t.TempDir(), Remote{URL: f.url, KeepAlive: time.Second})
+	p := f.welcome(false)
+	eventually(t, "it is connected", func() bool { return running.States()[0].Connected })
+	payload := strings.Repeat("x", 4000)
+	sent, rest := 0, []byte(nil)
+	for blocked := false; !blocked; {
+		_ = p.c.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+		b, err := mqtt5{}.publish(&outgoing{topic: "a", payload: []byte(payload), qos: 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := p.c.Write(b)
+		blocked, rest = err != nil, b[n:]
+		if sent++; sent > 100_000 {
+			t.Fatal("400 MB went somewhere")
+		}
+	}
+	_ = p.c.SetWriteDeadline(time.Time{})
+	for range 3 { // two seconds: longer than the silence that would end it
+		if first, _ := p.read(); first != 0xc0 {
+			t.Errorf("% x came, want a ping", first)
+		}
+	}
+	close(s.full)
+	p.write(rest)
+	p.publish(0x32, "a", "last", 1)
+	p.acks(1)
+	if got := s.payloads(); len(got) != sent+1 || got[sent] != "last" {
+		t.Errorf("%d of %d are stored", len(got), sent+1)
+	}
+	if n := running.count("connects_total"); n != 1 {
+		t.Errorf("%v connections", n)
+	}
+}
+
+// Two sources may not have one name, and a URL with a password is not repeated.
+func TestNew(t *testing.T) {
+	s := newSink(t)
+	for _, remotes := range [][]Remote{
+		{{URL: "tcp://a"}, {URL: "tcp://a", Prefix: "x/"}}, {{URL: "tcp://u:canary@a"}}, make([]Remote, MaxRemotes+1),
+	} {
+		if _, err := New(Config{Sink: s, Log: s.log, Remotes: remotes}); err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%d remotes: %v", len(remotes), err)
+		}
+	}
+	if _, err := New(Config{}); err == nil {
+		t.Error("neither sink nor log")
+	}
+}
+
+// A hub that keeps nothing leaves nothing with the broker either.
+func TestTransient(t *testing.T) {
+	both(t, func(t *testing.T, f *fake, r Remote) {
+		running := run(t, newSink(t), "", r)
+		p := f.welcome(false)
+		if p.clean != (p.version == 4) {
+			t.Errorf("clean session %v", p.clean)
+		}
+		eventually(t, "it is connected", func() bool { return running.States()[0].Connected })
+		running.stop()
+		if body := p.expect(0xe0); p.version == 5 && string(body) != "\x00\x05\x11\x00\x00\x00\x00" {
+			t.Errorf("DISCONNECT % x", body)
+		}
 	})
 }

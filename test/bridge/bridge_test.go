@@ -309,10 +309,47 @@ sources:
 	}
 }
 
-// Our own broker as the other one, with a hub beside it.
+// A broker that does not prove who it is, or that refuses the password, is not connected, and it is said why; whoever insists
+// may do without the proof.
+func TestNotTrusted(t *testing.T) {
+	certs := certificates(t)
+	b := mosquitto.Start(t, "cafile "+certs.ca, "certfile "+certs.cert, "keyfile "+certs.key, "allow_anonymous false",
+		"password_file "+mosquitto.Passwords(t, "hub", "s3cr3t-canary"))
+	t.Setenv("BRIDGE_PASSWORD", "s3cr3t-canary")
+	t.Setenv("BRIDGE_WRONG", "wrong-canary")
+	for problem, flags := range map[string][]string{
+		"certificate signed by unknown authority": {"--user", "hub", "--password-env", "BRIDGE_PASSWORD"},
+		"not authorized": {"--user", "hub", "--password-env", "BRIDGE_WRONG", "--ca-file", certs.ca},
+		"":               {"--user", "hub", "--password-env", "BRIDGE_PASSWORD", "--insecure"},
+	} {
+		h := hub.Start(t, hub.Bridge(append(flags, "--from", "mqtts://"+b.Addr)...))
+		if problem == "" {
+			connected(t, h, 1)
+		} else {
+			eventually(t, problem, func() bool { return strings.Contains(get(t, h, "/readyz"), problem) })
+		}
+		if strings.Contains(h.Output(), "canary") {
+			t.Error("a password is told")
+		}
+		h.Stop()
+	}
+}
+
+// Our own broker as the other one, with a hub beside it, by TCP and by WebSocket.
 func TestBesideOurOwn(t *testing.T) {
+	for _, scheme := range []string{"mqtt", "ws"} {
+		t.Run(scheme, func(t *testing.T) { besideOurOwn(t, scheme) })
+	}
+}
+
+func besideOurOwn(t *testing.T, scheme string) {
+	t.Helper()
 	remote := hub.Start(t)
-	h := hub.Start(t, hub.Bridge("--from", "mqtt://"+remote.MQTT, "--prefix", "far/"))
+	from := "mqtt://" + remote.MQTT
+	if scheme == "ws" {
+		from = "ws://" + remote.HTTP + "/mqtt"
+	}
+	h := hub.Start(t, hub.Bridge("--from", from, "--prefix", "far/"))
 	connected(t, h, 1)
 	p := publish(t, remote.MQTT, "load/o")
 	eventually(t, "messages are stored", func() bool { return metric(t, h, "pulso_source_acks_total") > 300 })
