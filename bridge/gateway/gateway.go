@@ -147,7 +147,7 @@ func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	s := &Session{
 		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name,
 		flusher: g.flushers.next(),
-		done: make(chan struct{}), written: make(chan struct{}),
+		done:    make(chan struct{}), written: make(chan struct{}),
 	}
 	g.sessions[s] = struct{}{}
 	g.metrics.opened.WithLabelValues(c.Transport).Inc()
