@@ -47,6 +47,8 @@ function writeSubscribe(w: Writer, subscribe: Subscribe): void {
 
 function writePublish(w: Writer, publish: Publish | PublishText | PublishBytes): void {
   w.string(1, publish.topic);
+  w.uint(5, publish.qos, "qos");
+  w.bool(6, publish.retain ?? false);
   if ("payload_text" in publish) w.bytes(3, new TextEncoder().encode(publish.payload_text));
   else if ("payload_base64" in publish) {
     w.bytes(
@@ -58,6 +60,4 @@ function writePublish(w: Writer, publish: Publish | PublishText | PublishBytes):
     if (json === undefined) throw new TypeError("payload is nothing that JSON can say");
     w.bytes(2, new TextEncoder().encode(json));
   }
-  w.uint(5, publish.qos, "qos");
-  w.bool(6, publish.retain ?? false);
 }
