@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 
 	"github.com/alecthomas/kong"
 
@@ -30,11 +31,10 @@ type benchRun struct {
 
 // Run runs the workload that the command is called after.
 func (c *benchRun) Run(ctx context.Context, parsed *kong.Context, out io.Writer) error {
-	program, err := os.Executable()
+	program, err := thisProgram()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return err
 	}
-
 	workloads := []string{parsed.Selected().Name}
 	if workloads[0] == "all" {
 		workloads = workloads[:0]
@@ -42,10 +42,20 @@ func (c *benchRun) Run(ctx context.Context, parsed *kong.Context, out io.Writer)
 			workloads = append(workloads, w.Name)
 		}
 	}
-
 	command := bench.Command{Flags: c.Flags, Workloads: workloads, Program: program, Version: versionString(), Out: out, Err: os.Stderr}
-
 	return command.Run(ctx)
+}
+
+// thisProgram is what --self starts: the name by which this was called, so that a program of several names is started by the same.
+func thisProgram() (string, error) {
+	if path, err := exec.LookPath(os.Args[0]); err == nil {
+		return path, nil
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find this program: %w", err)
+	}
+	return path, nil
 }
 
 type benchCompare struct {

@@ -20,17 +20,18 @@ type Flags struct {
 	SelfProcs int      `name:"self-procs" placeholder:"N" help:"Its GOMAXPROCS; 0: as many as there are processors."`
 	SelfFlag  []string `name:"self-flag" sep:"none" placeholder:"FLAG" help:"A further flag of its serve command (--self-flag=--log-sync=os); may be repeated."`
 
-	Rate        *int           `name:"rate" placeholder:"N" help:"Messages a second, of all publishers; 0: as many as the server takes."`
-	Devices     *int           `name:"devices" placeholder:"N" help:"Topics."`
-	Publishers  *int           `name:"publishers" placeholder:"N" help:"Connections that publish."`
-	Subscribers *int           `name:"subscribers" placeholder:"N" help:"Connections that receive everything."`
-	Slow        *int           `name:"slow" placeholder:"N" help:"Of them, those that stop reading half-way (workload slow)."`
-	Size        *int           `name:"size" placeholder:"BYTES" help:"Bytes of a payload."`
-	QoS         *int           `name:"qos" placeholder:"0|1" help:"Quality of service of publishers, and of subscribers over MQTT."`
-	Window      *int           `name:"window" placeholder:"N" help:"Messages of a publisher that wait for their acknowledgement."`
-	Seconds     *time.Duration `name:"seconds" short:"t" placeholder:"TIME" help:"How long to measure: 30 or 30s or 2m."`
-	Warmup      *time.Duration `name:"warmup" placeholder:"TIME" help:"How long before it."`
-	Drain       *time.Duration `name:"drain" placeholder:"TIME" help:"How long to wait at most for what is on its way."`
+	Rate        *int      `name:"rate" placeholder:"N" help:"Messages a second, of all publishers; 0: as many as the server takes."`
+	Bunch       *Duration `name:"bunch" placeholder:"TIME" help:"Send what is due this often, all publishers together; 0: evenly spaced."`
+	Devices     *int      `name:"devices" placeholder:"N" help:"Topics."`
+	Publishers  *int      `name:"publishers" placeholder:"N" help:"Connections that publish."`
+	Subscribers *int      `name:"subscribers" placeholder:"N" help:"Connections that receive everything."`
+	Slow        *int      `name:"slow" placeholder:"N" help:"Of them, those that stop reading half-way (workload slow)."`
+	Size        *int      `name:"size" placeholder:"BYTES" help:"Bytes of a payload."`
+	QoS         *int      `name:"qos" placeholder:"0|1" help:"Quality of service of publishers, and of subscribers over MQTT."`
+	Window      *int      `name:"window" placeholder:"N" help:"Messages of a publisher that wait for their acknowledgement."`
+	Seconds     *Duration `name:"seconds" short:"t" placeholder:"TIME" help:"How long to measure: 30 or 30s or 2m."`
+	Warmup      *Duration `name:"warmup" placeholder:"TIME" help:"How long before it."`
+	Drain       *Duration `name:"drain" placeholder:"TIME" help:"How long to wait at most for what is on its way."`
 
 	JSON string `name:"json" placeholder:"FILE" help:"Write the results there; - is the standard output, and the table goes to the standard error."`
 	Plot string `name:"plot" placeholder:"FILE" help:"Draw them there: .html or .svg. Without it beside the JSON, as .html; none: nowhere."`
@@ -160,11 +161,10 @@ func (f *Flags) workload(name string) (Workload, error) {
 	}
 
 	for _, o := range []struct {
-		from *time.Duration
-		to   *Duration
-	}{{f.Seconds, &l.Measure}, {f.Warmup, &l.Warmup}, {f.Drain, &l.Drain}} {
+		from, to *Duration
+	}{{f.Bunch, &l.Bunch}, {f.Seconds, &l.Measure}, {f.Warmup, &l.Warmup}, {f.Drain, &l.Drain}} {
 		if o.from != nil {
-			*o.to = Duration(*o.from)
+			*o.to = *o.from
 		}
 	}
 

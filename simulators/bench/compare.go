@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
@@ -21,8 +22,8 @@ func writeComparison(out io.Writer, reports []*Report, labels []string) {
 
 		results := resultsOf(reports, name)
 
-		for _, c := range columns() {
-			writeRatios(w, &c, results)
+		for _, c := range knownColumns(results) {
+			fmt.Fprintf(w, "%s\t%s\t\n", c.head, strings.Join(ratios(&c, results), "\t"))
 		}
 
 		_ = w.Flush() // fails as out does, which has no outcome
@@ -31,28 +32,20 @@ func writeComparison(out io.Writer, reports []*Report, labels []string) {
 	fmt.Fprintln(out, "\n× is the ratio to the first. Compare figures of one sitting on one machine only.")
 }
 
-// writeRatios writes one figure of each result, unless none has it.
-func writeRatios(w io.Writer, c *column, results []*Result) {
-	var first *float64
-
-	known := false
-	for _, r := range results {
-		known = known || r != nil && c.cell(r) != nil
-	}
-
-	if !known {
-		return
-	}
-
-	fmt.Fprint(w, c.head, "\t")
+// ratios are one figure of each result, each with its ratio to the first's.
+func ratios(c *column, results []*Result) []string {
+	var (
+		cells []string
+		first *float64
+	)
 
 	for i, r := range results {
 		text, ratio := unmeasured, ""
 
 		if r != nil {
-			v := c.cell(r)
 			text = c.text(r)
 
+			v := c.cell(r)
 			if i == 0 {
 				first = v
 			} else if v != nil && first != nil && *first > 0 {
@@ -60,10 +53,10 @@ func writeRatios(w io.Writer, c *column, results []*Result) {
 			}
 		}
 
-		fmt.Fprint(w, text, "\t", ratio, "\t")
+		cells = append(cells, text, ratio)
 	}
 
-	fmt.Fprintln(w)
+	return cells
 }
 
 // workloadsOf are the names of the workloads that any of the reports has, in their order.

@@ -266,16 +266,16 @@ func (c *course) server() {
 
 // Where the load generator is said to be the limit, or to be near it.
 const (
-	busyShare  = 0.85                  // of the processors
-	lagTooLong = 20 * time.Millisecond // p99 between due and sent
-	rateShare  = 0.99                  // of the rate asked for
+	busyShare = 0.85 // of the processors
+	rateShare = 0.99 // of the rate asked for
+	lagShare  = 0.25 // of the latency, at p99
+	leastLag  = 0.5  // ms, below which it does not matter
 )
 
 func (c *course) generator() {
 	b := c.b
 	g := &b.res.Generator
-	lag := b.out.lag.take()
-	g.Lag = latencyOf(lag)
+	g.Lag = latencyOf(b.out.lag.take())
 
 	processors := float64(min(runtime.NumCPU(), runtime.GOMAXPROCS(0)))
 	busy := false
@@ -288,10 +288,10 @@ func (c *course) generator() {
 	}
 
 	slowRate := b.load.Rate > 0 && b.cfg.Workload.kind != idle && b.res.Sent.PerSecond < rateShare*float64(b.load.Rate)
-	late := b.load.Rate > 0 && lag.at(.99) > lagTooLong
+	late := b.load.Rate > 0 && g.Lag != nil && g.Lag.P99 > leastLag && (b.res.Latency == nil || g.Lag.P99 > lagShare*b.res.Latency.P99)
 
 	if slowRate {
-		b.res.note("%s messages a second were sent of the %s asked for.", count(int64(b.res.Sent.PerSecond)), count(int64(b.load.Rate)))
+		b.res.note("%s messages a second were sent of the %s asked for.", count(int64(b.res.Sent.PerSecond+.5)), count(int64(b.load.Rate)))
 	}
 
 	switch {
@@ -299,9 +299,9 @@ func (c *course) generator() {
 		g.Limited = true
 
 		b.res.note("The load generator was the limit: it kept %.2f of %.0f processors busy.", *g.Cores, processors)
-	case slowRate || late:
+	case (slowRate || late) && g.Lag != nil:
 		b.res.note("Messages went out late (p99 %s ms) though the load generator had processor time left: the server made the publishers wait, "+
-			"or other programs kept the processors busy.", number3(ms(lag.at(.99))))
+			"or other programs kept the processors busy. Latency contains it.", number3(g.Lag.P99))
 	}
 
 	if s := b.res.Server; s != nil && c.ownKnown && b.meter.cheap && sameProcessors(b.cfg.Target.PID) && s.Cores+*g.Cores > .9*processors {

@@ -117,7 +117,7 @@ func (l *Load) check(k kind) error {
 		flag              string
 		value             Duration
 		shortest, longest time.Duration
-	}{{"seconds", l.Measure, time.Second, maxTime}, {"warmup", l.Warmup, 0, maxTime}, {"drain", l.Drain, 0, maxDrain}} {
+	}{{"seconds", l.Measure, time.Second, maxTime}, {"warmup", l.Warmup, 0, maxTime}, {"bunch", l.Bunch, 0, time.Second}, {"drain", l.Drain, 0, maxDrain}} {
 		if time.Duration(d.value) < d.shortest || time.Duration(d.value) > d.longest {
 			errs = append(errs, fmt.Errorf("--%s %v is not between %v and %v", d.flag, time.Duration(d.value), d.shortest, d.longest))
 		}

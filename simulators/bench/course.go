@@ -10,12 +10,13 @@ import (
 type course struct {
 	b *Bench
 
-	base, begin, change, end *usage
-	own                      time.Duration // processor time of this process at the beginning
-	ownKnown                 bool
-	first, last              reading
-	behind                   int64 // events that were to come when the measured time ended
-	interrupted              bool
+	base, begin, end *usage
+	own              time.Duration // processor time of this process at the beginning
+	ownKnown         bool
+	first, last      reading
+	told             reading // when Progress was
+	behind           int64   // events that were to come when the measured time ended
+	interrupted      bool
 }
 
 // A reading is what the counters say at a moment.
@@ -51,8 +52,11 @@ func (c *course) read(ctx context.Context) reading {
 	return r
 }
 
-// maxSamples is how many samples a run has at most.
-const maxSamples = 600
+// A run is sampled this often, at most so many times.
+const (
+	sampling   = 500 * time.Millisecond
+	maxSamples = 600
+)
 
 // publish runs a workload that publishes.
 func (b *Bench) publish(ctx context.Context, c *course) {
@@ -133,27 +137,27 @@ func (c *course) measure(ctx context.Context, from, to int64) {
 	c.begin = b.usage(ctx)
 	c.own, c.ownKnown = ownCPU()
 	c.first = c.read(ctx)
-	c.last = c.first
+	c.last, c.told = c.first, c.first
 
-	step := max(int64(b.cfg.Interval), (to-from)/maxSamples)
+	step := max(int64(sampling), (to-from)/maxSamples)
 	change := b.span.change.Load()
 
-	for next := from + step; ctx.Err() == nil && c.last.at < to; next += step {
+	for ctx.Err() == nil && c.last.at < to {
 		// Not a sliver of an interval at the end, and none across the change.
-		until := next
-		if until > to-step/2 {
-			until = to
+		end := to
+		if b.slow != nil && c.last.at < change {
+			end = change
 		}
 
-		if b.slow != nil && c.last.at < change && until > change-step/2 {
-			until, next = change, change
+		until := c.last.at + step
+		if until > end-step/2 {
+			until = end
 		}
 
-		sleep(ctx, time.Duration(until-b.clock()))
-		c.sample(ctx, from, to)
+		c.tellUntil(ctx, from, to, until)
+		c.sample(ctx, from)
 
 		if b.slow != nil && until == change {
-			c.change = b.usage(ctx)
 			b.slow.close()
 		}
 	}
@@ -176,17 +180,48 @@ func (c *course) measure(ctx context.Context, from, to int64) {
 	}
 }
 
-func (c *course) sample(ctx context.Context, from, to int64) {
-	now, before := c.read(ctx), c.last
-	c.last = now
-	took := time.Duration(now.at - before.at).Seconds()
+// tellUntil waits until a moment and tells of what happens, as often as is asked for.
+func (c *course) tellUntil(ctx context.Context, from, to, until int64) {
+	b := c.b
 
+	for ctx.Err() == nil {
+		next := c.told.at + int64(b.cfg.Interval)
+		sleep(ctx, time.Duration(min(next, until)-b.clock()))
+
+		if next > until+int64(b.cfg.Interval)/4 {
+			return
+		}
+
+		now := c.read(ctx)
+		if s, ok := between(&c.told, &now, from); ok && b.cfg.Progress != nil {
+			b.cfg.Progress(Progress{
+				Workload: b.cfg.Workload.Name, Phase: "measuring", Done: seconds(now.at - from), Of: seconds(to - from), Sample: &s,
+			})
+		}
+
+		c.told = now
+	}
+}
+
+// sample adds what has happened since the last sample to the result.
+func (c *course) sample(ctx context.Context, from int64) {
+	now := c.read(ctx)
+	if s, ok := between(&c.last, &now, from); ok {
+		c.b.res.Samples = append(c.b.res.Samples, s)
+	}
+
+	c.last = now
+}
+
+// between is what has happened between two readings.
+func between(before, now *reading, from int64) (s Sample, ok bool) {
+	took := time.Duration(now.at - before.at).Seconds()
 	if took <= 0 {
-		return
+		return s, false
 	}
 
 	a := func(n int64) float64 { return round(float64(n)/took, 1) }
-	s := Sample{
+	s = Sample{
 		Second: round(time.Duration(now.at-from).Seconds(), 3),
 		Sent:   a(now.sent - before.sent), Acknowledged: a(now.acked - before.acked), Received: a(now.received - before.received),
 	}
@@ -200,13 +235,7 @@ func (c *course) sample(ctx context.Context, from, to int64) {
 		s.RSS = some(now.server.rss)
 	}
 
-	c.b.res.Samples = append(c.b.res.Samples, s)
-
-	if c.b.cfg.Progress != nil {
-		c.b.cfg.Progress(Progress{
-			Workload: c.b.cfg.Workload.Name, Phase: "measuring", Done: seconds(now.at - from), Of: seconds(to - from), Sample: &s,
-		})
-	}
+	return s, true
 }
 
 // quiet is how long nothing may come before what has not come is taken for lost: unless the server has promised it, by an

@@ -134,7 +134,12 @@ func (p *publisher) paced(ctx context.Context, start int64) error {
 	due := func(k int64) int64 {
 		turn := float64(k)*float64(p.load.Publishers) + float64(p.index)
 
-		return start + int64(math.Round(turn*float64(time.Second)/float64(p.load.Rate)))
+		after := int64(math.Round(turn * float64(time.Second) / float64(p.load.Rate)))
+		if bunch := int64(p.load.Bunch); bunch > 0 {
+			after = (after + bunch - 1) / bunch * bunch
+		}
+
+		return start + after
 	}
 
 	for k := int64(0); ; {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -22,6 +23,24 @@ func (d *Duration) UnmarshalJSON(b []byte) error {
 	}
 
 	*d = Duration(seconds * float64(time.Second))
+
+	return nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]: a number of seconds, or a duration with its units.
+func (d *Duration) UnmarshalText(text []byte) error {
+	if seconds, err := strconv.ParseFloat(string(text), 64); err == nil && seconds >= 0 && seconds < maxTime.Seconds()*2 {
+		*d = Duration(seconds * float64(time.Second))
+
+		return nil
+	}
+
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is neither seconds nor a duration like 30s or 2m", text)
+	}
+
+	*d = Duration(parsed)
 
 	return nil
 }

@@ -59,9 +59,9 @@ func (r *Result) write(out io.Writer) {
 
 func (r *Result) writeTraffic(row func(name, format string, args ...any)) {
 	if r.Load.Publishers > 0 {
-		text := fmt.Sprintf("%s a second", count(int64(r.Sent.PerSecond)))
+		text := fmt.Sprintf("%s a second", count(int64(r.Sent.PerSecond+.5)))
 		if a := r.Sent.AcknowledgedPerSecond; a != nil {
-			text += fmt.Sprintf(", %s acknowledged", count(int64(*a)))
+			text += fmt.Sprintf(", %s acknowledged", count(int64(*a+.5)))
 		}
 
 		row("in", "%s", text)
@@ -72,9 +72,9 @@ func (r *Result) writeTraffic(row func(name, format string, args ...any)) {
 		return
 	}
 
-	text := fmt.Sprintf("%.1f MB a second in %s frames", d.BytesPerSecond/1e6, count(int64(d.FramesPerSecond)))
+	text := fmt.Sprintf("%.1f MB a second in %s frames", d.BytesPerSecond/1e6, count(int64(d.FramesPerSecond+.5)))
 	if d.EventsPerSecond != nil {
-		text = fmt.Sprintf("%s events a second, ", count(int64(*d.EventsPerSecond))) + text
+		text = fmt.Sprintf("%s events a second, ", count(int64(*d.EventsPerSecond+.5))) + text
 	}
 
 	row("out", "%s", text)

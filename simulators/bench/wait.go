@@ -40,4 +40,3 @@ func waitUntil(ctx context.Context, clock func() int64, moment int64, fine bool)
 
 	return ctx.Err()
 }
-

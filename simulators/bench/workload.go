@@ -28,6 +28,9 @@ const (
 type Load struct {
 	// Rate is messages a second, of all publishers; 0 is as many as the server takes.
 	Rate int `json:"rate"`
+	// Bunch is how far apart messages are sent together; 0 spaces them evenly. Messages that come alone cost a server more than those that
+	// come together.
+	Bunch Duration `json:"bunch_seconds,omitempty"`
 	// Devices are topics, each with sequence numbers of its own.
 	Devices int `json:"devices"`
 	// Publishers are MQTT connections; each publishes for its part of the devices.
