@@ -56,7 +56,7 @@ type Config struct {
 	// MaxBatch is how many messages one commit takes; 0 is 1,024.
 	MaxBatch int
 	// Gather is the shortest time between two commits that need not be durable: under load, messages that arrive within
-	// it share a commit. A lone message never waits. 0 is 1 ms.
+	// it share a commit. A lone message never waits. 0 is 2 ms.
 	Gather time.Duration
 	// MaxSeries bounds the series; 0 is 1,000,000. Readings beyond it are left out and counted.
 	MaxSeries int
@@ -70,7 +70,7 @@ const (
 	defaultMaxQueued      = 8192
 	defaultMaxQueuedBytes = 8 << 20
 	defaultMaxBatch       = 1024
-	defaultGather         = time.Millisecond
+	defaultGather         = 2 * time.Millisecond
 	defaultMaxSeries      = 1_000_000
 	// queueChunk is how many messages the queue has memory for when it begins a new array.
 	queueChunk = 128
@@ -125,6 +125,7 @@ type Bridge struct {
 	decoding  sync.Mutex // guards result and series
 	result    decode.Result
 	traffic   traffic
+	chunks    *chunkCache
 }
 
 // New makes a Bridge.
@@ -144,7 +145,7 @@ func New(cfg Config) (*Bridge, error) {
 		cfg: cfg, series: newSeriesTable(cfg.MaxSeries), committed: make(chan []event.Event, commitsAhead),
 		space: make(chan struct{}), ready: make(chan struct{}, 1),
 	}
-	b.metrics = newMetrics(cfg.Metrics, b)
+	b.metrics, b.chunks = newMetrics(cfg.Metrics, b), newChunkCache(b.readLog)
 	return b, nil
 }
 

@@ -14,12 +14,21 @@ type metrics struct {
 	noRoom        prometheus.Counter
 	seriesRefused prometheus.Counter
 	events        *prometheus.CounterVec
+	byFormat      map[string]prometheus.Counter // of events; of the decoding goroutine alone
 	undecodable   prometheus.Counter
+	pastMemory    prometheus.Counter
+	pastLog       prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 	buckets := prometheus.ExponentialBuckets(50e-6, 2, 18)
+	past := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pulso_bridge_past_reads_total",
+		Help: "Reads of the past by sessions that resume or are behind, by what they found: events in memory, which another reader has decoded, or not.",
+	}, []string{"served"})
 	m := &metrics{
+		byFormat:   make(map[string]prometheus.Counter),
+		pastMemory: past.WithLabelValues("memory"), pastLog: past.WithLabelValues("log"),
 		commit: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "pulso_bridge_commit_seconds", Help: "Time to append one batch to the log.", Buckets: buckets,
 		}),
@@ -46,7 +55,7 @@ func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.commit, m.latency, m.queueFull, m.refused, m.noRoom, m.seriesRefused, m.events, m.undecodable,
+		reg.MustRegister(m.commit, m.latency, m.queueFull, m.refused, m.noRoom, m.seriesRefused, m.events, m.undecodable, past,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulso_bridge_queued", Help: "Messages that wait for the log."}, func() float64 {
 				return float64(b.Queued())
 			}),
@@ -64,20 +73,35 @@ func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 
 // observe counts a batch. now is in nanoseconds since the Unix epoch.
 func (m *metrics) observe(batch []event.Decoded, now int64) {
-	formats := make(map[string]int, 4)
+	format, n := "", 0 // of neighbours, which are mostly alike
 	for i := range batch {
 		d := &batch[i]
-		switch {
-		case !d.Kind.IsMessage():
-		case d.Format == "":
-			formats["none"]++
-			m.undecodable.Inc()
-		default:
-			formats[d.Format]++
+		if !d.Kind.IsMessage() {
+			continue
 		}
+		if d.Format != format {
+			m.count(format, n)
+			format, n = d.Format, 0
+		}
+		n++
 	}
-	for f, n := range formats {
-		m.events.WithLabelValues(f).Add(float64(n))
-	}
+	m.count(format, n)
 	m.latency.Observe(float64(now-batch[len(batch)-1].Time) / 1e9)
+}
+
+// count counts events of a format.
+func (m *metrics) count(format string, n int) {
+	if n == 0 {
+		return
+	}
+	if format == "" {
+		m.undecodable.Add(float64(n))
+		format = "none"
+	}
+	counter := m.byFormat[format]
+	if counter == nil {
+		counter = m.events.WithLabelValues(format)
+		m.byFormat[format] = counter
+	}
+	counter.Add(float64(n))
 }
