@@ -19,6 +19,8 @@ export default defineConfig({
   server: {
     host: "127.0.0.1",
     proxy: { "/ws": { target: hub, ws: true } },
+    // Tests read the messages that the hub's encoders are tested with.
+    fs: { allow: [".", "../../bridge/wire/testdata"] },
   },
   test: {
     environment: "happy-dom",
