@@ -9,13 +9,26 @@ type Past struct {
 	FindTopics func(filters, devices []string, limit int) ([]string, bool)
 }
 
-// Read returns up to limit decoded events from a position on. Errors as of eventlog.Log.
+// Read returns up to limit decoded events from a position on; none at the log's end. It may return fewer at any time. Those
+// who read the same share the events, and the work. Errors as of eventlog.Log.
 func (p Past) Read(from event.Position, limit int) ([]event.Decoded, error) {
-	events, err := p.Bridge.cfg.Log.Read(from, limit)
+	first, next := p.Bounds()
+	events, hit, err := p.Bridge.chunks.get(from, first, next, limit)
+	if hit {
+		p.Bridge.metrics.pastMemory.Inc()
+	} else {
+		p.Bridge.metrics.pastLog.Inc()
+	}
+	return events, err
+}
+
+// readLog reads the log and decodes.
+func (b *Bridge) readLog(from event.Position, limit int) ([]event.Decoded, error) {
+	events, err := b.cfg.Log.Read(from, limit)
 	if err != nil {
 		return nil, err
 	}
-	return p.Bridge.Decode(events), nil
+	return b.Decode(events), nil
 }
 
 // Last returns up to limit decoded events of a topic before a position, oldest first.
