@@ -146,7 +146,7 @@ type message struct {
 		Payload float64 `json:"payload"`
 		Count   int     `json:"count"`
 	} `json:"events"`
-	Hub json.RawMessage `json:"hub"`
+	Topics json.RawMessage `json:"topics"`
 }
 
 // A member is one who watches.

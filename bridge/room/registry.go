@@ -11,15 +11,16 @@ import (
 
 	"pulso/bridge/event"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // Source is a view that rooms of one form show. It may be called from any goroutine.
 type Source interface {
 	// Version grows with each visible change.
 	Version() uint64
-	// AppendSince appends, as members of a frame without braces, what changed after version since of what filters
-	// select; since 0 is a whole snapshot. It returns the version that this brings a reader up to.
-	AppendSince(dst []byte, filters []string, since uint64) ([]byte, uint64)
+	// Since is what changed after version since of what filters select, nil for nothing; since 0 is a whole snapshot. It
+	// returns the version that this brings a reader up to. The frame is never written to again.
+	Since(filters []string, since uint64) (*pulsov1.Frame, uint64)
 }
 
 // Past is the log as members that missed something see it: decoded. It may be called from any goroutine.
@@ -318,7 +319,7 @@ func (r *Registry) flushView(room *Room) {
 	if room.source.Version() == room.version {
 		return
 	}
-	changed, version := room.source.AppendSince(nil, room.spec.Filters, room.version)
+	changed, version := room.source.Since(room.spec.Filters, room.version)
 	room.version = version
 	if changed == nil {
 		return
@@ -335,8 +336,8 @@ func (r *Registry) flushView(room *Room) {
 }
 
 // viewFrame is a frame of what changed in a view.
-func viewFrame(e wire.Encoding, room uint64, pos event.Position, changed []byte) *wire.Message {
-	return e.Frame(room, pos, changed)
+func viewFrame(e wire.Encoding, room uint64, pos event.Position, changed *pulsov1.Frame) *wire.Message {
+	return e.Frame(room, pos, e.AppendView(nil, changed))
 }
 
 // tellPositions tells the members of rooms in which nothing happens where the log is, so that they resume without

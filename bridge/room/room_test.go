@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"pulso/bridge/eventlog/memlog"
 	"pulso/bridge/room"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // inBubble runs test in a synctest bubble with a world whose registry runs.
@@ -394,20 +396,21 @@ func (v *counterView) Version() uint64 {
 	return v.n
 }
 
-func (v *counterView) AppendSince(dst []byte, _ []string, since uint64) ([]byte, uint64) {
+// Since is a topic, whose number is since and whose name is the view's number.
+func (v *counterView) Since(_ []string, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if since == v.n {
-		return dst, v.n
+		return nil, v.n
 	}
-	return fmt.Appendf(dst, `"hub":[%d,%d]`, since, v.n), v.n
+	return &pulsov1.Frame{Topics: []*pulsov1.Topic{{Topic: uint32(since), Name: strconv.FormatUint(v.n, 10)}}}, v.n
 }
 
 func TestViewRooms(t *testing.T) {
 	view := &counterView{n: 5}
 	inBubble(t, room.Config{RingBytes: 1, Sources: map[wire.Form]room.Source{wire.FormHub: view}}, func(t *testing.T, w *world) {
 		m, hello := w.join(spec(wire.FormHub, wire.DeliveryLatest, "#"), room.Options{From: event.Position{Epoch: 1, Offset: 1}})
-		if len(hello) != 2 || string(hello[1].Snapshot.Hub) != "[0,5]" || hello[0].Subscribed.Recovered {
+		if len(hello) != 2 || string(hello[1].Snapshot.Topics) != `[[0,"5",""]]` || hello[0].Subscribed.Recovered {
 			t.Fatalf("snapshot: %+v", hello)
 		}
 		tick := func(n uint64) {
@@ -416,7 +419,7 @@ func TestViewRooms(t *testing.T) {
 			synctest.Wait()
 		}
 		tick(6)
-		if got := m.next(); len(got) != 1 || string(got[0].Hub) != "[5,6]" {
+		if got := m.next(); len(got) != 1 || string(got[0].Topics) != `[[5,"6",""]]` {
 			t.Errorf("delta: %+v", got)
 		}
 		tick(6)
@@ -426,15 +429,15 @@ func TestViewRooms(t *testing.T) {
 		tick(7)
 		tick(8)
 		tick(9)
-		if got := m.next(); len(got) != 1 || string(got[0].Hub) != "[6,9]" {
+		if got := m.next(); len(got) != 1 || string(got[0].Topics) != `[[6,"9",""]]` {
 			t.Errorf("fallen out of the ring: %+v", got)
 		}
 		late, hello := w.join(m.spec, room.Options{})
-		if string(hello[1].Snapshot.Hub) != "[0,9]" {
+		if string(hello[1].Snapshot.Topics) != `[[0,"9",""]]` {
 			t.Errorf("late snapshot: %+v", hello)
 		}
 		tick(10)
-		if got := late.next(); len(got) != 1 || string(got[0].Hub) != "[9,10]" {
+		if got := late.next(); len(got) != 1 || string(got[0].Topics) != `[[9,"10",""]]` {
 			t.Errorf("late delta: %+v", got)
 		}
 	})

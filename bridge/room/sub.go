@@ -75,7 +75,7 @@ type Sub struct {
 func (r *Registry) Join(spec Spec, opts Options, m member) (*Sub, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	room, err := r.open(spec, opts.Encoding)
+	room, err := r.open(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *Sub) enter() {
 	s.pos, s.told = s.joined, s.joined
 }
 
-func (r *Registry) open(spec Spec, e wire.Encoding) (*Room, error) {
+func (r *Registry) open(spec Spec) (*Room, error) {
 	key := spec.key()
 	if room := r.rooms[key]; room != nil {
 		return room, nil
@@ -111,7 +111,7 @@ func (r *Registry) open(spec Spec, e wire.Encoding) (*Room, error) {
 		reg: r, id: r.nextID, key: key, spec: spec, interval: spec.interval(), members: make(map[*Sub]member), pos: r.pos,
 	}
 	if spec.Form.IsView() {
-		if room.source = r.cfg.Sources[spec.Form]; room.source == nil || e == wire.Proto {
+		if room.source = r.cfg.Sources[spec.Form]; room.source == nil {
 			return nil, ErrNoSource
 		}
 		room.version = room.source.Version()
@@ -340,7 +340,7 @@ func (s *Sub) fallOut(dst []*wire.Message, w *window) []*wire.Message {
 		s.meetRing(w)
 		return dst
 	}
-	changed, version := s.room.source.AppendSince(nil, s.room.spec.Filters, s.version)
+	changed, version := s.room.source.Since(s.room.spec.Filters, s.version)
 	s.cursor, s.version, s.pos = w.next(), version, w.end
 	if changed == nil {
 		return dst

@@ -18,6 +18,7 @@ import (
 	"pulso/bridge/gateway/ws"
 	"pulso/bridge/room"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 func TestConversation(t *testing.T) {
@@ -408,7 +409,7 @@ type nothing struct{}
 
 func (nothing) Version() uint64 { return 1 }
 
-func (nothing) AppendSince(dst []byte, _ []string, _ uint64) ([]byte, uint64) { return dst, 1 }
+func (nothing) Since([]string, uint64) (*pulsov1.Frame, uint64) { return nil, 0 }
 
 // TestResume cuts connections off again and again while others publish: each client misses nothing, gets nothing twice,
 // and all in order.
