@@ -34,10 +34,9 @@ func writeComparison(out io.Writer, reports []*Report, labels []string) {
 
 // ratios are one figure of each result, each with its ratio to the first's.
 func ratios(c *column, results []*Result) []string {
-	var (
-		cells []string
-		first *float64
-	)
+	var first *float64
+
+	cells := make([]string, 0, 2*len(results))
 
 	for i, r := range results {
 		text, ratio := unmeasured, ""

@@ -17,7 +17,7 @@ func (c *course) conclude() {
 	res.Connect = latencyOf(b.connects.take())
 
 	if c.interrupted {
-		res.note("It was interrupted: the figures are those of the time until then.")
+		res.notef("It was interrupted: the figures are those of the time until then.")
 	}
 
 	if b.cfg.Workload.kind != idle {
@@ -58,7 +58,7 @@ func (c *course) sent() {
 		waiting += int64(len(p.unacknowledged()))
 	}
 
-	s.AcknowledgedPerSecond = some(c.perSecond(c.last.acked - c.first.acked))
+	s.AcknowledgedPerSecond = new(c.perSecond(c.last.acked - c.first.acked))
 	s.Unacknowledged = &waiting
 	b.res.Acknowledgement = latencyOf(b.out.acking.take())
 }
@@ -83,11 +83,11 @@ func (c *course) received() {
 		return
 	}
 
-	r.EventsPerSecond = some(c.perSecond(c.last.received - c.first.received))
-	r.Doublets, r.Disorder = some(b.tally.doublets.Load()), some(b.tally.late.Load())
+	r.EventsPerSecond = new(c.perSecond(c.last.received - c.first.received))
+	r.Doublets, r.Disorder = new(b.tally.doublets.Load()), new(b.tally.late.Load())
 
 	if n := b.tally.strange.Load(); n > 0 {
-		b.res.note("%d payloads that came were of another run, or changed on their way: they do not count.", n)
+		b.res.notef("%d payloads that came were of another run, or changed on their way: they do not count.", n)
 	}
 
 	if !b.cfg.Target.complete() {
@@ -98,10 +98,10 @@ func (c *course) received() {
 
 	delivered := b.tally.delivered.Load()
 	expected := b.res.Sent.Messages * int64(len(b.receivers))
-	r.Expected, r.Delivered, r.Missing, r.Behind = &expected, &delivered, some(expected-delivered), &c.behind
+	r.Expected, r.Delivered, r.Missing, r.Behind = &expected, &delivered, new(expected-delivered), &c.behind
 
 	if expected > 0 {
-		r.Share = some(float64(delivered) / float64(expected))
+		r.Share = new(float64(delivered) / float64(expected))
 	} else {
 		b.res.missing("delivered share", "nothing was published in the measured time")
 	}
@@ -166,11 +166,11 @@ func (c *course) acknowledgedLost(r *Received) {
 	r.AcknowledgedLost = &lost
 
 	if forgot > 0 {
-		b.res.note("More was out of order than is kept track of: up to %d of the messages that count as lost may have come late.", forgot)
+		b.res.notef("More was out of order than is kept track of: up to %d of the messages that count as lost may have come late.", forgot)
 	}
 
 	if asked < len(b.receivers) {
-		b.res.note("%d subscribers lost their connection: loss of acknowledged messages is that of the other %d.", len(b.receivers)-asked, asked)
+		b.res.notef("%d subscribers lost their connection: loss of acknowledged messages is that of the other %d.", len(b.receivers)-asked, asked)
 	}
 }
 
@@ -187,11 +187,11 @@ func (c *course) fellBehind() {
 
 	expected := b.res.Sent.Messages * readers
 	if b.slow == nil && expected > 0 && float64(c.behind) > behindShare*float64(expected) {
-		b.res.note("The server fell behind: %s of the %s events had not come when the measured time ended.", count(c.behind), count(expected))
+		b.res.notef("The server fell behind: %s of the %s events had not come when the measured time ended.", count(c.behind), count(expected))
 	}
 
 	if missing := expected - b.tally.kept.Load(); b.slow != nil && missing > 0 {
-		b.res.note("Subscribers that never stopped reading miss %s of %s events.", count(missing), count(expected))
+		b.res.notef("Subscribers that never stopped reading miss %s of %s events.", count(missing), count(expected))
 	}
 }
 
@@ -212,13 +212,13 @@ func (c *course) latencies() {
 	case b.res.Latency == nil:
 		b.res.missing("latency", "nothing came of what was published in that time")
 	case b.load.Rate > 0:
-		b.res.note("Latency counts from when a message should have been sent, whenever it was (corrected for coordinated omission).")
+		b.res.notef("Latency counts from when a message should have been sent, whenever it was (corrected for coordinated omission).")
 	default:
-		b.res.note("There is no schedule at full speed: latency counts from when a message was handed to the socket's buffer.")
+		b.res.notef("There is no schedule at full speed: latency counts from when a message was handed to the socket's buffer.")
 	}
 
 	if b.res.Sent.Unsent > 0 {
-		b.res.note("%s messages that were due could not be sent in time: no latency is known of them.", count(b.res.Sent.Unsent))
+		b.res.notef("%s messages that were due could not be sent in time: no latency is known of them.", count(b.res.Sent.Unsent))
 	}
 }
 
@@ -237,10 +237,10 @@ func (c *course) server() {
 
 	if b.cfg.Workload.kind == idle {
 		if n := len(b.receivers) - int(b.tally.broken.Load()); n > 0 {
-			s.PerConnection = some(round(float64(c.end.rss-c.base.rss)/1024/float64(n), 1))
+			s.PerConnection = new(round(float64(c.end.rss-c.base.rss)/1024/float64(n), 1))
 		}
 
-		b.res.note("Memory of a connection is what the process grew by, divided: pages that it has not given back to the system count.")
+		b.res.notef("Memory of a connection is what the process grew by, divided: pages that it has not given back to the system count.")
 
 		return
 	}
@@ -250,7 +250,7 @@ func (c *course) server() {
 			return nil
 		}
 
-		return some(round(float64(cpu)/float64(time.Microsecond)/float64(n), 3))
+		return new(round(float64(cpu)/float64(time.Microsecond)/float64(n), 3))
 	}
 	sent := c.last.sent - c.first.sent
 	s.PerMessage, s.PerScreen = per(sent), per(sent*int64(len(b.receivers)))
@@ -260,7 +260,7 @@ func (c *course) server() {
 	}
 
 	if cpu < 10*tick {
-		b.res.note("The server used %v of processor time in all: too little to divide it exactly.", cpu.Round(time.Millisecond))
+		b.res.notef("The server used %v of processor time in all: too little to divide it exactly.", cpu.Round(time.Millisecond))
 	}
 }
 
@@ -281,7 +281,7 @@ func (c *course) generator() {
 	busy := false
 
 	if c.ownKnown {
-		g.Cores = some(round(c.own.Seconds()/max(b.res.Seconds, 1e-9), 3))
+		g.Cores = new(round(c.own.Seconds()/max(b.res.Seconds, 1e-9), 3))
 		busy = *g.Cores > busyShare*processors
 	} else {
 		b.res.missing("the load generator's processor time", "this system does not tell")
@@ -291,21 +291,21 @@ func (c *course) generator() {
 	late := b.load.Rate > 0 && g.Lag != nil && g.Lag.P99 > leastLag && (b.res.Latency == nil || g.Lag.P99 > lagShare*b.res.Latency.P99)
 
 	if slowRate {
-		b.res.note("%s messages a second were sent of the %s asked for.", count(int64(b.res.Sent.PerSecond+.5)), count(int64(b.load.Rate)))
+		b.res.notef("%s messages a second were sent of the %s asked for.", count(int64(b.res.Sent.PerSecond+.5)), count(int64(b.load.Rate)))
 	}
 
 	switch {
 	case busy:
 		g.Limited = true
 
-		b.res.note("The load generator was the limit: it kept %.2f of %.0f processors busy.", *g.Cores, processors)
+		b.res.notef("The load generator was the limit: it kept %.2f of %.0f processors busy.", *g.Cores, processors)
 	case (slowRate || late) && g.Lag != nil:
-		b.res.note("Messages went out late (p99 %s ms) though the load generator had processor time left: the server made the publishers wait, "+
+		b.res.notef("Messages went out late (p99 %s ms) though the load generator had processor time left: the server made the publishers wait, "+
 			"or other programs kept the processors busy. Latency contains it.", number3(g.Lag.P99))
 	}
 
 	if s := b.res.Server; s != nil && c.ownKnown && b.meter.cheap && sameProcessors(b.cfg.Target.PID) && s.Cores+*g.Cores > .9*processors {
-		b.res.note("Server and load generator share %.0f processors and kept %.2f busy: each took time from the other.", processors, s.Cores+*g.Cores)
+		b.res.notef("Server and load generator share %.0f processors and kept %.2f busy: each took time from the other.", processors, s.Cores+*g.Cores)
 	}
 }
 
@@ -316,7 +316,7 @@ func (c *course) breaks() {
 	defer b.mu.Unlock()
 
 	for _, why := range slices.Sorted(maps.Keys(b.breaks)) {
-		b.res.note("Lost connections: %s × %s.", count(b.breaks[why]), why)
+		b.res.notef("Lost connections: %s × %s.", count(b.breaks[why]), why)
 	}
 }
 

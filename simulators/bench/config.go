@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -235,10 +236,8 @@ func parseAddress(flag, text string, schemes ...string) (*url.URL, error) {
 		return nil, fmt.Errorf("--%s %q is not like %s://HOST:PORT", flag, text, schemes[0])
 	}
 
-	for _, s := range schemes {
-		if u.Scheme == s {
-			return u, nil
-		}
+	if slices.Contains(schemes, u.Scheme) {
+		return u, nil
 	}
 
 	return nil, fmt.Errorf("--%s %q: want %s://", flag, text, strings.Join(schemes, "://, "))

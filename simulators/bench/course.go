@@ -227,12 +227,12 @@ func between(before, now *reading, from int64) (s Sample, ok bool) {
 	}
 
 	if l := now.latency.since(before.latency); l.total > 0 {
-		s.P50, s.P99, s.Max = some(ms(l.at(.5))), some(ms(l.at(.99))), some(ms(l.at(1)))
+		s.P50, s.P99, s.Max = new(ms(l.at(.5))), new(ms(l.at(.99))), new(ms(l.at(1)))
 	}
 
 	if now.server != nil && before.server != nil {
-		s.Cores = some(round((now.server.cpu-before.server.cpu).Seconds()/took, 3))
-		s.RSS = some(now.server.rss)
+		s.Cores = new(round((now.server.cpu-before.server.cpu).Seconds()/took, 3))
+		s.RSS = new(now.server.rss)
 	}
 
 	return s, true

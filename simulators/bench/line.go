@@ -48,7 +48,7 @@ func (p Progress) String() string {
 
 	if s := p.Sample; s != nil {
 		if s.Sent > 0 || s.Received > 0 {
-			parts = append(parts, fmt.Sprintf("%s in/s", count(int64(s.Sent))), fmt.Sprintf("%s out/s", count(int64(s.Received))))
+			parts = append(parts, count(int64(s.Sent))+" in/s", count(int64(s.Received))+" out/s")
 		}
 
 		if s.Acknowledged > 0 {

@@ -39,7 +39,7 @@ func program(t *testing.T) string {
 			return
 		}
 
-		if built.folder, built.err = os.MkdirTemp("", "pulso-bin-"); built.err != nil {
+		if built.folder, built.err = os.MkdirTemp("", "pulso-bin-"); built.err != nil { //nolint:usetesting // It serves all tests.
 			return
 		}
 

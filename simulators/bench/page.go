@@ -123,7 +123,8 @@ func (p *page) remarks(r *Result) {
 // summary is the table of all results, without the columns that none of them has.
 func (p *page) summary(r *Report) {
 	cols := knownColumns(r.Results)
-	head := []string{"workload"}
+	head := make([]string, 0, 1+len(cols))
+	head = append(head, "workload")
 
 	for _, c := range cols {
 		head = append(head, c.head)
@@ -199,7 +200,7 @@ func comparisonHTML(w io.Writer, reports []*Report, labels []string) error {
 			rows = append(rows, append([]string{c.head}, ratios(&c, results)...))
 		}
 
-		head := []string{""}
+		head := make([]string, 1, 1+2*len(labels))
 		for _, l := range labels {
 			head = append(head, l, "")
 		}

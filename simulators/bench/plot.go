@@ -65,7 +65,7 @@ func (r *Result) throughput() *chart {
 		return c
 	}
 
-	due := func(s *Sample) *float64 { return some(s.Sent * float64(r.Load.Subscribers)) }
+	due := func(s *Sample) *float64 { return new(s.Sent * float64(r.Load.Subscribers)) }
 	name := "sent"
 
 	if r.Load.Subscribers > 1 {
@@ -120,7 +120,7 @@ func (r *Result) lag() *Latency {
 
 // points are the curve's. The longest, whose quantile is 1, stands where one of as many as were counted does.
 func (l *Latency) points() [][2]float64 {
-	var points [][2]float64
+	points := make([][2]float64, 0, len(l.Curve))
 
 	for _, p := range l.Curve {
 		if p[0] >= 1 {
@@ -146,7 +146,7 @@ func (r *Result) memory() *chart {
 				return nil
 			}
 
-			return some(float64(*s.RSS) / (1 << 20))
+			return new(float64(*s.RSS) / (1 << 20))
 		})},
 	}}
 }
@@ -170,7 +170,7 @@ func (r *Result) figures() []figure {
 	}
 
 	if r.Before != nil && r.Latency != nil && r.Before.P99 > 0 {
-		add("p99 against before", some(r.Latency.P99/r.Before.P99), "×")
+		add("p99 against before", new(r.Latency.P99/r.Before.P99), "×")
 	}
 
 	add("acknowledged", r.Sent.AcknowledgedPerSecond, "/s")
@@ -252,10 +252,10 @@ func overlays(results []*Result, labels []string) []*chart {
 
 // where says what was measured, from where, and when.
 func (r *Report) where() string {
-	parts := []string{r.Started.Format("2006-01-02 15:04 MST"), "pulso " + r.Version, r.Target.describe()}
-	parts = append(parts, "from "+r.Machine.OS+"/"+r.Machine.Arch+" with "+strconv.Itoa(r.Machine.CPUs)+" processors")
-
-	return strings.Join(parts, "  ·  ")
+	return strings.Join([]string{
+		r.Started.Format("2006-01-02 15:04 MST"), "pulso " + r.Version, r.Target.describe(),
+		"from " + r.Machine.OS + "/" + r.Machine.Arch + " with " + strconv.Itoa(r.Machine.CPUs) + " processors",
+	}, "  ·  ")
 }
 
 // describe says where and how the subscribers received.

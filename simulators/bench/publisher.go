@@ -119,7 +119,7 @@ func (p *publisher) flatOut(ctx context.Context, start int64) error {
 
 	for {
 		now := p.clock()
-		if now >= p.span.to.Load() || ctx.Err() != nil {
+		if now >= p.span.to.Load() || ended(ctx) {
 			return nil
 		}
 
@@ -146,7 +146,7 @@ func (p *publisher) paced(ctx context.Context, start int64) error {
 		now, end := p.clock(), p.span.to.Load()
 
 		for ; due(k) <= now && due(k) < end; k++ {
-			if p.clock() >= end+lateEnd || ctx.Err() != nil {
+			if p.clock() >= end+lateEnd || ended(ctx) {
 				p.giveUp(due, k)
 
 				return nil
@@ -168,10 +168,13 @@ func (p *publisher) paced(ctx context.Context, start int64) error {
 		}
 
 		if err := p.wait(ctx, due(k)); err != nil {
-			return nil //nolint:nilerr // asked to end: there is nothing more to send
+			return err
 		}
 	}
 }
+
+// ended reports whether the publisher is asked to end.
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
 
 // giveUp counts the messages from the k-th on that were due in the measured time and will not be sent.
 func (p *publisher) giveUp(due func(int64) int64, k int64) {

@@ -57,7 +57,7 @@ func reportOf(t *testing.T) *Report {
 		report.Results = append(report.Results, measure(t.Context(), t, target, w))
 	}
 
-	report.Results[0].note("a <b> & \"c\" </style><script src=\"https://example.org/x.js\">")
+	report.Results[0].notef("a <b> & \"c\" </style><script src=\"https://example.org/x.js\">")
 
 	return report
 }
@@ -188,7 +188,7 @@ func selfContained(t *testing.T, text []byte) {
 					t.Errorf("%s has %s", e.Name.Local, a.Name.Local)
 				}
 
-				for _, number := range strings.Fields(a.Value) {
+				for number := range strings.FieldsSeq(a.Value) {
 					if strings.Contains(number, "NaN") || strings.Contains(number, "Inf") {
 						t.Errorf("%s has %s %q", e.Name.Local, a.Name.Local, a.Value)
 					}
@@ -211,7 +211,7 @@ func TestCommand(t *testing.T) {
 		var out, said strings.Builder
 
 		f.Target = target
-		f.Seconds, f.Warmup, f.Subscribers = some(Duration(time.Second)), some(Duration(0)), some(2)
+		f.Seconds, f.Warmup, f.Subscribers = new(Duration(time.Second)), new(Duration(0)), new(2)
 		c := Command{Flags: f, Workloads: workloads, Version: "v", Out: &out, Err: &said}
 		err := c.Run(context.WithoutCancel(t.Context()))
 

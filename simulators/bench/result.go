@@ -216,7 +216,7 @@ func (r *Result) missing(figure, why string) {
 	r.NotMeasured = append(r.NotMeasured, Missing{Figure: figure, Why: why})
 }
 
-func (r *Result) note(format string, args ...any) {
+func (r *Result) notef(format string, args ...any) {
 	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
 }
 
@@ -276,5 +276,3 @@ func round(f float64, decimals int) float64 {
 
 	return math.Round(f*p) / p
 }
-
-func some[T any](v T) *T { return &v }

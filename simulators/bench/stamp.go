@@ -143,7 +143,7 @@ func readStamp(data []byte, run uint32) (s stamp, ok bool) {
 	id, err := strconv.ParseUint(string(rest[:runDigits]), 16, 32)
 	device, rest := digits(rest[runDigits+1:])
 
-	if err != nil || uint32(id) != run || device < 0 || device > math.MaxInt32 || len(rest) == 0 || rest[0] != '.' {
+	if err != nil || id != uint64(run) || device < 0 || device > math.MaxInt32 || len(rest) == 0 || rest[0] != '.' {
 		return s, false
 	}
 

@@ -21,13 +21,8 @@ func TestPayload(t *testing.T) {
 				t.Errorf("%d bytes, want %d", len(payload), size)
 			}
 
-			var fields struct {
-				TS          int64
-				Temperature float64
-				Seq         uint32
-			}
-			if err := json.Unmarshal(payload, &fields); err != nil && s.due > 1e18 {
-				t.Errorf("%s: %v", payload, err)
+			if s.due > 1e18 && !json.Valid(payload) {
+				t.Errorf("no JSON: %s", payload)
 			}
 
 			if got, ok := readStamp(payload, 0x4f0c2a91); !ok || got != s {

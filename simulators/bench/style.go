@@ -6,7 +6,8 @@ const chartStyle = `
   --s0: #2563c9; --s1: #c2620e; --s2: #12806a; --s3: #7a4fc4; --s4: #b3325f; --s5: #5c6b1d; --quiet: #98a2b3; --warn: #a15c07; --bad: #b42318 }
 @media (prefers-color-scheme: dark) { :root { --paper: #12161d; --ink: #e7ebf2; --soft: #94a0b3; --rule: #262d39; --axis: #4b5668;
   --s0: #79aaff; --s1: #f2a65a; --s2: #4fc9ac; --s3: #b79bf5; --s4: #f286ab; --s5: #bccc66; --quiet: #66738a; --warn: #f0b35e; --bad: #f97066 } }
-.chart { font: 12px/1.3 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; font-variant-numeric: tabular-nums; display: block; overflow: visible }
+.chart { font: 12px/1.3 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+  font-variant-numeric: tabular-nums; display: block; overflow: visible }
 .chart text { fill: var(--ink) }
 .chart .title { font-size: 13.5px; font-weight: 600 }
 .chart .soft, .chart .tick, .chart .name { fill: var(--soft); font-size: 11.5px }
@@ -18,13 +19,15 @@ const chartStyle = `
 .chart .area { stroke: none; fill: currentColor; opacity: .09 }
 .chart .hint { fill: currentColor; stroke: none; opacity: 0 }
 .chart .hint:hover { opacity: 1 }
-.s0 { color: var(--s0) } .s1 { color: var(--s1) } .s2 { color: var(--s2) } .s3 { color: var(--s3) } .s4 { color: var(--s4) } .s5 { color: var(--s5) } .quiet { color: var(--quiet) }
+.s0 { color: var(--s0) } .s1 { color: var(--s1) } .s2 { color: var(--s2) } .s3 { color: var(--s3) }
+.s4 { color: var(--s4) } .s5 { color: var(--s5) } .quiet { color: var(--quiet) }
 `
 
 // pageStyle is the rest of an HTML page's.
 const pageStyle = `
 * { box-sizing: border-box }
-body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; font-variant-numeric: tabular-nums }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; font-variant-numeric: tabular-nums }
 main { max-width: 1240px; margin: 0 auto; padding: 40px 32px 64px }
 h1 { font-size: 26px; line-height: 1.2; margin: 0 0 6px; letter-spacing: -.01em }
 h2 { font-size: 19px; margin: 0; letter-spacing: -.005em }

@@ -59,7 +59,7 @@ func (r *Result) write(out io.Writer) {
 
 func (r *Result) writeTraffic(row func(name, format string, args ...any)) {
 	if r.Load.Publishers > 0 {
-		text := fmt.Sprintf("%s a second", count(int64(r.Sent.PerSecond+.5)))
+		text := count(int64(r.Sent.PerSecond+.5)) + " a second"
 		if a := r.Sent.AcknowledgedPerSecond; a != nil {
 			text += fmt.Sprintf(", %s acknowledged", count(int64(*a+.5)))
 		}
@@ -74,7 +74,7 @@ func (r *Result) writeTraffic(row func(name, format string, args ...any)) {
 
 	text := fmt.Sprintf("%.1f MB a second in %s frames", d.BytesPerSecond/1e6, count(int64(d.FramesPerSecond+.5)))
 	if d.EventsPerSecond != nil {
-		text = fmt.Sprintf("%s events a second, ", count(int64(*d.EventsPerSecond+.5))) + text
+		text = count(int64(*d.EventsPerSecond+.5)) + " events a second, " + text
 	}
 
 	row("out", "%s", text)
@@ -100,21 +100,21 @@ func (d *Received) losses() string {
 }
 
 func (r *Result) writeServer(row func(name, format string, args ...any), s *Server) {
-	text := fmt.Sprintf("%.2f cores", s.Cores)
+	parts := []string{fmt.Sprintf("%.2f cores", s.Cores)}
 	for _, f := range []struct {
 		v    *float64
 		what string
 	}{{s.PerMessage, "µs a message"}, {s.PerEvent, "µs an event"}} {
 		if f.v != nil {
-			text += "   " + number3(*f.v) + " " + f.what
+			parts = append(parts, number3(*f.v)+" "+f.what)
 		}
 	}
 
 	if s.PerEvent == nil && s.PerScreen != nil {
-		text += "   " + number3(*s.PerScreen) + " µs a message and subscriber"
+		parts = append(parts, number3(*s.PerScreen)+" µs a message and subscriber")
 	}
 
-	row("server", "%s", text)
+	row("server", "%s", strings.Join(parts, "   "))
 	row("its memory", "%s MiB, %s before", mib(s.RSS), mib(s.RSSBase))
 
 	if s.PerConnection != nil {
@@ -171,7 +171,7 @@ func columns() []column {
 				return nil
 			}
 
-			return some(pick(r.Latency))
+			return new(pick(r.Latency))
 		}
 	}
 	received := func(pick func(*Received) *float64) func(*Result) *float64 {
@@ -205,7 +205,7 @@ func columns() []column {
 		{"µs/message", server(func(s *Server) *float64 { return s.PerMessage })},
 		{"µs/event", server(func(s *Server) *float64 { return s.PerEvent })},
 		{"KiB/connection", server(func(s *Server) *float64 { return s.PerConnection })},
-		{"MiB", server(func(s *Server) *float64 { return some(float64(s.RSS) / (1 << 20)) })},
+		{"MiB", server(func(s *Server) *float64 { return new(float64(s.RSS) / (1 << 20)) })},
 	}
 }
 
