@@ -149,7 +149,6 @@ func (k *chunk) grow(read func(event.Position, int) ([]event.Decoded, error), fr
 		if err != nil || len(events) == 0 {
 			return false
 		}
-		k.events = make([]event.Decoded, 0, len(events)+k.left(events[len(events)-1].Next()))
 		k.add(events)
 	}
 	for k.size < maxChunkBytes {
@@ -169,9 +168,18 @@ func (k *chunk) grow(read func(event.Position, int) ([]event.Decoded, error), fr
 // left is how many events of the chunk there are from a position on.
 func (k *chunk) left(from event.Position) int { return int((k.number+1)*chunkEvents - from.Offset) }
 
+// add appends events. The first are kept as they are, if there is nothing behind them in the chunk.
 func (k *chunk) add(events []event.Decoded) {
-	k.events = append(k.events, events...)
 	for i := range events {
 		k.size += len(events[i].Payload)
+	}
+	left := k.left(events[len(events)-1].Next())
+	switch {
+	case len(k.events) > 0:
+		k.events = append(k.events, events...)
+	case left == 0:
+		k.events = events
+	default:
+		k.events = append(make([]event.Decoded, 0, len(events)+left), events...)
 	}
 }
