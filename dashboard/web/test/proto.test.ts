@@ -78,6 +78,26 @@ describe("the binary form", () => {
     expect(frameOf(inFrame(unknown, field(2, [...unknown, ...field(1, [97])]), unknown)).events[0].topic).toBe("a");
   });
 
+  it("has binary payloads as base64, whatever their length", () => {
+    for (let size = 0; size < 9; size++) {
+      const bytes = Array.from({ length: size }, (_, i) => (i * 89 + 251) % 256);
+      const { payload, encoding } = frameOf(inFrame(field(2, field(6, bytes)))).events[0];
+      expect([payload, encoding]).toEqual([btoa(String.fromCharCode(...bytes)), "base64"]);
+    }
+  });
+
+  it("rounds counts and times above 2^53 as JSON.parse does", () => {
+    for (const n of [2n ** 53n - 1n, 2n ** 53n + 1n, 2n ** 53n + 3n, 2n ** 63n + 1025n, 2n ** 64n - 1n]) {
+      const bytes: number[] = [];
+      for (let rest = n; bytes.length === 0 || rest > 0n; rest >>= 7n)
+        bytes.push(Number(rest & 127n) + (rest > 127n ? 128 : 0));
+      const gap = decode(Uint8Array.from([...scalar(2, 7), ...field(11, [3 * 8, ...bytes])]));
+      expect(gap).toEqual(parseJson(`{"room":7,"gap":{"events":${n}}}`));
+      const pong = decode(Uint8Array.from([...scalar(1, 7), ...field(7, [8, ...bytes])]));
+      expect(pong).toEqual(parseJson(`{"id":7,"pong":{"now":${BigInt.asIntN(64, n)}}}`));
+    }
+  });
+
   it("refuses commands that the schema has no numbers for", () => {
     for (const id of [-1, 0.5, 2 ** 53, Number.NaN]) expect(() => encodeCommand({ id, ping: {} })).toThrow(RangeError);
     const publish = { topic: "a", payload: undefined, qos: 0 } as const;

@@ -22,6 +22,8 @@ export class ProtoError extends Error {
 /** WireType is how a field is written; 3 and 4, groups, are in no version of pulso.v1. */
 export const WireType = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 } as const;
 
+const digits = new TextEncoder().encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+
 const twoTo32 = 2 ** 32;
 
 // A byte order mark is a character like others: a device's payload may begin with it.
@@ -46,7 +48,6 @@ const shortText = 24;
  */
 export class Reader {
   readonly bytes: Uint8Array;
-  readonly view: DataView;
   pos: number;
   /** field and type are of the field that next found. */
   field = 0;
@@ -54,13 +55,13 @@ export class Reader {
   /** lo and hi are the 64 bits of the number that varint64 or zigzag64 read last; hi is signed. */
   lo = 0;
   hi = 0;
+  #view: DataView | undefined;
   #end: number;
   #ends: number[] = [];
   #names: string[];
 
   constructor(bytes: Uint8Array, name: string, start = 0, end = bytes.length) {
     this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.pos = start;
     this.#end = end;
     this.#names = [name];
@@ -148,15 +149,22 @@ export class Reader {
     }
   }
 
-  /** base64 reads bytes as base64 text. */
+  /** base64 reads bytes as base64 text (RFC 4648, 4). */
   base64(): string {
     const end = this.length();
-    const chunks: string[] = [];
-    for (; this.pos < end; this.pos += chunk) {
-      chunks.push(String.fromCharCode(...this.bytes.subarray(this.pos, Math.min(this.pos + chunk, end))));
+    const { bytes } = this;
+    const size = end - this.pos;
+    const out = new Uint8Array(Math.ceil(size / 3) * 4).fill(61); // "="
+    for (let i = this.pos, at = 0; i < end; i += 3, at += 4) {
+      const left = end - i;
+      const n = (bytes[i] << 16) | (left > 1 ? bytes[i + 1] << 8 : 0) | (left > 2 ? bytes[i + 2] : 0);
+      out[at] = digits[n >> 18];
+      out[at + 1] = digits[(n >> 12) & 63];
+      if (left > 1) out[at + 2] = digits[(n >> 6) & 63];
+      if (left > 2) out[at + 3] = digits[n & 63];
     }
     this.pos = end;
-    return btoa(chunks.join(""));
+    return utf8.decode(out);
   }
 
   bool(): boolean {
@@ -200,7 +208,9 @@ export class Reader {
   /** float64 reads 8 bytes that need not be a field. */
   float64(): number {
     this.#fixed(8);
-    return this.view.getFloat64(this.pos - 8, true);
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    this.#view ??= new DataView(buffer, byteOffset, byteLength);
+    return this.#view.getFloat64(this.pos - 8, true);
   }
 
   /** varint32 reads a number below 2^32 that need not be a field. */
@@ -289,9 +299,6 @@ export class Reader {
     this.pos += size;
   }
 }
-
-/** chunk is how many bytes become text at once: arguments of one call. */
-const chunk = 8192;
 
 /** Writer builds a message, field by field. As in proto3, fields that are 0, false or empty are left out. */
 export class Writer {
