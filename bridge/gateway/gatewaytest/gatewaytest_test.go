@@ -16,5 +16,10 @@ func TestWebSocketJSON(t *testing.T) { gatewaytest.Run(t, gatewaytest.WebSocket(
 func TestWebSocketProto(t *testing.T) { gatewaytest.Run(t, gatewaytest.WebSocket(wire.Proto)) }
 
 func TestAcross(t *testing.T) {
-	gatewaytest.Across(t, gatewaytest.WebSocket(wire.JSON), gatewaytest.WebSocket(wire.Proto))
+	gatewaytest.Across(t,
+		gatewaytest.WebSocket(wire.JSON), gatewaytest.WebSocket(wire.Proto), gatewaytest.SSESession(), gatewaytest.SSEStream())
 }
+
+func TestSSESession(t *testing.T) { gatewaytest.Run(t, gatewaytest.SSESession()) }
+
+func TestSSEStream(t *testing.T) { gatewaytest.Run(t, gatewaytest.SSEStream()) }
