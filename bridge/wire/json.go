@@ -129,6 +129,3 @@ func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
 }
-
-// AppendSeries appends the row that announces a series.
-func AppendSeries(dst []byte, s *event.Series) []byte { return appendSeriesJSON(dst, s) }

@@ -52,32 +52,6 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/1024, "ns/event")
 }
 
-func BenchmarkAppendSince(b *testing.B) {
-	v, batches := benchmarkView(b)
-	filters := []string{"#"}
-	var dst []byte
-	b.Run("snapshot of 10000", func(b *testing.B) {
-		for b.Loop() {
-			dst, _ = v.AppendSince(dst[:0], filters, 0)
-		}
-		b.SetBytes(int64(len(dst)))
-	})
-	b.Run("1024 changed", func(b *testing.B) {
-		version := v.Version()
-		v.Apply(batches[0])
-		for b.Loop() {
-			dst, _ = v.AppendSince(dst[:0], filters, version)
-		}
-		b.SetBytes(int64(len(dst)))
-	})
-	b.Run("nothing changed", func(b *testing.B) {
-		version := v.Version()
-		for b.Loop() {
-			dst, _ = v.AppendSince(dst[:0], filters, version)
-		}
-	})
-}
-
 func BenchmarkTick(b *testing.B) {
 	v, _ := benchmarkView(b)
 	now := start

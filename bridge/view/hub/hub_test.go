@@ -1,7 +1,6 @@
 package hub_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"slices"
@@ -66,11 +65,7 @@ func run(t *testing.T, m *meter, test func(t *testing.T, v *hub.View)) {
 func members(t *testing.T, v *hub.View, since uint64) ([]byte, uint64) {
 	t.Helper()
 	f, now := v.Since(nil, since)
-	members := viewtest.Members(t, f)
-	if old, _ := v.AppendSince(nil, nil, since); !bytes.Equal(old, members) {
-		t.Errorf("got  %s\nwant %s", members, old)
-	}
-	return members, now
+	return viewtest.Members(t, f), now
 }
 
 func object(t *testing.T, v *hub.View, since uint64) map[string]any {
