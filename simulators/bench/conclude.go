@@ -163,6 +163,12 @@ func (c *course) acknowledgedLost(r *Received) {
 		return
 	}
 
+	if lost > 0 && c.interrupted {
+		b.res.missing("loss of acknowledged messages", "after an interrupt nothing is waited for long enough")
+
+		return
+	}
+
 	r.AcknowledgedLost = &lost
 
 	if forgot > 0 {

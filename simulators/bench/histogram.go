@@ -97,7 +97,7 @@ func (c *counts) at(q float64) time.Duration {
 		return time.Duration(c.longest)
 	}
 
-	for i, n := range c.buckets {
+	for i, n := range &c.buckets {
 		if rank -= n; rank <= 0 {
 			return time.Duration(min(topOf(i), c.longest))
 		}

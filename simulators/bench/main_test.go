@@ -73,7 +73,9 @@ func startHub(t *testing.T) (*Hub, Target) {
 		}
 	})
 
-	return hub, hub.Target(Target{Via: viaAuto, Wire: "json", Form: "events", Delivery: delivEvery, Prefix: "bench"})
+	target := hub.Target(Target{Via: viaAuto, Wire: "json", Form: "events", Delivery: delivEvery, Prefix: "bench"})
+
+	return hub, target
 }
 
 // small is a workload with little to do.

@@ -124,7 +124,9 @@ func TestPacketTooLarge(t *testing.T) {
 }
 
 func TestDuration(t *testing.T) {
-	for text, want := range map[string]time.Duration{"4": 4 * time.Second, "1.5": 1500 * time.Millisecond, "2m": 2 * time.Minute, "20ms": 20 * time.Millisecond} {
+	for text, want := range map[string]time.Duration{
+		"4": 4 * time.Second, "1.5": 1500 * time.Millisecond, "2m": 2 * time.Minute, "20ms": 20 * time.Millisecond,
+	} {
 		var d Duration
 		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
 			t.Errorf("%s: %v, %v", text, time.Duration(d), err)

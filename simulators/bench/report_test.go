@@ -48,7 +48,10 @@ func reportOf(t *testing.T) *Report {
 	_, target := startHub(t)
 	target.Via = viaMQTT
 
-	report := &Report{Tool: tool, Version: "1.2.3 <&>", Started: time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC), Target: target, Machine: Machine{OS: "linux", Arch: "amd64", CPUs: 2, Go: "go1"}}
+	report := &Report{
+		Tool: tool, Version: "1.2.3 <&>", Started: time.Date(2026, 3, 2, 6, 0, 0, 0, time.UTC), Target: target,
+		Machine: Machine{OS: "linux", Arch: "amd64", CPUs: 2, Go: "go1"},
+	}
 	for _, w := range []Workload{
 		small(t, "acknowledged", func(l *Load) { l.Rate = 200 }),
 		small(t, "slow"),

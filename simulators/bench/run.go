@@ -193,6 +193,9 @@ func (b *Bench) connect(ctx context.Context, receiving, publishing *sync.WaitGro
 		done.Add(1)
 	})
 
+	dial := *b.dial
+	dial.bytes = nil // what counts is what subscribers receive
+
 	each(len(b.publishers), func(i int) {
 		p := newPublisher(&publisher{
 			out: &b.out, span: &b.span, clock: b.clock, load: b.load, run: b.run, index: i, topic: b.cfg.Target.Prefix,
@@ -202,7 +205,7 @@ func (b *Bench) connect(ctx context.Context, receiving, publishing *sync.WaitGro
 			return
 		}
 
-		if err := p.connect(ctx, b.dial, fmt.Sprintf("bench-%08x-p%d", b.run, i)); err != nil {
+		if err := p.connect(ctx, &dial, fmt.Sprintf("bench-%08x-p%d", b.run, i)); err != nil {
 			cancel(fmt.Errorf("publisher %d of %d: %w", i+1, len(b.publishers), err))
 
 			return
