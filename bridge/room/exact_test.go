@@ -25,18 +25,17 @@ func TestEveryIsExact(t *testing.T) {
 	const members, batches, devices = 24, 1500, 5
 	metrics := prometheus.NewRegistry()
 	w := newWorld(t, memlog.Config{}, room.Config{RingBytes: 700, Metrics: metrics})
-	done := make(chan struct{})
 	var wg, runs sync.WaitGroup
 	ctx, stop := context.WithCancel(t.Context())
 	runs.Go(func() { _ = w.reg.Run(ctx) })
 	defer runs.Wait()
 	defer stop()
 
-	var resumed atomic.Int32
+	var resumed, changed atomic.Int32
 	watchers := make([]*watcher, members)
 	for i := range watchers {
-		watchers[i] = newWatcher(w, uint64(i), &resumed)
-		wg.Go(func() { watchers[i].watch(done) })
+		watchers[i] = newWatcher(w, uint64(i), &resumed, &changed)
+		wg.Go(func() { watchers[i].watch(devices) })
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for n := 0; n < batches; {
@@ -49,7 +48,11 @@ func TestEveryIsExact(t *testing.T) {
 			time.Sleep(time.Duration(random.IntN(800)) * time.Microsecond)
 		}
 	}
-	close(done)
+	last := make([]string, devices)
+	for i := range last {
+		last[i] = fmt.Sprintf("devices/d%d/t=%d", i, final+i)
+	}
+	w.publish(last...)
 	wg.Wait()
 
 	first, next := w.log.Bounds()
@@ -75,8 +78,8 @@ func TestEveryIsExact(t *testing.T) {
 		}
 	}
 	fallen := counter(t, metrics, "pulso_room_fallen_total")
-	if resumed.Load() < members || fallen < members {
-		t.Errorf("the test tested little: %d resumed, %v fell behind", resumed.Load(), fallen)
+	if resumed.Load() < members || changed.Load() < members || fallen < members {
+		t.Errorf("the test tested little: %d resumed, %d changed, %v fell behind", resumed.Load(), changed.Load(), fallen)
 	}
 }
 
@@ -109,11 +112,16 @@ type watcher struct {
 
 	random  *rand.Rand
 	from    event.Position
+	last    event.Position
 	got     []int
 	resumed *atomic.Int32
+	changed *atomic.Int32
 }
 
-func newWatcher(w *world, seed uint64, resumed *atomic.Int32) *watcher {
+// final is the payload of the last event of device 0.
+const final = 1_000_000
+
+func newWatcher(w *world, seed uint64, resumed, changed *atomic.Int32) *watcher {
 	specs := []room.Spec{
 		spec(wire.FormEvents, wire.DeliveryEvery, "#"),
 		spec(wire.FormValues, wire.DeliveryEvery, "devices/+/t"),
@@ -125,65 +133,72 @@ func newWatcher(w *world, seed uint64, resumed *atomic.Int32) *watcher {
 	s.Rate = []float64{50, 200, 1000}[seed%3]
 	return &watcher{
 		member: member{world: w, spec: s, wake: make(chan struct{}, 1)}, random: rand.New(rand.NewPCG(seed, 7)),
-		resumed: resumed,
+		resumed: resumed, changed: changed,
 	}
 }
 
-func (m *watcher) watch(done <-chan struct{}) {
-	t := m.world.t
-	hello := m.join(room.Options{})[0].Subscribed
-	m.from = position(t, hello.Position)
-	last, final := m.from, false
-	for {
-		select {
-		case <-m.wake:
-		case <-time.After(time.Millisecond):
-		}
-		switch m.random.IntN(12) {
-		case 0: // slow
-			time.Sleep(time.Duration(m.random.IntN(30)) * time.Millisecond)
-		case 1: // gone for a while
-			m.leave()
-			time.Sleep(time.Duration(m.random.IntN(20)) * time.Millisecond)
-			if again := m.join(room.Options{From: last})[0].Subscribed; !again.Recovered || again.Position != last.String() {
-				t.Errorf("resumed from %v: %+v", last, again)
-			}
-			m.resumed.Add(1)
-		}
-		raw, more, err := m.sub.Next(nil, 1+m.random.IntN(400))
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		for _, f := range parse(t, raw) {
-			if f.Gap != nil {
-				t.Errorf("gap %+v", f.Gap)
-			}
-			p := position(t, f.Position)
-			if p.Offset < last.Offset {
-				t.Errorf("position %v after %v", p, last)
-			}
-			last = p
-			m.got = append(m.got, numbers([]message{f})...)
-		}
-		switch {
-		case more || len(raw) > 0 || !isClosed(done):
-			final = false
-		case final:
-			m.leave()
-			return
-		default:
-			m.flush()
-			final = true
+// watch ends with the last event that it wants.
+func (m *watcher) watch(devices int) {
+	last := 0
+	for d := range devices {
+		if id := fmt.Sprint("d", d); event.MatchAny(m.spec.Filters, "devices/"+id+"/t") && (m.spec.Devices == nil || slices.Contains(m.spec.Devices, id)) {
+			last = final + d
 		}
 	}
+	for len(m.got) == 0 || m.got[len(m.got)-1] != last {
+		if !m.step() {
+			return
+		}
+	}
+	m.leave()
 }
 
-func isClosed(c <-chan struct{}) bool {
+// step takes what is due, or lags, goes or changes instead, and reports whether that went well.
+func (m *watcher) step() bool {
+	w, t := m.world, m.world.t
+	if m.sub == nil {
+		m.from = position(t, m.join(room.Options{})[0].Subscribed.Position)
+		m.last = m.from
+	}
 	select {
-	case <-c:
-		return true
-	default:
+	case <-m.wake:
+	case <-time.After(time.Millisecond):
+	}
+	switch m.random.IntN(12) {
+	case 0: // slow
+		time.Sleep(time.Duration(m.random.IntN(30)) * time.Millisecond)
+	case 1: // gone for a while, and back, perhaps with the other encoding
+		m.leave()
+		time.Sleep(time.Duration(m.random.IntN(20)) * time.Millisecond)
+		o := room.Options{From: m.last, Encoding: wire.Encoding(m.random.IntN(wire.Encodings))}
+		if again := m.join(o)[0].Subscribed; !again.Recovered || again.Position != m.last.String() {
+			t.Errorf("resumed from %v: %+v", m.last, again)
+		}
+		m.resumed.Add(1)
+	case 2: // into a room of another rate
+		before := m.sub
+		m.spec.Rate = []float64{50, 200, 1000}[m.random.IntN(3)]
+		if to := m.join(room.Options{Follow: before})[0].Changed; to == nil || !to.Recovered || to.Position != m.last.String() {
+			t.Errorf("changed at %v: %+v", m.last, to)
+		}
+		w.reg.Leave(before)
+		m.changed.Add(1)
+	}
+	raw, _, err := m.sub.Next(nil, 1+m.random.IntN(400))
+	if err != nil {
+		t.Error(err)
 		return false
 	}
+	for _, f := range parse(t, raw) {
+		if f.Gap != nil {
+			t.Errorf("gap %+v", f.Gap)
+		}
+		p := position(t, f.Position)
+		if p.Offset < m.last.Offset {
+			t.Errorf("position %v after %v", p, m.last)
+		}
+		m.last = p
+		m.got = append(m.got, numbers([]message{f})...)
+	}
+	return true
 }

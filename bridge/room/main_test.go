@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog/memlog"
 	"pulso/bridge/room"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -133,6 +135,11 @@ type message struct {
 		Recovered bool   `json:"recovered"`
 		Reason    string `json:"reason"`
 	} `json:"subscribed"`
+	Changed *struct {
+		Room      uint64 `json:"room"`
+		Position  string `json:"position"`
+		Recovered bool   `json:"recovered"`
+	} `json:"changed"`
 	Snapshot *message `json:"snapshot"`
 	Gap      *struct {
 		From   string `json:"from"`
@@ -209,8 +216,12 @@ func parse(t testing.TB, raw []*wire.Message) []message {
 	t.Helper()
 	out := make([]message, len(raw))
 	for i, b := range raw {
-		if err := json.Unmarshal(b.Bytes(), &out[i]); err != nil {
-			t.Fatalf("%v in %s", err, b.Bytes())
+		text := b.Bytes()
+		if b.Encoding() == wire.Proto {
+			text = asJSON(t, text)
+		}
+		if err := json.Unmarshal(text, &out[i]); err != nil {
+			t.Fatalf("%v in %s", err, text)
 		}
 	}
 	return out
@@ -237,4 +248,42 @@ func position(t testing.TB, s string) event.Position {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// asJSON writes a message of the proto as the JSON form has it, as far as these tests look.
+func asJSON(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var m pulsov1.Message
+	if err := proto.Unmarshal(b, &m); err != nil {
+		t.Fatalf("%v in %x", err, b)
+	}
+	plain := func(f *pulsov1.Frame) map[string]any {
+		var events []map[string]any
+		for _, e := range f.GetEvents() {
+			events = append(events, map[string]any{"payload": json.RawMessage(e.GetPayload()), "count": e.GetCount()})
+		}
+		var rows [][]float64
+		values, err := wire.DecodeValues(f.GetValues())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range values {
+			rows = append(rows, []float64{float64(v.Series), float64(v.Time), v.Last})
+		}
+		return map[string]any{"room": m.GetRoom(), "position": f.GetPosition(), "events": events, "values": rows}
+	}
+	var out any = map[string]any{
+		"room": m.GetRoom(), "subscribed": m.GetSubscribed(), "changed": m.GetChanged(), "gap": m.GetGap(),
+	}
+	switch {
+	case m.GetFrame() != nil:
+		out = plain(m.GetFrame())
+	case m.GetSnapshot() != nil:
+		out = map[string]any{"room": m.GetRoom(), "snapshot": plain(m.GetSnapshot())}
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
