@@ -8,8 +8,6 @@ package wire
 
 import "fmt"
 
-// Subprotocol is the WebSocket subprotocol of the JSON form.
-
 // Form says what a subscription delivers.
 type Form uint8
 

@@ -464,3 +464,64 @@ func TestResume(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestCompression talks to clients with and without permessage-deflate in one room: both understand the same, commands
+// included, and the one costs less.
+func TestCompression(t *testing.T) {
+	h := newHub(t, ws.Config{}, gateway.Config{}, room.Config{})
+	plain := h.dial()
+	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocols[wire.JSON]}, EnableCompression: true}
+	conn, resp, err := dialer.Dial("ws"+strings.TrimPrefix(h.server.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if got := resp.Header.Get("Sec-WebSocket-Extensions"); !strings.HasPrefix(got, "permessage-deflate") {
+		t.Fatalf("extensions %q", got)
+	}
+	deflated := &client{t: t, Conn: conn}
+	t.Cleanup(func() { _ = conn.Close() })
+	for _, c := range []*client{plain, deflated} {
+		if m := c.ask(`{"id":1,"subscribe":{"filters":["#"],"devices":[` + strings.Repeat(`"d",`, 200) + `"d"],"rate":1000}}`); m.Subscribed == nil {
+			t.Fatalf("%+v", m)
+		}
+		_ = c.ask(`{"id":2,"subscribe":{"filters":["#"],"rate":1000}}`)
+	}
+	payload := fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("very much alike ", 1000))
+	h.publish("a", payload)
+	for name, c := range map[string]*client{"plain": plain, "deflated": deflated} {
+		if m := c.receive(); len(m.Events) != 1 || string(m.Events[0].Payload) != string(payload) {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+}
+
+func TestOffersThatCannotBeMet(t *testing.T) {
+	h := newHub(t, ws.Config{}, gateway.Config{}, room.Config{})
+	for offer, want := range map[string]bool{
+		"permessage-deflate; client_max_window_bits":                    true,
+		"x-webkit-deflate-frame, permessage-deflate":                    true,
+		"permessage-deflate; server_max_window_bits=10":                 false,
+		"permessage-deflate;server_max_window_bits=9, permessage-bzip2": false,
+		"": false,
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, v := range map[string]string{
+			"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+			"Sec-WebSocket-Extensions": offer,
+		} {
+			req.Header.Set(k, v)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.Header.Get("Sec-WebSocket-Extensions") != ""; got != want || resp.StatusCode != http.StatusSwitchingProtocols {
+			t.Errorf("%q: status %d, compression %v, want %v", offer, resp.StatusCode, got, want)
+		}
+	}
+}

@@ -2144,8 +2144,7 @@ func (x *Series) GetTopic() string {
 	return ""
 }
 
-// Values are numbers in columns, an element of series, times and kinds for each. Several Values in one frame follow each
-// other: each begins anew.
+// Values are numbers in columns, an element of series, times and kinds for each.
 type Values struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// time is what times begin from, in milliseconds since the Unix epoch.
