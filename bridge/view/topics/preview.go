@@ -5,8 +5,23 @@ import (
 	"unicode/utf8"
 )
 
-// maxPreview is how many characters of a payload are shown.
-const maxPreview = 120
+const (
+	// maxPreview is how many characters of a payload are shown.
+	maxPreview = 120
+)
+
+// begin is the part of a payload that a preview is made of, copied into dst. It is made for each message, the preview only
+// for those that are shown.
+func begin(dst, payload []byte) []byte {
+	end := min(maxPreview, len(payload))
+	for _, c := range payload[:end] {
+		if c >= utf8.RuneSelf { // characters may be longer
+			end = min(maxPreview*utf8.UTFMax, len(payload))
+			break
+		}
+	}
+	return append(dst[:0], payload[:end]...)
+}
 
 // appendPreview appends the beginning of a payload as valid UTF-8 of at most maxPreview characters. What cannot be shown
 // becomes a space, or U+FFFD where it is not text at all.

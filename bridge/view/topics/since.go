@@ -35,7 +35,7 @@ func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
 	for i := range activity {
 		t, a := selected[len(selected)-1-i], &activity[i]
 		a.Topic, a.Time, a.Events, a.Rate = t.number, wire.Millis(t.last), t.events, t.rate
-		a.Bytes, a.Preview = uint32(t.bytes), string(t.preview)
+		a.Bytes, a.Preview = uint32(t.bytes), string(appendPreview(nil, t.begin))
 		frame.Activity[i] = a
 		if t.announced > since {
 			r := &topics[len(frame.GetTopics())]

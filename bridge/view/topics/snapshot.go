@@ -50,7 +50,7 @@ func (v *View) copy() (savedHead, []savedTopic) {
 	defer v.mu.Unlock()
 	topics := make([]savedTopic, len(v.all))
 	for i, t := range v.all {
-		topics[i] = savedTopic{t.name, t.device, t.first, t.last, t.events, t.bytes, string(t.preview)}
+		topics[i] = savedTopic{t.name, t.device, t.first, t.last, t.events, t.bytes, string(appendPreview(nil, t.begin))}
 	}
 	return savedHead{Version: savedVersion, Refused: v.refused}, topics
 }
@@ -86,7 +86,7 @@ func (v *View) Restore(r io.Reader) error {
 		}
 		v.add(&topic{
 			number: uint32(len(v.all)) + 1, name: s.Name, device: s.Device, first: s.First, last: s.Last, events: s.Events,
-			bytes: s.Bytes, preview: []byte(s.Preview), changed: v.version, announced: v.version,
+			bytes: s.Bytes, begin: []byte(s.Preview), changed: v.version, announced: v.version,
 		})
 	}
 }

@@ -32,7 +32,7 @@ type topic struct {
 	first, last  int64
 	events       uint64
 	bytes        int
-	preview      []byte
+	begin        []byte // of the newest payload
 	meter        view.Meter
 	rate         float64
 
@@ -150,7 +150,7 @@ func (v *View) Apply(batch []event.Decoded) {
 		t.last = max(t.last, e.Time)
 		t.events++
 		t.bytes = len(e.Payload)
-		t.preview = appendPreview(t.preview[:0], e.Payload)
+		t.begin = begin(t.begin, e.Payload)
 		t.meter.Add(e.Time / int64(time.Second))
 		v.touch(t, next)
 	}
