@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -90,10 +91,18 @@ func (c *configValues) takeSources(tree map[string]any) error {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&c.sources); err != nil {
-		return fmt.Errorf("configuration %s: sources, as a list of its own: %w", c.path, err)
+		// Lines would be those of the list alone, and types those of the program.
+		text := unknownField.ReplaceAllString(err.Error(), `unknown key "$1"`)
+		return fmt.Errorf("configuration %s: sources: %s", c.path, strings.TrimSpace(yamlNoise.ReplaceAllString(text, " ")))
 	}
 	return nil
 }
+
+// What there is in an error of the YAML decoder that says nothing to who wrote the file.
+var (
+	unknownField = regexp.MustCompile(`field (\S+) not found in type \S+`)
+	yamlNoise    = regexp.MustCompile(`\s*(yaml: unmarshal errors:|line \d+:)`)
+)
 
 // flatten turns nested keys into flag names: `log: {sync: os}` is log-sync.
 func (c *configValues) flatten(prefix string, tree map[string]any) error {
