@@ -49,6 +49,7 @@ format: tools $(NODE_MODULES) ## Format everything
 	golangci-lint fmt
 	buf format --write
 	npm --prefix $(WEB) run --silent format
+	$(WEB)/node_modules/.bin/biome check --write --config-path=$(WEB) examples/javascript
 
 .PHONY: clean
 clean: ## Remove what was built, installed tools included
@@ -82,6 +83,7 @@ lint-proto: tools $(TALLY)
 .PHONY: lint-web
 lint-web: $(TALLY) $(NODE_MODULES)
 	@$(TALLY) check lint-web npm --prefix $(WEB) run --silent check
+	@$(TALLY) check lint-examples $(WEB)/node_modules/.bin/biome ci --config-path=$(WEB) examples/javascript
 
 .PHONY: test-go
 test-go: $(TALLY) ## Go tests with the race detector
@@ -139,7 +141,7 @@ tools: ## Install the Go tools that are missing into bin/tools
 	@scripts/tools.sh $(TOOLS)
 
 .PHONY: programs
-programs: ## Install chromium and mosquitto, with apt and as root
+programs: ## Install chromium, mosquitto and python3-websockets, with apt and as root
 	@scripts/programs.sh
 
 $(TALLY): $(wildcard internal/tools/tally/*.go)

@@ -7,6 +7,8 @@ missing=()
 command -v chromium >/dev/null || missing+=(chromium)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
 PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
+has_websockets() { "$1" -c 'import websockets' 2>/dev/null; }
+has_websockets python3 || has_websockets /usr/bin/python3 || missing+=(python3-websockets)
 ((${#missing[@]})) || exit 0
 
 if ! command -v apt-get >/dev/null || [[ $(id -u) != 0 ]]; then
