@@ -19,6 +19,7 @@ export PATH := $(TOOLS):$(PATH)
 TALLY := $(TOOLS)/tally
 RESULTS := bin/results
 WEB := dashboard/web
+PUBLISHED := proto/pulso.v1.binpb
 NODE_MODULES := $(WEB)/node_modules/.package-lock.json
 
 ##@ Build
@@ -43,6 +44,11 @@ web: $(NODE_MODULES) ## Rebuild dashboard/dist from dashboard/web
 generate: tools ## Generate code: Go from proto/, and what //go:generate says
 	buf generate
 	go generate ./...
+
+.PHONY: published
+published: tools ## Take what v1 has gained into proto/pulso.v1.binpb: from then on it stays
+	buf breaking --against $(PUBLISHED)
+	buf build --exclude-source-info --output $(PUBLISHED)
 
 .PHONY: format
 format: tools $(NODE_MODULES) ## Format everything
@@ -79,6 +85,7 @@ lint-go: tools $(TALLY)
 lint-proto: tools $(TALLY)
 	@$(TALLY) check lint-proto buf lint
 	@$(TALLY) check format-proto buf format --diff --exit-code
+	@$(TALLY) check breaking-proto buf breaking --against $(PUBLISHED)
 
 .PHONY: lint-web
 lint-web: $(TALLY) $(NODE_MODULES)
