@@ -154,6 +154,17 @@ func TestNotMeasured(t *testing.T) {
 		t.Errorf("%+v, latency %+v, server %+v", r.Received, r.Latency, r.Server)
 	}
 
+	// A payload has two numbers that are measurements, or more if the hub takes the sequence number for one.
+	for _, wire := range []string{"json", wireProto} {
+		values.Wire = wire
+		r = measure(t.Context(), t, values, small(t, "fan-out"))
+
+		least := 2 * r.Sent.PerSecond * float64(r.Load.Subscribers) * .8 // what is merged at the ends belongs to the time beside
+		if d := r.Received; *d.ValuesStandFor < least || *d.ValuesPerSecond > *d.ValuesStandFor || *d.BytesPerValue < 1 {
+			t.Errorf("%s: %v values a second for %v, want at least %v; %v bytes each", wire, *d.ValuesPerSecond, *d.ValuesStandFor, least, *d.BytesPerValue)
+		}
+	}
+
 	latest := target
 	latest.Delivery = delivLatest
 

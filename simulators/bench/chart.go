@@ -261,8 +261,13 @@ func (c *chart) drawX(b *strings.Builder, s *scales) {
 	fmt.Fprintf(b, `<path class="axis" d="M%d %dh%d"/>`, marginLeft, bottom, plotWidth)
 
 	tick := func(x float64, text string) {
+		anchor := "middle"
+		if x+legendStep/2*float64(len(text)) > chartWidth {
+			anchor = "end"
+		}
+
 		fmt.Fprintf(b, `<path class="axis" d="M%.1f %dv4"/>`, x, bottom)
-		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%d" text-anchor="middle">%s</text>`, x, bottom+17, text)
+		fmt.Fprintf(b, `<text class="tick" x="%.1f" y="%d" text-anchor="%s">%s</text>`, x, bottom+17, anchor, text)
 	}
 
 	if c.nines {

@@ -78,7 +78,14 @@ func (c *course) received() {
 	b.res.Received = r
 
 	if !b.cfg.Target.counted() {
-		b.res.missing("delivery and latency", "the values form carries numbers, not the payloads with their time stamps: bytes and frames were counted")
+		values, standFor := c.last.values-c.first.values, c.last.standFor-c.first.standFor
+		r.ValuesPerSecond, r.ValuesStandFor = new(c.perSecond(values)), new(c.perSecond(standFor))
+
+		if values > 0 {
+			r.BytesPerValue = new(round(float64(c.last.bytes-c.first.bytes)/float64(values), 2))
+		}
+
+		b.res.missing("delivery and latency", "the values form carries numbers, not the payloads with their time stamps: values, bytes and frames were counted")
 
 		return
 	}

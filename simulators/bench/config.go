@@ -41,7 +41,7 @@ type Target struct {
 	URL string `name:"url" placeholder:"URL" help:"Where subscribers connect, if it does not follow from --http or --mqtt." json:"url,omitempty"`
 
 	Wire        string   `name:"wire" default:"json" enum:"json,proto" help:"Subprotocol of the stream: json or proto." json:"wire,omitempty"`
-	Form        string   `name:"form" default:"events" enum:"events,values" help:"What the stream carries: events or values. Of values only bytes and frames are counted." json:"form,omitempty"`
+	Form        string   `name:"form" default:"events" enum:"events,values" help:"What the stream carries: events or values. Of values there is no latency." json:"form,omitempty"`
 	Delivery    string   `name:"delivery" default:"every" enum:"every,latest" help:"Delivery of the stream: every or latest. What latest merges is not counted as lost." json:"delivery,omitempty"`
 	FrameRate   float64  `name:"frame-rate" placeholder:"N" help:"Frames a second that the stream sends at most; 0: the hub chooses." json:"frame_rate,omitempty"`
 	Subprotocol string   `name:"subprotocol" placeholder:"NAME" help:"Sec-WebSocket-Protocol of raw subscribers." json:"subprotocol,omitempty"`

@@ -22,6 +22,7 @@ type course struct {
 // A reading is what the counters say at a moment.
 type reading struct {
 	at                                   int64
+	values, standFor                     int64
 	sent, acked, received, bytes, frames int64
 	latency                              *counts
 	server                               *usage
@@ -42,6 +43,7 @@ func (c *course) read(ctx context.Context) reading {
 
 	r := reading{
 		at: b.clock(), sent: b.out.sent.Load(), acked: b.out.acked.Load(), received: b.tally.received.Load(),
+		values: b.tally.values.Load(), standFor: b.tally.standFor.Load(),
 		bytes: b.tally.bytes.Load(), frames: b.tally.frames.Load(), latency: before,
 	}
 

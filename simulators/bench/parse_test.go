@@ -37,6 +37,42 @@ func TestGapOf(t *testing.T) {
 	}
 }
 
+func TestValuesIn(t *testing.T) {
+	packed := func(b []byte, number protowire.Number, elements ...uint64) []byte {
+		var p []byte
+		for _, e := range elements {
+			p = protowire.AppendVarint(p, e)
+		}
+
+		return protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), p)
+	}
+
+	var frame, message []byte
+
+	// Two columns: three values, of which one stands for 300; and one more.
+	first := packed(packed(nil, valuesSeries, 1, 300, 2), valuesCounts, 300)
+	frame = protowire.AppendBytes(protowire.AppendTag(frame, frameValues, protowire.BytesType), first)
+	frame = protowire.AppendBytes(protowire.AppendTag(frame, frameValues, protowire.BytesType), packed(nil, valuesSeries, 7))
+	message = protowire.AppendBytes(protowire.AppendTag(message, messageFrame, protowire.BytesType), frame)
+
+	for _, c := range []struct {
+		message          string
+		proto            bool
+		values, standFor int64
+	}{
+		{`{"room":8,"series":[[12,"d1","values","°C","a"]],"values":[[12,1,21.5],[12,2,21.9,21.4,-23.0,6],[13,2,1e5]]}`, false, 3, 8},
+		{`{"room":8,"position":"k3f.1"}`, false, 0, 0},
+		{`{"room":8,"values":[]}`, false, 0, 0},
+		{`{"room":8,"values":[[1,2,3],[1,`, false, 1, 1},
+		{string(message), true, 4, 303},
+		{string(message[:len(message)-1]), true, 0, 0},
+	} {
+		if values, standFor := valuesIn([]byte(c.message), c.proto); values != c.values || standFor != c.standFor {
+			t.Errorf("%q: %d values for %d, want %d for %d", c.message, values, standFor, c.values, c.standFor)
+		}
+	}
+}
+
 func TestReplyOf(t *testing.T) {
 	if refusal, _ := replyOf([]byte(`{"id":1,"error":{"code":"forbidden","message":"no"}}`), false); !strings.Contains(refusal, "forbidden") {
 		t.Errorf("refusal %q", refusal)
@@ -73,6 +109,10 @@ func FuzzServerSays(f *testing.F) {
 		for _, proto := range []bool{false, true} {
 			if events, _ := gapOf(data, proto); events < 0 && !proto {
 				t.Errorf("a gap of %d events", events)
+			}
+
+			if values, standFor := valuesIn(data, proto); values < 0 || standFor < values || values > int64(len(data)) {
+				t.Errorf("%d values for %d", values, standFor)
 			}
 
 			_, _ = replyOf(data, proto)

@@ -177,6 +177,8 @@ func (r *Result) figures() []figure {
 
 	if d := r.Received; d != nil {
 		add("received", d.EventsPerSecond, "events/s")
+		add("received", d.ValuesPerSecond, "values/s")
+		add("on the wire, a value", d.BytesPerValue, "bytes")
 
 		if d.Share != nil {
 			f = append(f, figure{"delivered", percent(*d.Share), ""})

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ type tally struct {
 	gaps      atomic.Int64
 	gapEvents atomic.Int64
 	broken    atomic.Int64
+	values    atomic.Int64 // of the values form
+	standFor  atomic.Int64 // that they stand for
 
 	before histogram // latencies of events due before the switch
 	after  histogram // and after; the same time where there is no switch
@@ -185,6 +188,8 @@ func (r *receiver) runMQTT() error {
 func (r *receiver) runWebSocket() error {
 	buf := make([]byte, r.buf)
 
+	var whole bytes.Buffer
+
 	for {
 		r.slow.pass()
 
@@ -195,7 +200,13 @@ func (r *receiver) runWebSocket() error {
 
 		r.tally.frames.Add(1)
 
-		if err := r.message(message, buf); err != nil {
+		if r.count {
+			err = r.message(message, buf)
+		} else {
+			err = r.valuesMessage(message, &whole)
+		}
+
+		if err != nil {
 			return err
 		}
 	}
@@ -223,16 +234,34 @@ func (r *receiver) message(message io.Reader, buf []byte) error {
 		first = first && n == 0
 		r.now = r.clock()
 
-		if r.count {
-			keep = copy(buf, data[len(data)-r.scan.scan(data, last):])
-			r.flush()
-		}
+		keep = copy(buf, data[len(data)-r.scan.scan(data, last):])
+		r.flush()
 
 		if last {
 			return nil
 		}
 	}
 }
+
+// valuesMessage takes in one message of the values form.
+func (r *receiver) valuesMessage(message io.Reader, whole *bytes.Buffer) error {
+	whole.Reset()
+
+	if _, err := whole.ReadFrom(io.LimitReader(message, maxMessage)); err != nil {
+		return err
+	}
+
+	r.gap(whole.Bytes())
+
+	values, standFor := valuesIn(whole.Bytes(), r.proto)
+	r.tally.values.Add(values)
+	r.tally.standFor.Add(standFor)
+
+	return nil
+}
+
+// maxMessage is how many bytes of a message of values are looked at.
+const maxMessage = 16 << 20
 
 // gap looks whether a message of the stream says that events were left out.
 func (r *receiver) gap(data []byte) {

@@ -137,6 +137,10 @@ type Received struct {
 	EventsPerSecond *float64 `json:"events_per_second,omitempty"`
 	BytesPerSecond  float64  `json:"bytes_per_second"`
 	FramesPerSecond float64  `json:"frames_per_second"`
+	// ValuesPerSecond came of the values form, each of BytesPerValue on the wire; they stand for ValuesStandFor a second before merging.
+	ValuesPerSecond *float64 `json:"values_per_second,omitempty"`
+	ValuesStandFor  *float64 `json:"values_stand_for_per_second,omitempty"`
+	BytesPerValue   *float64 `json:"bytes_per_value,omitempty"`
 	// Broken is how many subscribers lost their connection.
 	Broken int64 `json:"broken"`
 }

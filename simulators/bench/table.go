@@ -77,6 +77,14 @@ func (r *Result) writeTraffic(row func(name, format string, args ...any)) {
 		text = count(int64(*d.EventsPerSecond+.5)) + " events a second, " + text
 	}
 
+	if d.ValuesPerSecond != nil {
+		text = count(int64(*d.ValuesPerSecond+.5)) + " values a second for " + count(int64(*d.ValuesStandFor+.5)) + ", " + text
+	}
+
+	if d.BytesPerValue != nil {
+		text += fmt.Sprintf(", %.1f bytes a value", *d.BytesPerValue)
+	}
+
 	row("out", "%s", text)
 
 	if d.Share != nil {
