@@ -12,6 +12,7 @@ import (
 
 // What a screen publishes goes to the broker at its QoS; what came from brokers and devices does not.
 func TestForward(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		r.Prefix = "p/"
 		s := newSink(t)
@@ -40,6 +41,7 @@ func TestForward(t *testing.T) {
 // What the broker has not acknowledged is sent again: after a cut with its identifier, after a restart from the saved
 // cursor. What it has acknowledged is not.
 func TestForwardAgain(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		s, dir := newSink(t), t.TempDir()
 		running := run(t, s, dir, r)
@@ -81,6 +83,7 @@ func TestForwardAgain(t *testing.T) {
 
 // More than fits into memory is read from the log, in order, and nothing is left out.
 func TestForwardMany(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	s := newSink(t)
 	running := run(t, s, t.TempDir(), Remote{URL: f.url})
@@ -107,6 +110,7 @@ func TestForwardMany(t *testing.T) {
 
 // A message that the broker refuses, or that is too large or too old for it, is counted, and the next ones go on.
 func TestForwardRefused(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	s := newSink(t)
 	running := run(t, s, t.TempDir(), Remote{URL: f.url})
@@ -139,6 +143,7 @@ func TestForwardRefused(t *testing.T) {
 
 // A hub's own message that comes back is no new one; the same said by a device afterwards is.
 func TestEcho(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	s := newSink(t)
 	running := run(t, s, t.TempDir(), Remote{URL: f.url, Protocol: "3.1.1", Filters: []string{"cmd/#"}})
@@ -160,6 +165,7 @@ func TestEcho(t *testing.T) {
 
 // In a shared subscription of MQTT 5 a user property tells a hub its own messages.
 func TestEchoShared(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	s := newSink(t)
 	running := run(t, s, t.TempDir(), Remote{URL: f.url, Share: "g"})
@@ -184,6 +190,7 @@ func TestEchoShared(t *testing.T) {
 
 // The longest prefix decides.
 func TestWants(t *testing.T) {
+	t.Parallel()
 	o := outbox{prefix: "a/", rivals: []string{"a/b/"}}
 	for topic, want := range map[string]bool{"a/x": true, "a/b": true, "a/b/c": false, "a/": false, "b": false, "a/$SYS": false} {
 		if o.wants(topic) != want {

@@ -35,6 +35,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 // A sink is a log in memory behind an Ingest that can be held or made to fail.
 type sink struct {
+	t     *testing.T
 	log   *memlog.Log
 	offer func([]event.Decoded)
 
@@ -53,7 +54,7 @@ func newSink(t *testing.T) *sink {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	return &sink{log: l, offer: func([]event.Decoded) {}}
+	return &sink{t: t, log: l, offer: func([]event.Decoded) {}}
 }
 
 // Ingest implements [Sink].
@@ -79,7 +80,7 @@ func (s *sink) Ingest(ctx context.Context, m event.Event, done func(event.Positi
 		}
 		batch := []event.Event{m}
 		if err := s.log.Append(batch, true); err != nil {
-			panic(err)
+			s.t.Error(err)
 		}
 		s.events = append(s.events, batch[0])
 		if done != nil {
@@ -168,7 +169,7 @@ func run(t *testing.T, s *sink, dir string, remotes ...Remote) *running {
 func (r *running) count(name string) (sum float64) {
 	families, err := r.registry.Gather()
 	if err != nil {
-		panic(err)
+		r.sink.t.Error(err)
 	}
 	for _, f := range families {
 		if f.GetName() == "pulso_source_"+name {
@@ -183,13 +184,13 @@ func (r *running) count(name string) (sum float64) {
 // A fake is a broker that does what the test says.
 type fake struct {
 	t   *testing.T
-	l   net.Listener
+	l   *net.TCPListener
 	url string
 }
 
 func newFake(t *testing.T) *fake {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +211,7 @@ type peer struct {
 // accept takes a connection and reads its CONNECT.
 func (f *fake) accept() *peer {
 	f.t.Helper()
-	_ = f.l.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+	_ = f.l.SetDeadline(time.Now().Add(patience))
 	c, err := f.l.Accept()
 	if err != nil {
 		f.t.Fatal(err)
@@ -366,7 +367,7 @@ func (p *peer) gone() {
 	for {
 		first, _, err := p.tryRead(patience)
 		if err != nil {
-			if timeout := (net.Error)(nil); errors.As(err, &timeout) && timeout.Timeout() {
+			if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
 				p.t.Fatal("the connection is still there")
 			}
 			return

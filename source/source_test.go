@@ -23,6 +23,7 @@ func both(t *testing.T, test func(t *testing.T, f *fake, r Remote)) {
 // Nothing is acknowledged before it is stored, and then all is, in the order of arrival; what was not stored is never, and the
 // broker is asked for it again.
 func TestAcknowledgedWhenStored(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		s := newSink(t)
 		s.hold = true
@@ -53,6 +54,7 @@ func TestAcknowledgedWhenStored(t *testing.T) {
 
 // A stop waits for what came, acknowledges it, and says goodbye.
 func TestStop(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		s := newSink(t)
 		s.hold = true
@@ -72,6 +74,7 @@ func TestStop(t *testing.T) {
 
 // A broker that refuses MQTT 5, in whichever way, is spoken to in 3.1.1.
 func TestVersions(t *testing.T) {
+	t.Parallel()
 	for name, refuse := range map[string]struct {
 		answer []byte
 		times  int
@@ -102,6 +105,7 @@ func TestVersions(t *testing.T) {
 
 // The client id and the subscriptions outlive the process: nothing is subscribed to again, and what is configured otherwise is.
 func TestSessionIsKept(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		s, dir := newSink(t), t.TempDir()
 		r.Filters = []string{"a/#", "b"}
@@ -148,6 +152,7 @@ func TestSessionIsKept(t *testing.T) {
 // A broker that has forgotten the session is subscribed to again, and it is said that what it lost is unknown; retained
 // messages that it brings again are no news.
 func TestSessionIsForgotten(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		s := newSink(t)
 		running := run(t, s, t.TempDir(), r)
@@ -180,6 +185,7 @@ func TestSessionIsForgotten(t *testing.T) {
 
 // What is too large, or on a topic that is none, is left out and acknowledged: else it would come for ever.
 func TestLeftOut(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		r.Prefix = "p/"
 		s := newSink(t)
@@ -205,6 +211,7 @@ func TestLeftOut(t *testing.T) {
 
 // Whatever a broker sends that it must not ends the connection, and nothing else.
 func TestBadBrokers(t *testing.T) {
+	t.Parallel()
 	for name, bad := range map[string]func(p *peer){
 		"a CONNECT":                 func(p *peer) { p.packet(0x10, nil) },
 		"type 0":                    func(p *peer) { p.packet(0x00, []byte{1}) },
@@ -235,6 +242,7 @@ func TestBadBrokers(t *testing.T) {
 
 // A broker that says nothing for one and a half keep-alives is gone.
 func TestSilence(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	running := run(t, newSink(t), t.TempDir(), Remote{URL: f.url, KeepAlive: time.Second})
 	p := f.welcome(false)
@@ -254,6 +262,7 @@ func TestSilence(t *testing.T) {
 
 // Shared subscriptions are asked for, and where the broker has none, plain ones, also the next time.
 func TestShare(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	r := Remote{URL: f.url, Share: "hubs", Filters: []string{"a", "b/#"}}
 	running := run(t, newSink(t), t.TempDir(), r)
@@ -284,6 +293,7 @@ func TestShare(t *testing.T) {
 
 // A filter that is refused is told of, and the others stand.
 func TestRefusedFilter(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		r.Filters = []string{"a", "secret/#"}
 		running := run(t, newSink(t), t.TempDir(), r)
@@ -305,6 +315,7 @@ func TestRefusedFilter(t *testing.T) {
 
 // While the log has no room nothing more is read, so TCP slows the broker; the connection lives on, and nothing is lost.
 func TestBackPressure(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	s := newSink(t)
 	s.full = make(chan struct{})
@@ -345,6 +356,7 @@ func TestBackPressure(t *testing.T) {
 
 // Two sources may not have one name, and a URL with a password is not repeated.
 func TestNew(t *testing.T) {
+	t.Parallel()
 	s := newSink(t)
 	for _, remotes := range [][]Remote{
 		{{URL: "tcp://a"}, {URL: "tcp://a", Prefix: "x/"}}, {{URL: "tcp://u:canary@a"}}, make([]Remote, MaxRemotes+1),
@@ -360,6 +372,7 @@ func TestNew(t *testing.T) {
 
 // A hub that keeps nothing leaves nothing with the broker either.
 func TestTransient(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, f *fake, r Remote) {
 		running := run(t, newSink(t), "", r)
 		p := f.welcome(false)
