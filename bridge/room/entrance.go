@@ -51,6 +51,15 @@ func (r *Room) entrance(e wire.Encoding) *entrance {
 	return made
 }
 
+// closeEntrances forgets those that nobody will use again.
+func (r *Room) closeEntrances(now time.Time) {
+	for i, e := range r.entrances {
+		if e != nil && now.Sub(e.made) >= entranceAge {
+			r.entrances[i] = nil
+		}
+	}
+}
+
 // state is the snapshot of how things stand at the entrance. The first who asks makes it.
 func (e *entrance) state(s *Sub) (*wire.Message, error) {
 	e.once.Do(func() {

@@ -28,6 +28,9 @@ func newMetrics(reg prometheus.Registerer, r *Registry) metrics {
 			n, _, _ := r.Stats()
 			return float64(n)
 		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "pulso_room_stretch", Help: "By how much the intervals between frames are stretched because the machine is too busy; 1: not at all.",
+		}, r.stretch),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "pulso_room_frames_total", Help: "Frames handed to members."}, func() float64 {
 			return float64(r.frames.Load())
 		}))

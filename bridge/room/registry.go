@@ -262,6 +262,13 @@ func (r *Registry) Run(ctx context.Context) error {
 	}
 }
 
+// stretch is by how much the load of the machine stretches the rooms' intervals.
+func (r *Registry) stretch() float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pace.factor
+}
+
 // late takes note of how late the rooms were served.
 func (r *Registry) late(by time.Duration) {
 	r.mu.Lock()
@@ -345,7 +352,9 @@ func viewFrame(e wire.Encoding, room uint64, pos event.Position, changed *pulsov
 func (r *Registry) tellPositions() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now()
 	for _, room := range r.rooms {
+		room.closeEntrances(now)
 		if room.source != nil || room.pos == r.pos || !room.gathered.empty() {
 			continue
 		}
