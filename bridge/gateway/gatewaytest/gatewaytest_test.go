@@ -17,9 +17,12 @@ func TestWebSocketProto(t *testing.T) { gatewaytest.Run(t, gatewaytest.WebSocket
 
 func TestAcross(t *testing.T) {
 	gatewaytest.Across(t,
-		gatewaytest.WebSocket(wire.JSON), gatewaytest.WebSocket(wire.Proto), gatewaytest.SSESession(), gatewaytest.SSEStream())
+		gatewaytest.WebSocket(wire.JSON), gatewaytest.WebSocket(wire.Proto), gatewaytest.SSESession(), gatewaytest.SSEStream(),
+		gatewaytest.Poll())
 }
 
 func TestSSESession(t *testing.T) { gatewaytest.Run(t, gatewaytest.SSESession()) }
 
 func TestSSEStream(t *testing.T) { gatewaytest.Run(t, gatewaytest.SSEStream()) }
+
+func TestPoll(t *testing.T) { gatewaytest.Run(t, gatewaytest.Poll()) }

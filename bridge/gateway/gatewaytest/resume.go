@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -186,16 +187,30 @@ func resumeLatest(t *testing.T, f Factory) {
 	if s := again.subscribe(fmt.Sprintf(`{"filters":["#"],"form":"values","delivery":"latest","from":%q}`, s.Position)); !s.Recovered {
 		t.Errorf("resumed: %+v", s)
 	}
-	for {
-		m := again.next()
-		if len(m.Values) == 0 {
-			continue
+	got := newSpan()
+	for got.count < 4 {
+		got.take(again.next().Values)
+	}
+	if want := (span{low: -700, high: 900, last: 6, count: 4}); *got != want {
+		t.Errorf("catching up: %+v, want %+v", *got, want)
+	}
+}
+
+// A span is what values stand for together.
+type span struct {
+	low, high, last float64
+	count           int
+}
+
+func newSpan() *span { return &span{low: math.Inf(1), high: math.Inf(-1)} }
+
+func (s *span) take(values [][]float64) {
+	for _, v := range values {
+		low, high, count := v[2], v[2], 1
+		if len(v) == 6 {
+			low, high, count = v[3], v[4], int(v[5])
 		}
-		v := m.Values[0]
-		if len(m.Values) != 1 || len(v) != 6 || v[2] != 6 || v[3] != -700 || v[4] != 900 || v[5] != 4 {
-			t.Errorf("catching up: %v", m.Values)
-		}
-		return
+		s.low, s.high, s.last, s.count = min(s.low, low), max(s.high, high), v[2], s.count+count
 	}
 }
 
@@ -206,11 +221,8 @@ func conflation(t *testing.T, f Factory) {
 	p := h.dial(f)
 	p.subscribe(`{"filters":["#"],"form":"values","delivery":"latest","rate":4}`)
 	p.next() // the snapshot
-	var want, got struct {
-		low, high, last float64
-		count           int
-	}
 	const numbers = 400
+	want, got := newSpan(), newSpan()
 	for n := range numbers {
 		x := n % 7
 		switch n {
@@ -220,21 +232,14 @@ func conflation(t *testing.T, f Factory) {
 			x = 7000
 		}
 		h.Number(x)
-		want.low, want.high, want.last = min(want.low, float64(x)), max(want.high, float64(x)), float64(x)
+		want.take([][]float64{{0, 0, float64(x)}})
 	}
-	want.count = numbers
 	frames := 0
 	for ; got.count < numbers; frames++ {
-		for _, v := range p.next().Values {
-			low, high, count := v[2], v[2], 1
-			if len(v) == 6 {
-				low, high, count = v[3], v[4], int(v[5])
-			}
-			got.low, got.high, got.last, got.count = min(got.low, low), max(got.high, high), v[2], got.count+count
-		}
+		got.take(p.next().Values)
 	}
-	if got != want || frames >= numbers/2 {
-		t.Errorf("in %d frames %+v, want %+v", frames, got, want)
+	if *got != *want || frames >= numbers/2 {
+		t.Errorf("in %d frames %+v, want %+v", frames, *got, *want)
 	}
 }
 

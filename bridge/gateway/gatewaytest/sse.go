@@ -38,7 +38,9 @@ func SSESession() Factory {
 		if err != nil {
 			return nil, err
 		}
-		var session struct{ Session string }
+		var session struct {
+			Session string `json:"session"`
+		}
 		if err := json.Unmarshal([]byte(e.data), &session); e.name != "session" || err != nil {
 			return nil, fmt.Errorf("the first event is %+v: %w", e, err)
 		}
@@ -52,7 +54,7 @@ func SSEStream() Factory {
 	return Factory{Name: "SSE stream", Service: sseService, Single: true, Dial: func(h *Hub) (Client, error) { return newEventSource(h), nil }}
 }
 
-// an eventSource reads one stream, over a connection of its own.
+// An eventSource reads one stream, over a connection of its own.
 type eventSource struct {
 	addr  string
 	http  *http.Client
@@ -95,7 +97,7 @@ func (c *eventSource) open(path string) error {
 		return err
 	}
 	req.Header.Set("Accept", "text/event-stream")
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // Cut closes it
 	if err != nil {
 		return err
 	}
@@ -142,20 +144,14 @@ func (c *eventSource) Send(command string) error {
 		return errors.New("a stream takes no commands")
 	}
 	var what struct {
-		Subscribe struct {
-			Filters, Devices     []string
-			Form, Delivery, From string
-			Rate                 float64
-			History              int
-			Viewers              bool
-		}
+		Subscribe wire.Subscribe `json:"subscribe"`
 	}
 	if err := json.Unmarshal([]byte(command), &what); err != nil {
 		return err
 	}
 	s := what.Subscribe
 	q := url.Values{"filter": s.Filters, "device": s.Devices}
-	for name, value := range map[string]string{"form": s.Form, "delivery": s.Delivery, "from": s.From} {
+	for name, value := range map[string]string{"form": s.FormName, "delivery": s.DeliveryName, "from": s.FromText} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -284,8 +280,8 @@ func (c *eventSource) event() (e serverSent, err error) {
 		return e, nil
 	}
 	var farewell struct {
-		Code wire.CloseCode
-		Name string
+		Code wire.CloseCode `json:"code"`
+		Name string         `json:"name"`
 	}
 	if err := json.Unmarshal([]byte(e.data), &farewell); err != nil || farewell.Name != farewell.Code.Info().Name {
 		return e, fmt.Errorf("the farewell is %+v: %w", e, err)

@@ -11,9 +11,6 @@ import (
 	"pulso/bridge/wire"
 )
 
-// maxCommands is how many commands one request may have.
-const maxCommands = 64
-
 // A post is where the commands of a session arrive.
 type post struct {
 	session *gateway.Session
@@ -97,8 +94,8 @@ func split(body []byte) ([]json.RawMessage, *wire.Error) {
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, wire.Errorf(wire.CodeBadJSON, "a list of commands: %v", err)
 	}
-	if len(list) > maxCommands {
-		return nil, wire.Errorf(wire.CodeTooMany, "%d commands in one request: at most %d", len(list), maxCommands)
+	if len(list) > web.MaxCommands {
+		return nil, wire.Errorf(wire.CodeTooMany, "%d commands in one request: at most %d", len(list), web.MaxCommands)
 	}
 	return list, nil
 }

@@ -20,7 +20,7 @@ func parse(r *http.Request) (w wish, bad *wire.Error) {
 	if r.ContentLength != 0 {
 		return w, wire.Errorf(wire.CodeBadCommand, "a request for a stream has no body")
 	}
-	last := r.Header.Get("Last-Event-Id")
+	last := r.Header.Get("Last-Event-ID")
 	q := web.ParseQuery(r.URL, "filter", "device", "form", "delivery", "rate", "from", "history", "viewers", "name", "lastEventId")
 	if last == "" {
 		last = q.Text("lastEventId")

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"pulso/bridge/wire"
@@ -13,32 +15,29 @@ type Query struct {
 	err    *wire.Error
 }
 
-// ParseQuery reads a URL's query, which has these parameters and no others; a parameter of none that may come more than once is
-// read with [Query.List].
+// ParseQuery reads a URL's query, which has these parameters and no others.
 func ParseQuery(u *url.URL, known ...string) *Query {
 	q := &Query{}
 	values, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		q.fail("the query: %v", err)
+		q.failf("the query: %v", err)
 		return q
 	}
 	q.values = values
-next:
-	for name := range values {
-		for _, k := range known {
-			if k == name {
-				continue next
-			}
+	maps.DeleteFunc(values, func(name string, _ []string) bool {
+		unknown := !slices.Contains(known, name)
+		if unknown {
+			q.failf("the query has an unknown parameter %.40q", name)
 		}
-		q.fail("the query has an unknown parameter %.40q", name)
-	}
+		return unknown
+	})
 	return q
 }
 
 // Err is what is wrong with the query, nil for nothing.
 func (q *Query) Err() *wire.Error { return q.err }
 
-func (q *Query) fail(format string, args ...any) {
+func (q *Query) failf(format string, args ...any) {
 	if q.err == nil {
 		q.err = wire.Errorf(wire.CodeBadCommand, format, args...)
 	}
@@ -60,7 +59,7 @@ func (q *Query) List(name string) []string { return q.values[name] }
 // Text is the value of a parameter that comes at most once; empty if it does not.
 func (q *Query) Text(name string) string {
 	if len(q.values[name]) > 1 {
-		q.fail("the query has %s %d times: once is enough", name, len(q.values[name]))
+		q.failf("the query has %s %d times: once is enough", name, len(q.values[name]))
 	}
 	return q.values.Get(name)
 }
@@ -73,7 +72,7 @@ func (q *Query) Int(name string) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		q.fail("%s is %.40q: it must be a whole number", name, text)
+		q.failf("%s is %.40q: it must be a whole number", name, text)
 	}
 	return n
 }
@@ -86,7 +85,7 @@ func (q *Query) Float(name string) float64 {
 	}
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		q.fail("%s is %.40q: it must be a number", name, text)
+		q.failf("%s is %.40q: it must be a number", name, text)
 	}
 	return n
 }
@@ -99,7 +98,7 @@ func (q *Query) Bool(name string) bool {
 	case "true", "1":
 		return true
 	default:
-		q.fail("%s is %.40q: it must be true or false", name, text)
+		q.failf("%s is %.40q: it must be true or false", name, text)
 		return false
 	}
 }

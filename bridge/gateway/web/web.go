@@ -12,8 +12,12 @@ import (
 	"pulso/bridge/wire"
 )
 
-// SessionHeader is the request header that names a session by its token.
-const SessionHeader = "Pulso-Session"
+const (
+	// SessionHeader is the request header that names a session by its token.
+	SessionHeader = "Pulso-Session"
+	// MaxCommands is how many commands one request may have.
+	MaxCommands = 64
+)
 
 // A Problem is the body of an answer that says what is wrong (RFC 9457), application/problem+json.
 type Problem struct {
