@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,9 +48,11 @@ func told(t *testing.T, r *Result, figure string) {
 
 // Every workload on a hub: whatever subscribers speak, all of it comes.
 func TestHub(t *testing.T) {
+	t.Parallel()
+
 	_, target := startHub(t)
 
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name, workload string
 		change         func(*Target)
 	}{
@@ -63,13 +66,16 @@ func TestHub(t *testing.T) {
 		{"compressed", "fan-out", func(t *Target) { t.Compress = true }},
 		{"raw", "fan-out", func(t *Target) {
 			t.Via, t.URL, t.Subprotocol = viaRaw, strings.Replace(t.HTTP, "http", "ws", 1)+"/ws", subprotocolJSON
-			t.Hello = []string{`{"id":1,"subscribe":{"filters":["bench/#"]}}`}
+			t.Hello = []string{`{"id":1,"subscribe":{"filters":["` + t.Prefix + `/#"]}}`}
 		}},
 		{"metrics instead of a process", "fan-out", func(t *Target) { t.PID = 0 }},
 		{"slow", "slow", func(*Target) {}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel() // it waits, most of the time
+
 			target := target
+			target.Prefix = "bench/" + strconv.Itoa(i)
 			c.change(&target)
 
 			r := measure(t.Context(), t, target, small(t, c.workload))
