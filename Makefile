@@ -133,6 +133,15 @@ crash: ## Kill the whole binary ROUNDS times under load: SEED=n repeats a run's 
 bench: ## Run the benchmarks: BENCH=pattern COUNT=n
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) ./...
 
+.PHONY: bench-baseline
+bench-baseline: ## Write what the small benchmarks say of this tree into test/bench/baseline, in some minutes
+	test/bench/micro.sh test/bench/baseline
+
+.PHONY: bench-compare
+bench-compare: tools ## Compare the small benchmarks with test/bench/baseline, in some minutes
+	test/bench/micro.sh bin/bench
+	@for file in test/bench/baseline/*.txt; do benchstat baseline="$$file" now="bin/bench/$${file##*/}"; done
+
 .PHONY: bench-broker
 bench-broker: build ## Measure the broker beside mosquitto and stock mochi, each on one processor (test/bench/side-by-side.sh)
 	test/bench/side-by-side.sh
