@@ -13,10 +13,7 @@ import (
 // forward sends what screens and services publish, until ctx ends or the connection does: first what the last connection left
 // without an answer.
 func (l *link) forward(ctx, connected context.Context) {
-	o := l.r.outbox
-	for _, s := range o.unanswered() {
-		l.send(s, l.welcome.present)
-	}
+	o, limit := l.r.outbox, min(maxUnanswered, l.welcome.receiveMaximum)
 	for {
 		l.mu.Lock()
 		full := len(l.out) > maxUnwritten
@@ -25,8 +22,8 @@ func (l *link) forward(ctx, connected context.Context) {
 			return
 		}
 		if !full {
-			if s := o.take(time.Now()); s != nil {
-				l.send(s, false)
+			if s, again := o.take(l, limit, time.Now()); s != nil {
+				l.send(s, again && l.welcome.present) // the broker may have it under this identifier [MQTT-4.4.0-1]
 				continue
 			}
 		}
@@ -77,6 +74,13 @@ func (l *link) send(s *sending, again bool) {
 		r.metrics.forwarded.WithLabelValues(r.cfg.Name).Inc()
 		r.outbox.answered(s.id)
 	}
+}
+
+// abandon gives up a message that the broker hangs up on each time it gets it.
+func (r *remote) abandon(s *sending) {
+	r.metrics.forwardDropped.WithLabelValues(r.cfg.Name, dropRefused).Inc()
+	r.logger.Error("the broker hangs up whenever it gets this message: it is left out", "topic", s.Topic, "times", s.hangUps)
+	r.outbox.answered(s.id)
 }
 
 // left are a message's properties with what is left of its expiry [MQTT-3.3.2-6].

@@ -188,6 +188,72 @@ func TestEchoShared(t *testing.T) {
 	}
 }
 
+// A broker's receive maximum is kept, also for what is sent again.
+func TestForwardWindow(t *testing.T) {
+	t.Parallel()
+	f := newFake(t)
+	s := newSink(t)
+	run(t, s, t.TempDir(), Remote{URL: f.url})
+	p := f.welcome(false)
+	for i := range 5 {
+		s.screen(t, "cmd", fmt.Sprint(i), 1)
+	}
+	for range 5 {
+		p.message()
+	}
+	_ = p.c.Close()
+	p = f.accept()
+	p.write([]byte{0x20, 6, 1, 0, 3, 0x21, 0, 2}) // receive maximum 2
+	p.suback(p.subscribe())
+	for i := range 5 {
+		m := p.message()
+		if string(m.payload) != fmt.Sprint(i) || !m.dup {
+			t.Errorf("%+v", m)
+		}
+		if i > 0 {
+			if i == 1 {
+				p.silent()
+			}
+			p.puback(m.id - 1)
+		}
+	}
+}
+
+// A message on which a broker hangs up each time is given up at last, and what is behind it goes on.
+func TestForwardHangUp(t *testing.T) {
+	t.Parallel()
+	l := &link{}
+	o := newOutbox(event.Position{}, newSink(t).log)
+	for i := range 2 {
+		o.sent = append(o.sent, &sending{id: uint16(10 + i)})
+	}
+	now := time.Now()
+	try := func(later time.Duration) *sending {
+		l = &link{}
+		if s, again := o.take(l, 1, now); !again || s != o.sent[0] {
+			t.Fatalf("%+v is sent", s)
+		}
+		return o.ended(l, now.Add(later))
+	}
+	for range maxHangUps - 1 {
+		if bad := try(time.Second); bad != nil {
+			t.Fatalf("given up after %d", bad.hangUps)
+		}
+	}
+	if bad := try(time.Minute); bad != nil {
+		t.Fatal("given up, although the connection lasted")
+	}
+	for range maxHangUps - 1 {
+		_ = try(time.Second)
+	}
+	if bad := try(time.Second); bad == nil || bad.id != 10 || !o.answered(bad.id) {
+		t.Fatalf("%+v is given up", bad)
+	}
+	if s, _ := o.take(l, 1, now); s == nil || s.id != 11 {
+		t.Errorf("%+v comes next", s)
+	}
+}
+
 // The longest prefix decides.
 func TestWants(t *testing.T) {
 	t.Parallel()

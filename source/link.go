@@ -155,6 +155,9 @@ func (l *link) serve(ctx context.Context) error {
 		cancel()
 		_ = l.end(nil)
 		wg.Wait()
+		if bad := l.r.outbox.ended(l, time.Now()); bad != nil && ctx.Err() == nil {
+			l.r.abandon(bad)
+		}
 		if l.overdue != nil {
 			l.overdue.Stop()
 		}

@@ -240,7 +240,7 @@ func (f *fake) welcome(present bool) *peer {
 	f.t.Helper()
 	p := f.accept()
 	p.connack(present)
-	if !present {
+	if !present || p.version == 5 {
 		p.suback(p.subscribe())
 	}
 	return p

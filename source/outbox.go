@@ -56,7 +56,17 @@ type sending struct {
 
 	id       uint16
 	answered bool
+	via      *link     // the connection that it was last sent by
+	at       time.Time // when it was
+	hangUps  int       // how often the broker hung up right after it
 }
+
+// A broker of MQTT 3.1.1 can refuse a message only by hanging up. One that it hangs up on that often, each time within
+// refusalTime, is taken for refused: else it would keep everything else from coming and going, for ever.
+const (
+	maxHangUps  = 10
+	refusalTime = 5 * time.Second
+)
 
 // newOutbox begins at the cursor, or at the log's end where there is none.
 func newOutbox(cursor event.Position, log Log) *outbox {
@@ -111,10 +121,37 @@ func (o *outbox) push(e *event.Event) {
 	o.nudge()
 }
 
-// take moves the next message to those on their way; nil if there is none, or there are as many as there may be.
-func (o *outbox) take(now time.Time) *sending {
+// take returns the message to be sent next by a connection, which is to have at most limit unanswered ones: first those that
+// an earlier connection has left so, for which again is true. It is nil if there is none. One goroutine calls it.
+func (o *outbox) take(via *link, limit int, now time.Time) (next *sending, again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	under := 0
+	for _, s := range o.sent {
+		switch {
+		case s.answered:
+		case s.via == via:
+			under++
+		case next == nil:
+			next = s
+		}
+	}
+	switch {
+	case under >= limit:
+		return nil, false
+	case next != nil:
+		again = true
+	default:
+		next = o.fresh(now)
+	}
+	if next != nil {
+		next.via, next.at = via, now
+	}
+	return next, again
+}
+
+// fresh moves the next message to those on their way; nil if there is none, or there are as many as there may be.
+func (o *outbox) fresh(now time.Time) *sending {
 	for len(o.sent) < maxUnanswered {
 		if len(o.waiting) == 0 && !o.fill() {
 			return nil
@@ -148,7 +185,8 @@ func expired(e *event.Event, now time.Time) bool {
 	return e.QoS == 0 && age > staleAfter
 }
 
-// fill reads from the log what has not been looked at; false at its end.
+// fill reads from the log what has not been looked at; false at its end. The lock is free while it reads: who offers must
+// not wait for a disk.
 func (o *outbox) fill() bool {
 	if !o.behind {
 		return false
@@ -158,7 +196,10 @@ func (o *outbox) fill() bool {
 		o.behind = false
 		return false
 	}
-	found, next, err := o.log.Scan(o.tail, o.wants, readAhead)
+	from := o.tail // nobody else moves it while this is behind
+	o.mu.Unlock()
+	found, next, err := o.log.Scan(from, o.wants, readAhead)
+	o.mu.Lock()
 	if err != nil {
 		return o.skip(err)
 	}
@@ -197,11 +238,22 @@ func (o *outbox) freeID() uint16 {
 	}
 }
 
-// unanswered are the messages that may have been lost with a connection, oldest first.
-func (o *outbox) unanswered() []*sending {
+// ended notes that a connection has ended, and returns the message that the broker has hung up on too often.
+func (o *outbox) ended(via *link, now time.Time) *sending {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(o.sent), func(s *sending) bool { return s.answered })
+	if len(o.sent) == 0 {
+		return nil
+	}
+	first := o.sent[0] // a broker answers in order, so it is this one
+	if first.via != via || now.Sub(first.at) > refusalTime {
+		first.hangUps = 0
+		return nil
+	}
+	if first.hangUps++; first.hangUps < maxHangUps {
+		return nil
+	}
+	return first
 }
 
 // answered takes note that a message is with the broker, or given up. It reports whether it was on its way.

@@ -85,6 +85,7 @@ func TestVersions(t *testing.T) {
 		"short answer": {[]byte{0x20, 2, 0, 0x84}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f := newFake(t)
 			running := run(t, newSink(t), t.TempDir(), Remote{URL: f.url})
 			for range refuse.times {
@@ -127,6 +128,11 @@ func TestSessionIsKept(t *testing.T) {
 			t.Errorf("client id %q, then %q", first.client, p.client)
 		}
 		p.connack(true)
+		if p.version == 5 { // where it can be said that retained messages are not wanted again
+			filters, _ = p.subscribe()
+			equal(t, "subscribed again", filters, r.Filters)
+			p.suback(filters, nil)
+		}
 		eventually(t, "it is connected again", func() bool { return running.States()[0].Connected })
 		p.silent()
 		if n := running.count("unknown_outages_total"); n != 1 {
@@ -142,7 +148,7 @@ func TestSessionIsKept(t *testing.T) {
 		p = f.accept()
 		p.connack(true)
 		filters, _ = p.subscribe()
-		equal(t, "subscribed anew", filters, []string{"c"})
+		equal(t, "subscribed anew", filters, map[byte][]string{4: {"c"}, 5: {"b", "c"}}[p.version])
 		if body := p.expect(0xa2); !strings.Contains(string(body), "a/#") || strings.Contains(string(body), "b") {
 			t.Errorf("UNSUBSCRIBE %q", body)
 		}
@@ -228,6 +234,7 @@ func TestBadBrokers(t *testing.T) {
 		"DISCONNECT":                func(p *peer) { p.packet(0xe0, []byte{0x8b}) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			both(t, func(t *testing.T, f *fake, r Remote) {
 				running := run(t, newSink(t), t.TempDir(), r)
 				p := f.welcome(false)
@@ -281,7 +288,8 @@ func TestShare(t *testing.T) {
 	_ = p.c.Close()
 	p = f.accept()
 	p.connack(true)
-	p.silent()
+	filters, _ = p.subscribe()
+	equal(t, "asked for the next time", filters, []string{"a", "b/#"})
 	_ = p.c.Close()
 
 	// CONNACK may say so, too: shared subscription available 0.
@@ -309,7 +317,7 @@ func TestRefusedFilter(t *testing.T) {
 		p = f.accept()
 		p.connack(true)
 		filters, _ := p.subscribe()
-		equal(t, "asked for again", filters, []string{"secret/#"})
+		equal(t, "asked for again", filters, map[byte][]string{4: {"secret/#"}, 5: {"a", "secret/#"}}[p.version])
 	})
 }
 

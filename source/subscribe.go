@@ -15,8 +15,9 @@ func (l *link) filterOf(filter string) string {
 	return filter
 }
 
-// subscribe asks for what the broker's session does not have yet, and gives back what it should not have. A subscription
-// that stands is left alone: to make it again would bring all retained messages again, in MQTT 3.1.1.
+// subscribe asks for what the broker's session should have, and gives back what it should not. In MQTT 3.1.1 a subscription
+// that stands is left alone, because to make it again would bring all retained messages again. In MQTT 5 that can be told (retain
+// handling), and it is made again: whatever happened to the session meanwhile, it stands then.
 func (l *link) subscribe() error {
 	r := l.r
 	r.began(l.welcome.present)
@@ -35,6 +36,9 @@ func (l *link) subscribe() error {
 	l.wanted = without(want, have)
 	l.surplus = without(have, want)
 	r.memory.begin(len(l.wanted) > 0)
+	if l.version == 5 {
+		l.wanted = want
+	}
 	if len(l.wanted) > 0 {
 		if err := l.ask(); err != nil {
 			return err
@@ -108,7 +112,7 @@ func (l *link) subscribed(body []byte) error {
 			refused = append(refused, fmt.Sprintf("%.80q (0x%02x)", asked[i], code))
 			continue
 		}
-		granted = append(slices.Clip(granted), asked[i])
+		granted = append(without(granted, asked[i:i+1]), asked[i])
 	}
 	l.r.keeper.set(func(s *saved) { s.Filters = granted })
 	return l.r.standing(l, refused)

@@ -205,6 +205,56 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// What a screen has published outlives a hub that is killed and a broker that is away: it arrives in order, none is missing.
+func TestCommandsOutliveTheHub(t *testing.T) {
+	b := mosquitto.Start(t)
+	h := hub.Start(t, hub.Bridge("--from", "tcp://"+b.Addr))
+	connected(t, h, 1)
+	session := &mqtt.Connect{ID: "listener", Persistent: true}
+	listener, err := mqtt.Open(b.Addr, "", session)
+	if err == nil {
+		err = listener.Subscribe(1, "cmd/#")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.Close()
+	b.Stop()
+	const many = 50
+	s := watch(t, h)
+	for i := range many {
+		s.ask(`{"id":%d,"publish":{"topic":"cmd/x","payload_text":"%d","qos":1}}`, i+1, i)
+	}
+	h.Kill()
+	b.Again()
+	h.Again()
+	if listener, err = mqtt.Open(b.Addr, "", session); err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for next := 0; next < many; {
+		_ = listener.SetReadDeadline(time.Now().Add(patience))
+		first, body, err := listener.Next()
+		if err != nil {
+			t.Fatalf("waiting for command %d: %v", next, err)
+		}
+		if first&0xf0 != mqtt.PUBLISH {
+			continue
+		}
+		p, err := listener.ParsePublish(first, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(p.Payload) != fmt.Sprint(next) {
+			t.Fatalf("%s came instead of %d", p.Payload, next)
+		}
+		if _, err := listener.Write(mqtt.Ack(mqtt.PUBACK, p.ID)); err != nil {
+			t.Fatal(err)
+		}
+		next++
+	}
+}
+
 // Two hubs of a group share the messages: each is in one log, and none is missing.
 func TestShare(t *testing.T) {
 	b := mosquitto.Start(t)
