@@ -23,6 +23,9 @@ import (
 	"pulso/bridge/eventlog"
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
+	"pulso/bridge/gateway/poll"
+	"pulso/bridge/gateway/sse"
+	"pulso/bridge/gateway/web"
 	"pulso/bridge/gateway/ws"
 	"pulso/bridge/room"
 	"pulso/bridge/view"
@@ -59,6 +62,10 @@ type Hub struct {
 	rooms   *room.Registry
 	gateway *gateway.Gateway
 	stream  *ws.Handler
+	events  *sse.Handler
+	polls   *poll.Handler
+	publish *web.Publisher
+	origins *origins
 
 	listener net.Listener
 	server   *http.Server
@@ -119,8 +126,12 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 		Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
 	})
 	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
+	h.events = sse.New(sse.Config{Gateway: h.gateway, Metrics: h.registry})
+	h.polls = poll.New(poll.Config{Gateway: h.gateway, Metrics: h.registry})
+	h.publish = web.NewPublisher(h.gateway, h.registry)
+	h.origins = newOrigins(h.checkOrigin, h.registry)
 	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
-	// that become WebSockets have times of their own.
+	// that become WebSockets or streams, or wait for news, have times of their own.
 	h.server = &http.Server{
 		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,

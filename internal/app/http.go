@@ -3,7 +3,6 @@ package app
 import (
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
@@ -19,6 +18,14 @@ import (
 func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", h.stream)
+	for pattern, handler := range map[string]http.Handler{
+		"/sse":            h.events,
+		"/api/v1/session": http.HandlerFunc(h.events.ServeCommands),
+		"/api/v1/poll":    h.polls,
+		"/api/v1/publish": h.publish,
+	} {
+		mux.Handle(pattern, h.origins.guard(handler))
+	}
 	if h.broker != nil {
 		mux.Handle("/mqtt", h.broker.Handler())
 	}
@@ -81,6 +88,5 @@ func (h *Hub) checkOrigin(r *http.Request) bool {
 	if origin == "" || slices.Contains(h.cfg.AllowOrigin, "*") || slices.Contains(h.cfg.AllowOrigin, origin) {
 		return true
 	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, r.Host)
+	return sameHost(origin, r.Host)
 }

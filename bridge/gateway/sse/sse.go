@@ -8,7 +8,6 @@ package sse
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -30,8 +29,6 @@ type Config struct {
 	KeepAlive time.Duration
 	// Retry is how long clients are told to wait before they come back; 0 is 2 s.
 	Retry time.Duration
-	// Logger takes what an operator should know; nil is nowhere.
-	Logger *slog.Logger
 	// Metrics takes the package's metrics; nil is nowhere.
 	Metrics prometheus.Registerer
 }
@@ -67,9 +64,6 @@ func New(cfg Config) *Handler {
 	}
 	if cfg.Retry == 0 {
 		cfg.Retry = defaultRetry
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{
 		cfg: cfg, refuser: web.NewRefuser(cfg.Metrics, "pulso_sse_refused_total"), bodies: web.NewBodies(),

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -24,13 +23,11 @@ func ParseQuery(u *url.URL, known ...string) *Query {
 		return q
 	}
 	q.values = values
-	maps.DeleteFunc(values, func(name string, _ []string) bool {
-		unknown := !slices.Contains(known, name)
-		if unknown {
+	for name := range values {
+		if !slices.Contains(known, name) {
 			q.failf("the query has an unknown parameter %.40q", name)
 		}
-		return unknown
-	})
+	}
 	return q
 }
 
@@ -44,14 +41,7 @@ func (q *Query) failf(format string, args ...any) {
 }
 
 // Has reports whether one of these parameters is there.
-func (q *Query) Has(names ...string) bool {
-	for _, name := range names {
-		if q.values.Has(name) {
-			return true
-		}
-	}
-	return false
-}
+func (q *Query) Has(names ...string) bool { return slices.ContainsFunc(names, q.values.Has) }
 
 // List is all values of a parameter.
 func (q *Query) List(name string) []string { return q.values[name] }
