@@ -2691,7 +2691,7 @@ type Hub struct {
 	Sessions uint64 `protobuf:"varint,19,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	// behind is how many MQTT sessions and shared subscriptions are owed more than is in memory: it waits in the log.
 	Behind uint64 `protobuf:"varint,20,opt,name=behind,proto3" json:"behind,omitempty"`
-	// problems is why the hub is not ready; empty when all is well.
+	// problems is why the hub is not ready, and what else wants seeing to; empty when all is well.
 	Problems      []*Problem `protobuf:"bytes,21,rep,name=problems,proto3" json:"problems,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3298,7 +3298,8 @@ type Missed struct {
 	To   string `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
 	// events is how many of the log lie between; how many of them were the client's is not known. 0 where it cannot be told.
 	Events uint64 `protobuf:"varint,5,opt,name=events,proto3" json:"events,omitempty"`
-	// reason is "retention", "damage" or "another log".
+	// reason is "retention", "damage" or "another log". With empty places client is a broker that messages are taken from, and
+	// nobody knows what it lost: reason is "away" (QoS 0) or "forgotten" (the session, so QoS 1 as well).
 	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3376,13 +3377,13 @@ func (x *Missed) GetReason() string {
 	return ""
 }
 
-// Problem is why the hub does not store what it is given.
+// Problem is why the hub does not store what it is given, or is not given what it should be.
 type Problem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// since is when it was first seen.
 	Since int64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
 	// kind is "log_full", "log_slow" or "store_full", which end by themselves, or "log_failed" or "store_failed", which end
-	// with a restart.
+	// with a restart; or "source_away" or "source_refused", of a broker that messages are taken from.
 	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
