@@ -214,16 +214,20 @@ func (r *Room) flush(to event.Position, now time.Time) {
 
 // spend moves the time of the next frame on by one interval, which the load of the machine may stretch. A room of
 // `every` at the hub's own rate that has been quiet has a few frames to spare, so that messages that come one by one, no more often than
-// the rate allows, need not wait for each other's interval.
+// the rate allows, need not wait for each other's interval. A frame that its size has forced puts the next off no further than
+// one interval from now.
 func (r *Room) spend(now time.Time) {
 	interval := r.reg.pace.stretch(r.interval)
+	next := now.Add(interval)
 	if r.spec.Rate == 0 && r.spec.Delivery == wire.DeliveryEvery {
-		now = now.Add(-spareFrames * interval)
+		if spared := r.due.Add(interval); spared.Before(next) {
+			next = spared
+		}
+		if least := now.Add((1 - spareFrames) * interval); next.Before(least) {
+			next = least
+		}
 	}
-	if r.due.Before(now) {
-		r.due = now
-	}
-	r.due = r.due.Add(interval)
+	r.due = next
 }
 
 // spareFrames is how many frames a quiet room may make at once.

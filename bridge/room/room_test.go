@@ -465,3 +465,24 @@ func TestOneBatchOfManyFrames(t *testing.T) {
 		}
 	}
 }
+
+// TestBurstsCauseNoDebt floods a room with frames that their size forces: when the flood is over, the rest comes within one
+// interval.
+func TestBurstsCauseNoDebt(t *testing.T) {
+	inBubble(t, room.Config{}, func(t *testing.T, w *world) {
+		m, _ := w.join(spec(wire.FormEvents, wire.DeliveryEvery, "#"), room.Options{})
+		batch := make([]string, 40)
+		for i := range batch {
+			batch[i] = fmt.Sprintf("a=%s%d", strings.Repeat(" ", 20<<10), i)
+		}
+		for range 100 {
+			w.publish(batch...)
+		}
+		w.publish("a=41")
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if got := numbers(m.next()); len(got) != 4001 || got[4000] != 41 {
+			t.Errorf("%d of 4001 events have come", len(got))
+		}
+	})
+}
