@@ -129,7 +129,7 @@ func TestLatestFarBehindGetsTheState(t *testing.T) {
 		for i := range batch {
 			batch[i] = fmt.Sprintf("a/d/t=%d", i)
 		}
-		for range 100 {
+		for range 30 {
 			w.publish(batch...)
 		}
 		m, hello := w.join(spec(form, wire.DeliveryLatest, "#"), room.Options{From: from})
@@ -473,16 +473,16 @@ func TestBurstsCauseNoDebt(t *testing.T) {
 		m, _ := w.join(spec(wire.FormEvents, wire.DeliveryEvery, "#"), room.Options{})
 		batch := make([]string, 40)
 		for i := range batch {
-			batch[i] = fmt.Sprintf("a=%s%d", strings.Repeat(" ", 20<<10), i)
+			batch[i] = fmt.Sprintf("a=%s%d", strings.Repeat(" ", 10<<10), i)
 		}
-		for range 100 {
+		for range 30 {
 			w.publish(batch...)
 		}
 		w.publish("a=41")
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
-		if got := numbers(m.next()); len(got) != 4001 || got[4000] != 41 {
-			t.Errorf("%d of 4001 events have come", len(got))
+		if got := numbers(m.next()); len(got) != 1201 || got[1200] != 41 {
+			t.Errorf("%d of 1201 events have come", len(got))
 		}
 	})
 }
