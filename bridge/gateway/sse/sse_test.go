@@ -21,7 +21,9 @@ func tokenOf(t *testing.T, r *reply) string {
 	t.Helper()
 	r.want("retry: ")
 	e := r.want("event: session\ndata: ")
-	var session struct{ Session string }
+	var session struct {
+		Session string `json:"session"`
+	}
 	if err := json.Unmarshal([]byte(strings.TrimPrefix(e, "event: session\ndata: ")), &session); err != nil || len(session.Session) != 22 {
 		t.Fatalf("%q: %v", e, err)
 	}
@@ -79,27 +81,27 @@ func TestRefusals(t *testing.T) {
 		method, path, code string
 		status             int
 	}{
-		{"POST", "/sse", wire.CodeBadCommand, 405},
-		{"HEAD", "/sse", "", 405},
-		{"GET", "/sse?filter=%23/a", wire.CodeInvalidFilter, 400},
-		{"GET", "/sse?filter=a&speed=3", wire.CodeBadCommand, 400},
-		{"GET", "/sse?filter=a&rate=fast", wire.CodeBadCommand, 400},
-		{"GET", "/sse?filter=a&history=1.5", wire.CodeBadCommand, 400},
-		{"GET", "/sse?filter=a&viewers=maybe", wire.CodeBadCommand, 400},
-		{"GET", "/sse?filter=a&form=events&form=values", wire.CodeBadCommand, 400},
-		{"GET", "/sse?filter=a&from=x", wire.CodeInvalidPosition, 400},
-		{"GET", "/sse?filter=a&%zz", wire.CodeBadCommand, 400},
-		{"GET", "/sse?form=hub", wire.CodeBadCommand, 400},
-		{"GET", "/sse?name=" + strings.Repeat("x", 129), wire.CodeBadCommand, 400},
-		{"GET", "/sse?" + strings.Repeat("filter=a&", 257), wire.CodeTooMany, 400},
-		{"GET", "/api/v1/session", wire.CodeBadCommand, 405},
-		{"POST", "/api/v1/session", wire.CodeBadCommand, 400},
-		{"GET", "/api/v1/publish?topic=a", wire.CodeBadCommand, 405},
-		{"POST", "/api/v1/publish", wire.CodeInvalidTopic, 400},
-		{"POST", "/api/v1/publish?topic=a/%2B", wire.CodeInvalidTopic, 400},
-		{"POST", "/api/v1/publish?topic=$SYS/a", wire.CodeForbidden, 403},
-		{"POST", "/api/v1/publish?topic=a&qos=2", wire.CodeBadCommand, 400},
-		{"POST", "/api/v1/publish?topic=a&when=now", wire.CodeBadCommand, 400},
+		{"POST", "/sse", wire.CodeBadCommand, http.StatusMethodNotAllowed},
+		{"HEAD", "/sse", "", http.StatusMethodNotAllowed},
+		{"GET", "/sse?filter=%23/a", wire.CodeInvalidFilter, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&speed=3", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&rate=fast", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&history=1.5", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&viewers=maybe", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&form=events&form=values", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&from=x", wire.CodeInvalidPosition, http.StatusBadRequest},
+		{"GET", "/sse?filter=a&%zz", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?form=hub", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?name=" + strings.Repeat("x", 129), wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/sse?" + strings.Repeat("filter=a&", 257), wire.CodeTooMany, http.StatusBadRequest},
+		{"GET", "/api/v1/session", wire.CodeBadCommand, http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/session", wire.CodeBadCommand, http.StatusBadRequest},
+		{"GET", "/api/v1/publish?topic=a", wire.CodeBadCommand, http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/publish", wire.CodeInvalidTopic, http.StatusBadRequest},
+		{"POST", "/api/v1/publish?topic=a/%2B", wire.CodeInvalidTopic, http.StatusBadRequest},
+		{"POST", "/api/v1/publish?topic=$SYS/a", wire.CodeForbidden, http.StatusForbidden},
+		{"POST", "/api/v1/publish?topic=a&qos=2", wire.CodeBadCommand, http.StatusBadRequest},
+		{"POST", "/api/v1/publish?topic=a&when=now", wire.CodeBadCommand, http.StatusBadRequest},
 	} {
 		r := h.do(test.method, test.path, "")
 		var p web.Problem
@@ -121,21 +123,22 @@ func TestSession(t *testing.T) {
 	h := newHub(t, settings{})
 	r := h.do("GET", "/sse?name=Ana", "")
 	token := tokenOf(t, r)
-	if p := h.do("POST", "/api/v1/session", `[{"id":1,"subscribe":{"filters":["a"]}},{"id":2,"ping":{}}]`, web.SessionHeader, token); p.StatusCode != 202 {
+	two := `[{"id":1,"subscribe":{"filters":["a"]}},{"id":2,"ping":{}}]`
+	if p := h.do("POST", "/api/v1/session", two, web.SessionHeader, token); p.StatusCode != http.StatusAccepted {
 		t.Fatal(p)
 	}
 	r.want("data: {\"id\":1,\"subscribed\":") // in a session, no event has an id
 	r.want("data: {\"id\":2,\"pong\":")
-	if p := h.do("POST", "/api/v1/session", `{"id":3,"publish":{"topic":"a","payload":1}}`, web.SessionHeader, token); p.StatusCode != 202 {
+	if p := h.do("POST", "/api/v1/session", `{"id":3,"publish":{"topic":"a","payload":1}}`, web.SessionHeader, token); p.StatusCode != http.StatusAccepted {
 		t.Fatal(p)
 	}
 	r.want("data: {")
 	r.want("data: {")
 	for body, status := range map[string]int{
-		"[":                                    400,
-		"[" + strings.Repeat("1,", 64) + "1]":  400,
-		strings.Repeat(" ", wire.MaxMessage+1): 413,
-		"nonsense":                             202, // the stream says what is wrong
+		"[":                                    http.StatusBadRequest,
+		"[" + strings.Repeat("1,", 64) + "1]":  http.StatusBadRequest,
+		strings.Repeat(" ", wire.MaxMessage+1): http.StatusRequestEntityTooLarge,
+		"nonsense":                             http.StatusAccepted, // the stream says what is wrong
 	} {
 		if p := h.do("POST", "/api/v1/session", body, web.SessionHeader, token); p.StatusCode != status {
 			t.Errorf("%.20s: %v", body, p)
@@ -144,13 +147,13 @@ func TestSession(t *testing.T) {
 	r.want("data: {\"id\":0,\"error\":{\"code\":\"bad_json\"")
 	for _, guess := range []string{"x", token[:21], token + "A", strings.ToLower(token)} {
 		p := h.do("POST", "/api/v1/session", `{"id":1,"ping":{}}`, web.SessionHeader, guess)
-		if text := p.String(); p.StatusCode != 404 || !strings.Contains(text, `"code":"lost"`) || !strings.Contains(text, `"close":4005`) {
+		if text := p.String(); p.StatusCode != http.StatusNotFound || !strings.Contains(text, `"code":"lost"`) || !strings.Contains(text, `"close":4005`) {
 			t.Errorf("token %q: %s", guess, text)
 		}
 	}
 	_ = r.Body.Close()
 	eventually(t, "the token is worth nothing any more", func() bool {
-		return h.do("POST", "/api/v1/session", `{"id":1,"ping":{}}`, web.SessionHeader, token).StatusCode == 404
+		return h.do("POST", "/api/v1/session", `{"id":1,"ping":{}}`, web.SessionHeader, token).StatusCode == http.StatusNotFound
 	})
 	eventually(t, "counted as the client's doing", func() bool { return h.counted("pulso_gateway_sessions_closed_total", "client") == 1 })
 }
@@ -161,7 +164,7 @@ func TestNoWayBack(t *testing.T) {
 	r := h.do("GET", "/sse", "")
 	token := tokenOf(t, r)
 	list := "[" + strings.Repeat(`{"nonsense":1},`, 19) + `{"nonsense":1}]`
-	if p := h.do("POST", "/api/v1/session", list, web.SessionHeader, token); p.StatusCode != 202 {
+	if p := h.do("POST", "/api/v1/session", list, web.SessionHeader, token); p.StatusCode != http.StatusAccepted {
 		t.Fatal(p)
 	}
 	all := r.rest()
@@ -177,11 +180,12 @@ func TestNoWayBack(t *testing.T) {
 func TestNoRoom(t *testing.T) {
 	h := newHub(t, settings{gateway: gateway.Config{Admit: func() bool { return false }}})
 	r := h.do("GET", "/sse?filter=a", "", "Accept", "text/event-stream")
-	if all := r.rest(); r.StatusCode != 200 || all != "retry: 10000\n\nevent: close\ndata: {\"code\":4002,\"name\":\"overloaded\"}\n\n" {
+	if all := r.rest(); r.StatusCode != http.StatusOK || all != "retry: 10000\n\nevent: close\ndata: {\"code\":4002,\"name\":\"overloaded\"}\n\n" {
 		t.Errorf("%s %q", r.Status, all)
 	}
 	r = h.do("GET", "/sse?filter=a", "")
-	if text := r.String(); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" || !strings.Contains(text, `"code":"overloaded"`) {
+	if text := r.String(); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" ||
+		!strings.Contains(text, `"code":"overloaded"`) {
 		t.Errorf("%s %v", text, r.Header)
 	}
 }
@@ -233,14 +237,14 @@ func TestPublish(t *testing.T) {
 	p := h.do("POST", "/api/v1/publish?topic=a/b&qos=1&retain=true", "\xff\x00bytes")
 	text := p.rest()
 	want := h.start()
-	if p.StatusCode != 200 || text != "{\"position\":\""+want+"\"}\n" || p.Header.Get("Content-Type") != "application/json" {
+	if p.StatusCode != http.StatusOK || text != "{\"position\":\""+want+"\"}\n" || p.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s %q", p.Status, text)
 	}
 	r.want("id: " + want)
-	if p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", wire.MaxMessage+1)); p.StatusCode != 413 {
+	if p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", wire.MaxMessage+1)); p.StatusCode != http.StatusRequestEntityTooLarge {
 		t.Error(p)
 	}
-	if p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", wire.MaxMessage)); p.StatusCode != 200 {
+	if p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", wire.MaxMessage)); p.StatusCode != http.StatusOK {
 		t.Error(p)
 	}
 }
@@ -254,17 +258,19 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 		held = append(held, c)
-		if _, err := fmt.Fprintf(c, "POST /api/v1/publish?topic=a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n%s", strings.Repeat("x", 65<<10)); err != nil {
+		const head = "POST /api/v1/publish?topic=a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+		if _, err := io.WriteString(c, head+strings.Repeat("x", 65<<10)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	eventually(t, "six are refused", func() bool { return h.counted("pulso_web_publishes_refused_total", wire.CodeUnavailable) == 6 })
-	if p := h.do("POST", "/api/v1/publish?topic=a", "small"); p.StatusCode != 200 {
+	if p := h.do("POST", "/api/v1/publish?topic=a", "small"); p.StatusCode != http.StatusOK {
 		t.Error(p)
 	}
-	if p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", 100<<10)); p.StatusCode != 503 || p.Header.Get("Retry-After") == "" {
+	if p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", 100<<10)); p.StatusCode != http.StatusServiceUnavailable ||
+		p.Header.Get("Retry-After") == "" {
 		t.Error(p)
 	}
 	for _, c := range held {
@@ -273,6 +279,6 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 	eventually(t, "there is room again", func() bool {
 		p := h.do("POST", "/api/v1/publish?topic=a", strings.Repeat("x", 100<<10))
 		_, _ = io.Copy(io.Discard, p.Body)
-		return p.StatusCode == 200
+		return p.StatusCode == http.StatusOK
 	})
 }
