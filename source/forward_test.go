@@ -88,11 +88,16 @@ func TestForwardMany(t *testing.T) {
 	s := newSink(t)
 	running := run(t, s, t.TempDir(), Remote{URL: f.url})
 	p := f.welcome(false)
-	const many = maxWaiting + 500
-	for i := range many {
+	const first, many = maxWaiting + 500, maxWaiting + 800
+	for i := range first {
 		s.screen(t, "cmd", fmt.Sprint(i), 1)
 	}
 	for i := range many {
+		if i == maxWaiting/2 { // there is room in memory again, but what comes now is not what is next
+			for n := first; n < many; n++ {
+				s.screen(t, "cmd", fmt.Sprint(n), 1)
+			}
+		}
 		m := p.message()
 		if string(m.payload) != fmt.Sprint(i) {
 			t.Fatalf("%q instead of %d", m.payload, i)
