@@ -128,13 +128,13 @@ func TestProtocolPageNamesAllCodes(t *testing.T) {
 	if !reflect.DeepEqual(documented, table) {
 		t.Errorf("documented: %v\ntable: %v", documented, table)
 	}
-	_, rest, _ := strings.Cut(string(page), "Error codes: ")
-	paragraph, _, _ := strings.Cut(rest, "\n\n")
+	_, rest, _ := strings.Cut(string(page), "Error codes:\n")
+	errors, _, _ := strings.Cut(rest, "\n\n")
 	for _, code := range []string{
-		wire.CodeBadJSON, wire.CodeBadCommand, wire.CodeTooLarge, wire.CodeInvalidFilter, wire.CodeInvalidTopic, wire.CodeInvalidPosition,
+		wire.CodeBadJSON, wire.CodeBadProto, wire.CodeBadCommand, wire.CodeTooLarge, wire.CodeInvalidFilter, wire.CodeInvalidTopic, wire.CodeInvalidPosition,
 		wire.CodeNotSubscribed, wire.CodeTooMany, wire.CodeUnavailable, wire.CodeForbidden, wire.CodeUnauthorized,
 	} {
-		if !strings.Contains(paragraph, "`"+code+"`") {
+		if !strings.Contains(errors, "`"+code+"`") {
 			t.Errorf("the page does not name the error code %s", code)
 		}
 	}
