@@ -332,7 +332,7 @@ func TestConfig(t *testing.T) {
 		change func(*Load)
 	}{
 		"--mqtt tcp://HOST:PORT": {Target{Prefix: "b"}, nil},
-		"--mqtt \"127.0.0.1:1\"": {Target{MQTT: "127.0.0.1:1", Prefix: "b"}, nil},
+		"--mqtt \"udp://127.0.0.1:1\"": {Target{MQTT: "udp://127.0.0.1:1", Prefix: "b"}, nil},
 		"--mqtt \"ftp://x:1\"":   {Target{MQTT: "ftp://x:1", Prefix: "b"}, nil},
 		"--http \"ws://x\"":      {Target{MQTT: "tcp://x", HTTP: "ws://x", Prefix: "b"}, nil},
 		"--url \"tcp://x\"":      {Target{MQTT: "tcp://x", Via: viaRaw, URL: "tcp://x", Prefix: "b"}, nil},

@@ -154,6 +154,8 @@ func (l *Load) check(k kind) error {
 
 // resolve checks the target and fills in what follows from the rest.
 func (t *Target) resolve(k kind) error {
+	t.MQTT, t.HTTP = withScheme(t.MQTT, "tcp"), withScheme(t.HTTP, "http")
+
 	if t.MQTT == "" && (k != idle || t.HTTP == "" && t.URL == "") {
 		return errNoTarget
 	}
@@ -227,6 +229,15 @@ func (t *Target) checkAddresses() error {
 	}
 
 	return errors.Join(errs...)
+}
+
+// withScheme is an address as a flag has it, with a scheme where it is but HOST:PORT.
+func withScheme(address, scheme string) string {
+	if address == "" || strings.Contains(address, "://") {
+		return address
+	}
+
+	return scheme + "://" + address
 }
 
 // parseAddress reads an address that a flag holds.
