@@ -12,7 +12,7 @@ function connect() {
     const send = (command) => socket.send(JSON.stringify(command));
     const end = (code) => {
       clearInterval(watch);
-      socket.onmessage = null; // what an abandoned connection still says comes again on the next one
+      socket.onmessage = socket.onclose = socket.onerror = null; // what an abandoned connection still says comes again on the next one
       socket.close();
       resolve(code);
     };

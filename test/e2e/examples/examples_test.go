@@ -1,9 +1,12 @@
 package examples
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -178,5 +181,47 @@ func TestGapsAreToldAndCloseCodesHonoured(t *testing.T) {
 				t.Errorf("the client said\n%s", said)
 			}
 		})
+	}
+}
+
+// TestFirstLinesOfTheProtocolPage runs what docs/PROTOCOL.md lets its reader paste into a browser's console.
+func TestFirstLinesOfTheProtocolPage(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(at(t, "../docs/PROTOCOL.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```js\n")
+	lines, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("the page has no lines in JavaScript")
+	}
+	h := hub.Start(t)
+	r := newRelay(t, h.HTTP)
+	script := filepath.Join(t.TempDir(), "page.mjs")
+	if err := os.WriteFile(script, fmt.Appendf(nil, "globalThis.location = { origin: 'http://%s' }\n%s", r.addr, lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pasted := program{"page", func(t *testing.T, _, _ string) []string {
+		t.Helper()
+		command := javascript(t, "", "")
+		return append(command[:len(command)-3], script)
+	}}
+	c := pasted.run(t, "", "")
+	p := dial(t, h)
+	hub.Eventually(t, patience, "the page's lines are connected", func() error {
+		p.publish(1)
+		if c.stdout.String() == "" {
+			return errors.New("they print nothing")
+		}
+		return nil
+	})
+	p.publish(10)
+	r.set(false)
+	p.publish(10)
+	c.await(p.last())
+	got, all := strings.Split(strings.TrimSpace(c.stdout.String()), "\n"), p.all()
+	if !slices.Equal(got, all[max(0, len(all)-len(got)):]) {
+		t.Errorf("the page's lines printed\n%q", got)
 	}
 }
