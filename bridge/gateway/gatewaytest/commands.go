@@ -18,9 +18,6 @@ func forms(t *testing.T, f Factory) {
 	for _, what := range []string{"events every", "events latest", "values every", "values latest", "topics latest"} {
 		form, delivery, _ := strings.Cut(what, " ")
 		t.Run(what, func(t *testing.T) {
-			if form == "topics" && f.NoViews {
-				t.Skip("views are not served")
-			}
 			p := h.dial(f)
 			p.t = t
 			s := p.subscribe(fmt.Sprintf(`{"filters":["devices/#"],"form":%q,"delivery":%q}`, form, delivery))

@@ -43,8 +43,11 @@ type Factory struct {
 	Single bool
 	// Polls says that the hub cannot tell a client that reads nothing from one that has gone.
 	Polls bool
-	// NoViews says that no other forms than events and values are served.
-	NoViews bool
+}
+
+// All are the transports that a hub has.
+func All() []Factory {
+	return []Factory{WebSocket(wire.JSON), WebSocket(wire.Proto), SSESession(), SSEStream(), Poll()}
 }
 
 // A Client is one connection. It belongs to one goroutine. It reads nothing but in Receive, so that one who does not call

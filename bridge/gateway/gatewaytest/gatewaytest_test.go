@@ -15,11 +15,7 @@ func TestWebSocketJSON(t *testing.T) { gatewaytest.Run(t, gatewaytest.WebSocket(
 
 func TestWebSocketProto(t *testing.T) { gatewaytest.Run(t, gatewaytest.WebSocket(wire.Proto)) }
 
-func TestAcross(t *testing.T) {
-	gatewaytest.Across(t,
-		gatewaytest.WebSocket(wire.JSON), gatewaytest.WebSocket(wire.Proto), gatewaytest.SSESession(), gatewaytest.SSEStream(),
-		gatewaytest.Poll())
-}
+func TestAcross(t *testing.T) { gatewaytest.Across(t, gatewaytest.All()...) }
 
 func TestSSESession(t *testing.T) { gatewaytest.Run(t, gatewaytest.SSESession()) }
 

@@ -198,6 +198,13 @@ func frame(p *pulsov1.Frame) (f Frame, err error) {
 		}
 		f.Topics = append(f.Topics, raw)
 	}
+	for _, a := range p.GetActivity() {
+		raw, err := json.Marshal([]any{a.GetTopic(), a.GetTime(), a.GetEvents(), a.GetRate(), a.GetBytes(), a.GetPreview()})
+		if err != nil {
+			return f, err
+		}
+		f.Activity = append(f.Activity, raw)
+	}
 	f.Values, err = rows(p.GetValues())
 	return f, err
 }

@@ -1,6 +1,7 @@
 package gatewaytest
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -130,6 +131,58 @@ func read(h *Hub, f Factory, l *ledger, form string, short bool, numbers int) {
 			return
 		}
 	}
+}
+
+// A Follower is a client that goes on where it was, whatever happens to its connections.
+type Follower struct {
+	Factory Factory
+	// Addr is where it reaches the hub, HOST:PORT.
+	Addr string
+	// Form is events or values, Position where it begins.
+	Form, Position string
+	// Numbers is how many there will be: {"n":0}, {"n":1} and so on, on topics that begin with devices/.
+	Numbers int
+}
+
+// Follow follows the numbers until it has all, or ctx ends. What comes twice, not in order or not at all is an error of
+// the test. It returns how many connections that took, and how many numbers it has.
+func (f Follower) Follow(ctx context.Context, t testing.TB) (connections, numbers int) {
+	t.Helper()
+	l := &ledger{t: t, who: "a follower on " + f.Factory.Name, position: f.Position}
+	h := &Hub{t: t, Addr: f.Addr}
+	for ; l.next < f.Numbers && !l.wrong && ctx.Err() == nil; connections++ {
+		if err := follow(h, f, l); err == nil {
+			continue
+		}
+		select { // before it comes back
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return connections, l.next
+}
+
+// follow is one connection of a follower.
+func follow(h *Hub, f Follower, l *ledger) error {
+	c, err := f.Factory.Dial(h)
+	if err != nil {
+		return err
+	}
+	defer c.Cut()
+	err = c.Send(fmt.Sprintf(`{"id":1,"subscribe":{"filters":["devices/#"],"form":%q,"from":%q}}`, f.Form, l.position))
+	if err != nil {
+		return err
+	}
+	for l.next < f.Numbers {
+		m, err := c.Receive()
+		if err != nil {
+			return err
+		}
+		if !l.take(m) {
+			return nil
+		}
+	}
+	return nil
 }
 
 // change takes a subscription from rate to rate and filter to filter while numbers come.

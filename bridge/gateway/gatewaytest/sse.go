@@ -70,7 +70,7 @@ type eventSource struct {
 func newEventSource(h *Hub) *eventSource {
 	c := &eventSource{addr: h.Addr}
 	c.http = &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
+		DisableKeepAlives: true, ResponseHeaderTimeout: patience,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialSmall(ctx, network, addr)
 			c.conn = conn

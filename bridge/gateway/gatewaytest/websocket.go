@@ -19,7 +19,7 @@ import (
 // WebSocket is the transport of package ws, in one of its encodings.
 func WebSocket(e wire.Encoding) Factory {
 	return Factory{
-		Name: "WebSocket " + e.String(), NoViews: e == wire.Proto,
+		Name: "WebSocket " + e.String(),
 		Service: Service{Name: "ws", Serve: func(mux *http.ServeMux, g *gateway.Gateway, l Limits) func(context.Context) error {
 			h := ws.New(ws.Config{Gateway: g, WriteTimeout: l.Write})
 			mux.Handle("/ws", h)

@@ -29,6 +29,7 @@ type client struct {
 	handler *Handler
 	token   string
 	session *gateway.Session
+	opened  chan struct{}  // closed when session is set
 	runner  sync.WaitGroup // of the goroutine that runs commands, while there are any
 
 	space   chan struct{} // has an element when there is room for more messages
@@ -54,17 +55,12 @@ type client struct {
 }
 
 func newClient(h *Handler, token string) *client {
-	return &client{
-		handler: h, token: token, space: make(chan struct{}, 1), due: make(chan struct{}, 1), hurried: make(chan struct{}),
+	c := &client{
+		handler: h, token: token, opened: make(chan struct{}), space: make(chan struct{}, 1), due: make(chan struct{}, 1),
+		hurried: make(chan struct{}),
 	}
-}
-
-// begin is called once, before the client is found by others.
-func (c *client) begin(s *gateway.Session) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.session = s
-	c.silence = time.AfterFunc(c.handler.cfg.Silence, c.silent)
+	c.silence = time.AfterFunc(h.cfg.Silence, c.silent)
+	return c
 }
 
 // silent is called when there was no poll for a while.
@@ -76,6 +72,7 @@ func (c *client) silent() {
 	case over:
 		c.handler.clients.Remove(c.token)
 	case !waiting:
+		<-c.opened
 		c.session.Close(wire.CloseSilent)
 	}
 }
@@ -145,6 +142,7 @@ func (c *client) Close(code wire.CloseCode) {
 	signal(c.due)
 	go func() { // the session waits for Close, and its end for the session
 		defer c.handler.wg.Done()
+		<-c.opened
 		c.runner.Wait()
 		c.session.End()
 	}()

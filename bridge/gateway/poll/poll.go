@@ -180,15 +180,18 @@ func (h *Handler) client(r *http.Request, n uint64) (*client, wire.CloseCode) {
 		return c, 0
 	}
 	c := newClient(h, web.NewToken())
+	h.wg.Add(1) // until the session has ended
 	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "poll", Remote: r.RemoteAddr})
-	switch {
-	case errors.Is(err, gateway.ErrStopping):
-		return nil, wire.CloseShutdown
-	case err != nil:
+	if err != nil {
+		c.forget()
+		h.wg.Done()
+		if errors.Is(err, gateway.ErrStopping) {
+			return nil, wire.CloseShutdown
+		}
 		return nil, wire.CloseOverloaded
 	}
-	h.wg.Add(1) // until the session has ended
-	c.begin(s)
+	c.session = s
+	close(c.opened)
 	h.clients.Put(c.token, c)
 	return c, 0
 }
