@@ -15,21 +15,26 @@ func forms(t *testing.T, f Factory) {
 	t.Helper()
 	h := Start(t, Config{}, f.Service)
 	h.Number(1)
-	for _, what := range []string{"events every", "events latest", "values every", "values latest", "topics latest"} {
+	for _, what := range []string{"events every", "events latest", "values every", "values latest", "devices latest", "topics latest", "chat latest"} {
 		form, delivery, _ := strings.Cut(what, " ")
 		t.Run(what, func(t *testing.T) {
 			p := h.dial(f)
 			p.t = t
-			s := p.subscribe(fmt.Sprintf(`{"filters":["devices/#"],"form":%q,"delivery":%q}`, form, delivery))
+			filter := "devices/#"
+			if form == "chat" {
+				filter = "chat/+"
+			}
+			s := p.subscribe(fmt.Sprintf(`{"filters":[%q],"form":%q,"delivery":%q}`, filter, form, delivery))
 			if s.Room == 0 || s.Position == "" || s.Recovered {
 				t.Errorf("subscribed: %+v", s)
 			}
 			if what != "events every" {
-				if m := p.next(); m.Snapshot == nil || m.Room != s.Room || len(m.Snapshot.Events)+len(m.Snapshot.Values)+len(m.Snapshot.Topics) == 0 {
+				if m := p.next(); m.Snapshot == nil || m.Room != s.Room || m.Snapshot.size() == 0 {
 					t.Errorf("snapshot: %+v", m)
 				}
 			}
 			h.Number(2)
+			h.Publish("chat/general", []byte("hello"))
 			m := p.next()
 			if m.Room != s.Room || m.Position == "" {
 				t.Errorf("frame: %+v", m)
@@ -40,11 +45,16 @@ func forms(t *testing.T, f Factory) {
 				t.Errorf("events: %+v", m.Events)
 			case form == "values" && (len(m.Values) != 1 || m.Values[0][2] != 2):
 				t.Errorf("values: %+v", m.Values)
-			case form == "topics" && len(m.Activity)+len(m.Topics) == 0:
-				t.Errorf("topics: %+v", m)
+			case m.size() == 0:
+				t.Errorf("%s: %+v", form, m)
 			}
 		})
 	}
+}
+
+// size is how much a frame holds.
+func (f *Frame) size() int {
+	return len(f.Events) + len(f.Values) + len(f.Topics) + len(f.Activity) + len(f.Devices) + len(f.Status) + len(f.Chat)
 }
 
 // history asks for what was before.

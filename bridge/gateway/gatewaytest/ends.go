@@ -25,7 +25,7 @@ func slow(t *testing.T, f Factory) {
 	lazy, quick := h.dial(f), h.dial(f)
 	lazy.subscribe(`{"filters":["#"],"rate":1000}`)
 	quick.subscribe(`{"filters":["#"],"rate":1000}`)
-	const events = 400
+	const events = 256
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {
@@ -63,7 +63,7 @@ func neverReads(t *testing.T, f Factory) {
 	deaf, other := h.dial(f), h.dial(f)
 	deaf.subscribe(`{"filters":["#"],"rate":1000}`)
 	other.subscribe(`{"filters":["#"],"rate":1000}`)
-	const events = 600
+	const events = 256
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() {

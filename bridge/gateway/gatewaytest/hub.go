@@ -19,6 +19,8 @@ import (
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
 	"pulso/bridge/room"
+	"pulso/bridge/view/chat"
+	"pulso/bridge/view/devices"
 	"pulso/bridge/view/topics"
 	"pulso/bridge/wire"
 )
@@ -74,14 +76,25 @@ func Start(t testing.TB, cfg Config, services ...Service) *Hub {
 	if err != nil {
 		t.Fatal(err)
 	}
+	people, err := chat.New(chat.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	things, err := devices.New(devices.Config{Intern: h.bridge.Intern, Learn: decoder.Learn})
+	if err != nil {
+		t.Fatal(err)
+	}
 	cfg.Rooms.Past = bridge.Past{Bridge: h.bridge, FindTopics: view.Topics}
-	cfg.Rooms.Sources = map[wire.Form]room.Source{wire.FormTopics: view}
+	cfg.Rooms.Sources = map[wire.Form]room.Source{wire.FormTopics: view, wire.FormDevices: things, wire.FormChat: people}
+	cfg.Gateway.Presence = people
 	_, next := h.log.Bounds()
 	rooms := room.New(cfg.Rooms, next)
 	cfg.Gateway.Rooms, cfg.Gateway.Publisher, cfg.Gateway.Metrics = rooms, h.bridge, h.metrics
 	cfg.Gateway.Node, cfg.Gateway.Version = "node", "test"
 	h.Gateway = gateway.New(cfg.Gateway)
-	h.bridge.Follow(bridge.FollowerFunc(view.Apply))
+	for _, apply := range []bridge.FollowerFunc{view.Apply, people.Apply, things.Apply} {
+		h.bridge.Follow(apply)
+	}
 	h.bridge.Follow(rooms)
 	h.bridge.Follow(bridge.FollowerFunc(h.follow))
 	h.serve(cfg.Limits, services, rooms.Run)
@@ -97,7 +110,11 @@ func (h *Hub) serve(l Limits, services []Service, rooms func(context.Context) er
 			transports[s.Name] = s.Serve(mux, h.Gateway, l)
 		}
 	}
-	server := httptest.NewServer(mux)
+	server := httptest.NewUnstartedServer(mux)
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetHTTP1(true)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
 	h.Addr = server.Listener.Addr().String()
 	feeding, stopFeeding := context.WithCancel(context.Background())
 	serving, stopServing := context.WithCancel(context.Background())

@@ -2,9 +2,11 @@ package gatewaytest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	pulsov1 "pulso/internal/gen/pulso/v1"
@@ -69,6 +71,9 @@ type Frame struct {
 	Series   [][]any           `json:"series"`
 	Topics   []json.RawMessage `json:"topics"`
 	Activity []json.RawMessage `json:"activity"`
+	Devices  []json.RawMessage `json:"devices"`
+	Status   []json.RawMessage `json:"status"`
+	Chat     json.RawMessage   `json:"chat"`
 }
 
 // An Event is a message of a device.
@@ -191,22 +196,38 @@ func frame(p *pulsov1.Frame) (f Frame, err error) {
 	for _, s := range p.GetSeries() {
 		f.Series = append(f.Series, []any{float64(s.GetSeries()), s.GetDevice(), s.GetName(), s.GetUnit(), s.GetTopic()})
 	}
-	for _, t := range p.GetTopics() {
-		raw, err := json.Marshal([]any{t.GetTopic(), t.GetName(), t.GetDevice()})
-		if err != nil {
-			return f, err
-		}
-		f.Topics = append(f.Topics, raw)
-	}
-	for _, a := range p.GetActivity() {
-		raw, err := json.Marshal([]any{a.GetTopic(), a.GetTime(), a.GetEvents(), a.GetRate(), a.GetBytes(), a.GetPreview()})
-		if err != nil {
-			return f, err
-		}
-		f.Activity = append(f.Activity, raw)
+	if err = f.views(p); err != nil {
+		return f, err
 	}
 	f.Values, err = rows(p.GetValues())
 	return f, err
+}
+
+// views takes what views show, as it is: the script asks only whether it is there.
+func (f *Frame) views(p *pulsov1.Frame) (err error) {
+	add := func(to *[]json.RawMessage, m proto.Message) {
+		raw, failure := protojson.Marshal(m)
+		err = errors.Join(err, failure)
+		*to = append(*to, raw)
+	}
+	for _, t := range p.GetTopics() {
+		add(&f.Topics, t)
+	}
+	for _, a := range p.GetActivity() {
+		add(&f.Activity, a)
+	}
+	for _, d := range p.GetDevices() {
+		add(&f.Devices, d)
+	}
+	for _, s := range p.GetStatus() {
+		add(&f.Status, s)
+	}
+	if p.GetChat() != nil {
+		var chat []json.RawMessage
+		add(&chat, p.GetChat())
+		f.Chat = chat[0]
+	}
+	return err
 }
 
 // rows reads the columns of values.
