@@ -129,6 +129,14 @@ test-crash: $(TALLY) ## Kill the whole binary, fill its disk and cut its network
 crash: ## Kill the whole binary ROUNDS times under load: SEED=n repeats a run's choices
 	go test -count=1 -timeout=$$(($(ROUNDS) * 20 + 60))s -run='^TestKill$$' -v ./test/crash -args -rounds=$(ROUNDS) -seed=$(SEED)
 
+.PHONY: stalled
+stalled: ## Stall half of 200 screens for 10 minutes under load: the others are served, memory is bounded, nobody misses anything
+	go test -count=1 -timeout=60m -run='^TestStalledScreens$$' -v ./test/attack -args -stall=10m -screens=200 -rate=1000 -size=60
+
+.PHONY: partition
+partition: ## Cut 100 clients on each transport off for 30 s: each has every event once, in order
+	cd test/crash/toxic && PULSO_PARTITION=30s PULSO_CLIENTS=100 go test -count=1 -timeout=20m -run='^TestPartition$$' -v .
+
 .PHONY: bench
 bench: ## Run the benchmarks: BENCH=pattern COUNT=n
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) ./...
