@@ -1,6 +1,8 @@
 package sse
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -36,6 +38,27 @@ func FuzzData(f *testing.F) {
 		data, rest := read(string(appendData(nil, []byte(message))))
 		if got, want := strings.Join(data, "\n"), lf.Replace(message); got != want || rest != "" {
 			t.Errorf("%q became %q, and %q behind it", message, got, rest)
+		}
+	})
+}
+
+// Whatever a request asks for, it is refused or what a subscription may be.
+func FuzzRequest(f *testing.F) {
+	for _, s := range []string{
+		"", "filter=a&filter=b/%23&rate=5", "form=hub", "device=d1", "from=start", "lastEventId=close.4500", "name=x", "filter=%2B%23",
+		"rate=NaN",
+	} {
+		f.Add(s, "")
+	}
+	f.Add("filter=a", "1son4ke.7")
+	f.Fuzz(func(t *testing.T, query, last string) {
+		r := &http.Request{URL: &url.URL{RawQuery: query}, Header: http.Header{"Last-Event-Id": {last}}}
+		w, bad := parse(r)
+		switch {
+		case bad != nil && bad.Message == "":
+			t.Error("an error without a word")
+		case bad == nil && w.subscribe != nil && (len(w.subscribe.Filters) == 0 || w.subscribe.Rate < 0 || w.subscribe.History < 0):
+			t.Errorf("%+v", w.subscribe)
 		}
 	})
 }
