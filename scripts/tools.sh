@@ -23,4 +23,5 @@ need() {
 need golangci-lint 2.15.0 github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 need buf 1.75.0 github.com/bufbuild/buf/cmd/buf
 need protoc-gen-go 1.36.12 google.golang.org/protobuf/cmd/protoc-gen-go
+need protoc-gen-connect-go 1.21.1 connectrpc.com/connect/cmd/protoc-gen-connect-go
 need benchstat 0.0.0-20260908200009-22c9c6c9d4da golang.org/x/perf/cmd/benchstat

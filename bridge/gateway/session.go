@@ -113,12 +113,14 @@ func (s *Session) End() {
 func (s *Session) Handle(message []byte) { s.HandleIn(s.client.Encoding, message) }
 
 // HandleIn is Handle for a command that is written in another encoding than the session's.
-func (s *Session) HandleIn(e wire.Encoding, message []byte) {
+func (s *Session) HandleIn(e wire.Encoding, message []byte) { s.Take(e.ParseCommand(message)) }
+
+// Take is Handle for a command that has been read; err is what is wrong with it, if anything is.
+func (s *Session) Take(c wire.Command, err *wire.Error) {
 	s.await()
 	if s.ended() {
 		return
 	}
-	c, err := e.ParseCommand(message)
 	if err == nil {
 		err = s.run(&c)
 	}

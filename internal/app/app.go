@@ -24,6 +24,7 @@ import (
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/poll"
+	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/gateway/sse"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/gateway/ws"
@@ -64,6 +65,7 @@ type Hub struct {
 	stream  *ws.Handler
 	events  *sse.Handler
 	polls   *poll.Handler
+	calls   *rpc.Handler
 	publish *web.Publisher
 	origins *origins
 
@@ -128,11 +130,16 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
 	h.events = sse.New(sse.Config{Gateway: h.gateway, Metrics: h.registry})
 	h.polls = poll.New(poll.Config{Gateway: h.gateway, Metrics: h.registry})
+	h.calls = rpc.New(rpc.Config{Gateway: h.gateway})
 	h.publish = web.NewPublisher(h.gateway, h.registry)
 	h.origins = newOrigins(h.checkOrigin, h.registry)
 	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
 	// that become WebSockets or streams, or wait for news, have times of their own.
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	h.server = &http.Server{
+		Protocols: protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
@@ -148,6 +155,9 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}
 	return nil
 }
+
+// maxStreams is how many requests one HTTP/2 connection has at one time.
+const maxStreams = 250
 
 func (h *Hub) buildBridge(viewDir string) error {
 	decoder, err := decode.New(decode.Config{Metrics: h.registry})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/view/hub"
 	"pulso/dashboard"
 )
@@ -23,6 +24,7 @@ func (h *Hub) routes() http.Handler {
 		"/api/v1/session": http.HandlerFunc(h.events.ServeCommands),
 		"/api/v1/poll":    h.polls,
 		"/api/v1/publish": h.publish,
+		rpc.Path:          h.calls,
 	} {
 		mux.Handle(pattern, h.origins.guard(handler))
 	}

@@ -67,6 +67,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	pipeline := start(life, h.bridge.Run)
 	rooms, figures, stream := start(life, h.rooms.Run), start(life, h.figures.Run), start(life, h.stream.Run)
 	events, polls := start(life, h.events.Run), start(life, h.polls.Run)
+	calls := start(life, h.calls.Run)
 	inlets := start(life, h.sources.Run)
 	mqtt := start(life, h.runBroker)
 	web := start(life, func(context.Context) error {
@@ -89,7 +90,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		h.stopBroker(life, mqtt), inlets.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(),
+		h.stopBroker(life, mqtt), inlets.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
 		rooms.stop(), figures.stop(), stopAll(views), watch.stop(), h.close(life),
 	)
