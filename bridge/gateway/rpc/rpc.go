@@ -154,7 +154,7 @@ func (h *Handler) open(ctx context.Context, peer connect.Peer, send func(*respon
 }
 
 func (h *Handler) subscribe(ctx context.Context, req *connect.Request[pulsov1.SubscribeRequest], out *connect.ServerStream[response]) error {
-	command := &pulsov1.Command{Command: &pulsov1.Command_Subscribe{Subscribe: req.Msg.GetSubscribe()}}
+	command := &pulsov1.Command{Id: 1, Command: &pulsov1.Command_Subscribe{Subscribe: req.Msg.GetSubscribe()}}
 	if req.Msg.GetSubscribe() == nil {
 		return refused(wire.Errorf(wire.CodeBadCommand, "subscribe is missing"))
 	}
