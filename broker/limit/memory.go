@@ -89,6 +89,7 @@ type MemoryConfig struct {
 
 	used    func() usage // tests put their own figures here
 	collect func()       // and their own garbage collector
+	release func()       // and what gives memory back to the system
 }
 
 // Memory guards the memory of the process. Level, Allow and Delay cost one atomic read when all is well, and may be called
@@ -104,6 +105,7 @@ type Memory struct {
 	// Of Run's goroutine: the garbage collections so far, and when their number last changed.
 	cycles  uint64
 	changed time.Time
+	rest    rest
 }
 
 // NewMemory makes a guard for the limit configured or found. Unless there is a soft limit already (GOMEMLIMIT), it makes
@@ -118,6 +120,9 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 	}
 	if cfg.collect == nil {
 		cfg.collect = runtime.GC
+	}
+	if cfg.release == nil {
+		cfg.release = debug.FreeOSMemory
 	}
 	m := &Memory{cfg: cfg, limit: cfg.Limit, source: SourceConfigured}
 	if m.limit <= 0 {
@@ -158,6 +163,9 @@ func (m *Memory) look(u usage) {
 		m.cycles, m.changed = u.cycles, now
 	}
 	m.in.Store(u.bytes)
+	if m.rest.over(u, now) {
+		m.cfg.release()
+	}
 	was := m.Level()
 	is := levelOf(was, float64(u.bytes)/float64(m.limit))
 	if is != was {

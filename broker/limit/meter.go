@@ -13,6 +13,8 @@ import (
 type usage struct {
 	bytes  int64
 	cycles uint64 // garbage collections so far
+	spare  int64  // free or garbage: bytes that the system could have back
+	made   int64  // bytes ever allocated
 }
 
 // A meter reads what the process takes: what Go holds, or what the system says if that is more, since SQLite holds memory
@@ -33,6 +35,7 @@ const (
 	objectBytes
 	liveBytes
 	gcCycles
+	allocatedBytes
 )
 
 func newMeter() *meter {
@@ -40,6 +43,7 @@ func newMeter() *meter {
 	for _, name := range []string{
 		"/memory/classes/total:bytes", "/memory/classes/heap/released:bytes", "/memory/classes/heap/free:bytes",
 		"/memory/classes/heap/objects:bytes", "/gc/heap/live:bytes", "/gc/cycles/total:gc-cycles",
+		"/gc/heap/allocs:bytes",
 	} {
 		m.samples = append(m.samples, metrics.Sample{Name: name})
 	}
@@ -65,7 +69,10 @@ func (m *meter) read() usage {
 	}
 	held := value(totalBytes) - value(releasedBytes)
 	fresh := max(0, value(objectBytes)-value(liveBytes))
-	return usage{bytes: max(0, max(held, m.anonymous())-value(freeBytes)-fresh), cycles: uint64(value(gcCycles))}
+	spare := value(freeBytes) + fresh
+	return usage{
+		bytes: max(0, max(held, m.anonymous())-spare), cycles: uint64(value(gcCycles)), spare: spare, made: value(allocatedBytes),
+	}
 }
 
 // anonymous is the resident memory of the process that is no file's, 0 where that is not known (proc(5): the second and
