@@ -72,7 +72,7 @@ func New(cfg Config) *Handler {
 		cfg: cfg, conns: make(map[*conn]struct{}),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: readBufferSize, WriteBufferSize: readBufferSize, WriteBufferPool: new(sync.Pool),
-			Subprotocols: wire.Subprotocols[:], CheckOrigin: cfg.CheckOrigin,
+			CheckOrigin: cfg.CheckOrigin,
 		},
 	}
 	h.deflater = h.upgrader
@@ -120,7 +120,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.wg.Done()
-	if offered := websocket.Subprotocols(r); len(offered) > 0 && !slices.ContainsFunc(offered, isServed) {
+	encoding, header, served := choose(websocket.Subprotocols(r))
+	if !served {
 		http.Error(w, "none of the subprotocols offered is served here: there are "+strings.Join(wire.Subprotocols[:], " and "), http.StatusBadRequest)
 		return
 	}
@@ -128,16 +129,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if deflate {
 		upgrader = &h.deflater
 	}
-	raw, err := upgrader.Upgrade(w, r, nil)
+	raw, err := upgrader.Upgrade(w, r, header)
 	if err != nil {
 		h.cfg.Logger.Debug("WebSocket handshake refused", "remote", r.RemoteAddr, "error", err)
 		return // the upgrader has answered
 	}
 	c := &conn{ws: raw, net: raw.NetConn(), raw: nowait.Writer(raw.NetConn()), timeout: h.cfg.WriteTimeout, deflate: deflate}
-	encoding := wire.JSON
-	if raw.Subprotocol() == wire.Subprotocols[wire.Proto] {
-		encoding = wire.Proto
-	}
 	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding})
 	if err != nil {
 		code := wire.CloseOverloaded
@@ -163,7 +160,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func isServed(subprotocol string) bool { return slices.Contains(wire.Subprotocols[:], subprotocol) }
+// choose takes the first subprotocol that a client offers and that is served here; JSON where it offers none.
+func choose(offered []string) (e wire.Encoding, header http.Header, served bool) {
+	if len(offered) == 0 {
+		return wire.JSON, nil, true
+	}
+	for _, name := range offered {
+		if i := slices.Index(wire.Subprotocols[:], name); i >= 0 {
+			return wire.Encoding(i), http.Header{"Sec-Websocket-Protocol": {name}}, true
+		}
+	}
+	return wire.JSON, nil, false
+}
 
 // offersDeflate reports whether the client offers permessage-deflate in a way that we can meet: with a window for our
 // messages as large as we use (RFC 7692, 7.1.2.1).

@@ -525,3 +525,22 @@ func TestOffersThatCannotBeMet(t *testing.T) {
 		}
 	}
 }
+
+// TestSubprotocols offers both in either order: the first is taken.
+func TestSubprotocols(t *testing.T) {
+	h := newHub(t, ws.Config{}, gateway.Config{}, room.Config{})
+	for _, offered := range [][]string{
+		{wire.Subprotocols[wire.JSON], wire.Subprotocols[wire.Proto]},
+		{wire.Subprotocols[wire.Proto], wire.Subprotocols[wire.JSON]},
+	} {
+		conn, resp, err := (&websocket.Dialer{Subprotocols: offered}).Dial("ws"+strings.TrimPrefix(h.server.URL, "http"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := conn.Subprotocol(); got != offered[0] {
+			t.Errorf("offered %q, got %q", offered, got)
+		}
+		_ = conn.Close()
+	}
+}
