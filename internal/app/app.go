@@ -130,7 +130,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
 	h.events = sse.New(sse.Config{Gateway: h.gateway, Metrics: h.registry})
 	h.polls = poll.New(poll.Config{Gateway: h.gateway, Metrics: h.registry})
-	h.calls = rpc.New(rpc.Config{Gateway: h.gateway})
+	h.calls = rpc.New(rpc.Config{Gateway: h.gateway, Logger: h.logger.With("part", "rpc"), Metrics: h.registry})
 	h.publish = web.NewPublisher(h.gateway, h.registry)
 	h.origins = newOrigins(h.checkOrigin, h.registry)
 	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
@@ -139,7 +139,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	h.server = &http.Server{
-		Protocols: protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		Protocols: protocols, HTTP2: http2Bounds(),
 		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
@@ -155,9 +155,6 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}
 	return nil
 }
-
-// maxStreams is how many requests one HTTP/2 connection has at one time.
-const maxStreams = 250
 
 func (h *Hub) buildBridge(viewDir string) error {
 	decoder, err := decode.New(decode.Config{Metrics: h.registry})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -36,6 +37,15 @@ func (h *Hub) routes() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems(), h.remarks()) })
 	mux.Handle("/", dashboard.Handler())
 	return h.onlyKnownHosts(mux)
+}
+
+// http2Bounds bound an HTTP/2 connection: 250 requests at one time (net/http ends one that keeps beginning and resetting them), 256 KiB
+// that have been sent for one and not been read, 1 MiB for all of them. Who answers no ping is gone after a minute, as on a WebSocket.
+func http2Bounds() *http.HTTP2Config {
+	return &http.HTTP2Config{
+		MaxConcurrentStreams: 250, MaxReadFrameSize: 16 << 10, MaxReceiveBufferPerStream: 256 << 10, MaxReceiveBufferPerConnection: 1 << 20,
+		SendPingTimeout: 25 * time.Second, PingTimeout: 35 * time.Second,
+	}
 }
 
 // answer says "ok", or what is wrong, a line each, with 503. Remarks follow, and change nothing.

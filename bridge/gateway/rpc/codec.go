@@ -18,8 +18,9 @@ type response struct{ message *wire.Message }
 // field is its number.
 const field protowire.Number = 1
 
-// A protoCodec writes responses around the bytes that are there, and everything else as protobuf does.
-type protoCodec struct{}
+// A protoCodec writes responses around the bytes that are there, and everything else as protobuf does. unread hears of a request
+// that cannot be read.
+type protoCodec struct{ unread func(request any) }
 
 // Name implements connect.Codec.
 func (protoCodec) Name() string { return "proto" }
@@ -39,17 +40,28 @@ func (protoCodec) MarshalAppend(dst []byte, v any) ([]byte, error) {
 	}
 }
 
-// Unmarshal implements connect.Codec.
-func (protoCodec) Unmarshal(b []byte, v any) error {
+// Unmarshal implements connect.Codec. Fields that the hub does not know are an error here, too: a command has its own look at what is
+// within it.
+func (c protoCodec) Unmarshal(b []byte, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no message", v)
 	}
-	return proto.Unmarshal(b, m)
+	err := proto.Unmarshal(b, m)
+	if err == nil && len(m.ProtoReflect().GetUnknown()) > 0 {
+		err = fmt.Errorf("%s has a field that this hub does not know", m.ProtoReflect().Descriptor().Name())
+	}
+	if err != nil {
+		c.unread(m)
+	}
+	return err
 }
 
 // A jsonCodec is protobuf's JSON, for curl and for people.
-type jsonCodec struct{ name string }
+type jsonCodec struct {
+	name   string
+	unread func(request any)
+}
 
 // Name implements connect.Codec.
 func (c jsonCodec) Name() string { return c.name }
@@ -71,10 +83,14 @@ func (jsonCodec) Marshal(v any) ([]byte, error) {
 }
 
 // Unmarshal implements connect.Codec. Unknown fields are an error, as in the hub's own JSON.
-func (jsonCodec) Unmarshal(b []byte, v any) error {
+func (c jsonCodec) Unmarshal(b []byte, v any) error {
 	m, ok := v.(proto.Message)
 	if !ok {
 		return fmt.Errorf("%T is no message", v)
 	}
-	return protojson.Unmarshal(b, m)
+	err := protojson.Unmarshal(b, m)
+	if err != nil {
+		c.unread(m)
+	}
+	return err
 }

@@ -8,14 +8,17 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
-	"strings"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"connectrpc.com/connect"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
@@ -28,6 +31,10 @@ type Config struct {
 	Gateway *gateway.Gateway
 	// WriteTimeout is how long a client may take nothing; 0 is 10 s.
 	WriteTimeout time.Duration
+	// Logger takes what an operator should know; nil is nowhere.
+	Logger *slog.Logger
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
 }
 
 const (
@@ -38,13 +45,17 @@ const (
 	publishTimeout = 10 * time.Second
 )
 
+// errPublishTimeout is why a publish is given up.
+var errPublishTimeout = fmt.Errorf("the log took nothing for %v", publishTimeout)
+
 // Path is where the service is; it ends in a slash.
 const Path = "/" + pulsov1connect.StreamServiceName + "/"
 
 // A Handler serves calls. It is an [http.Handler] for everything below Path.
 type Handler struct {
-	cfg Config
-	mux *http.ServeMux
+	cfg     Config
+	mux     *http.ServeMux
+	refused *prometheus.CounterVec
 
 	mu       sync.Mutex
 	stopping bool
@@ -56,12 +67,16 @@ func New(cfg Config) *Handler {
 	if cfg.WriteTimeout == 0 {
 		cfg.WriteTimeout = defaultWriteTimeout
 	}
-	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), refused: newRefused(cfg.Metrics)}
 	options := []connect.HandlerOption{
-		connect.WithCodec(protoCodec{}), connect.WithCodec(jsonCodec{"json"}), connect.WithCodec(jsonCodec{"json; charset=utf-8"}),
+		connect.WithCodec(protoCodec{h.unread}), connect.WithCodec(jsonCodec{"json", h.unread}),
+		connect.WithCodec(jsonCodec{"json; charset=utf-8", h.unread}),
 		connect.WithReadMaxBytes(wire.MaxMessage),
 		connect.WithCompressMinBytes(math.MaxInt), // each stream would compress for itself what all of them share
-		connect.WithRecover(recovered),
+		connect.WithRecover(h.recovered),
 	}
 	handle := func(procedure string, handler http.Handler) { h.mux.Handle(procedure, handler) }
 	handle(pulsov1connect.StreamServicePublishProcedure,
@@ -74,9 +89,26 @@ func New(cfg Config) *Handler {
 }
 
 // recovered ends the call, not the process.
-func recovered(context.Context, connect.Spec, http.Header, any) error {
+func (h *Handler) recovered(_ context.Context, spec connect.Spec, _ http.Header, cause any) error {
+	h.cfg.Logger.Error("call failed", "procedure", spec.Procedure, "panic", cause, "stack", string(debug.Stack()))
 	return closed(wire.CloseInternal)
 }
+
+// unread counts a request that cannot be read. The commands of a session are counted by the gateway.
+func (h *Handler) unread(request any) {
+	if _, command := request.(*pulsov1.SessionRequest); !command {
+		h.refused.WithLabelValues(wire.CodeBadProto).Inc()
+	}
+}
+
+// refuse is the status of a call whose request is not good.
+func (h *Handler) refuse(bad *wire.Error) error {
+	h.refused.WithLabelValues(bad.Code).Inc()
+	return refusal(bad)
+}
+
+// missing is the error for a request without what it is there for.
+func missing(what string) *wire.Error { return wire.Errorf(wire.CodeBadCommand, "%s is missing", what) }
 
 // Run returns when ctx has ended and all calls have: the gateway stops them.
 func (h *Handler) Run(ctx context.Context) error {
@@ -99,8 +131,8 @@ func (h *Handler) begin() bool {
 	return true
 }
 
-// controls is the key of a call's ResponseController.
-type controls struct{}
+// pacerKey is the key of a call's pacer in its context.
+type pacerKey struct{}
 
 // ServeHTTP serves a call.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -109,90 +141,88 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.wg.Done()
-	control := http.NewResponseController(w)
-	if !strings.HasSuffix(r.URL.Path, "/Publish") { // the server's times are for requests that are answered at once
-		_ = control.SetReadDeadline(time.Time{})
-		_ = control.SetWriteDeadline(time.Time{})
+	if r.URL.Path != pulsov1connect.StreamServicePublishProcedure {
+		p := newPacer(w, h.cfg.WriteTimeout)
+		w, r = p, r.WithContext(context.WithValue(r.Context(), pacerKey{}, p))
 	}
-	h.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), controls{}, control)))
-}
-
-func controlOf(ctx context.Context) *http.ResponseController {
-	control, _ := ctx.Value(controls{}).(*http.ResponseController) // ServeHTTP has put it there
-	return control
+	h.mux.ServeHTTP(w, r)
 }
 
 func (h *Handler) publish(ctx context.Context, req *connect.Request[pulsov1.PublishRequest]) (*connect.Response[pulsov1.PublishResponse], error) {
 	command := &pulsov1.Command{Command: &pulsov1.Command_Publish{Publish: req.Msg.GetPublish()}}
 	if req.Msg.GetPublish() == nil {
-		return nil, refused(wire.Errorf(wire.CodeBadCommand, "publish is missing"))
+		return nil, h.refuse(missing("publish"))
 	}
 	c, bad := wire.CommandOf(command)
 	if bad != nil {
-		return nil, refused(bad)
+		return nil, h.refuse(bad)
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	waiting, cancel := context.WithTimeoutCause(ctx, publishTimeout, errPublishTimeout)
 	defer cancel()
-	pos, bad := h.cfg.Gateway.Publish(ctx, transport, c.Publish)
-	if bad != nil {
-		return nil, refused(bad)
+	pos, bad := h.cfg.Gateway.Publish(waiting, transport, c.Publish)
+	switch {
+	case bad != nil && ctx.Err() != nil: // the client's own time is over
+		return nil, ctx.Err()
+	case bad != nil:
+		return nil, h.refuse(bad)
 	}
 	return connect.NewResponse(&pulsov1.PublishResponse{Published: &pulsov1.Published{Position: pos.String()}}), nil
 }
 
 // open begins the session of a call.
-func (h *Handler) open(ctx context.Context, peer connect.Peer, send func(*response) error) (*stream, *gateway.Session, error) {
-	t := &stream{send: send, control: controlOf(ctx), timeout: h.cfg.WriteTimeout}
+func (h *Handler) open(ctx context.Context, peer connect.Peer, t *stream) (*gateway.Session, error) {
+	t.pacer, _ = ctx.Value(pacerKey{}).(*pacer) // ServeHTTP has put it there
 	s, err := h.cfg.Gateway.Open(t, gateway.Client{Transport: transport, Remote: peer.Addr, Encoding: wire.Proto})
-	switch {
-	case errors.Is(err, gateway.ErrStopping):
-		return nil, nil, closed(wire.CloseShutdown)
-	case err != nil:
-		return nil, nil, closed(wire.CloseOverloaded)
+	if err == nil {
+		return s, nil
 	}
-	return t, s, nil
+	code := wire.CloseOverloaded
+	if errors.Is(err, gateway.ErrStopping) {
+		code = wire.CloseShutdown
+	}
+	h.refused.WithLabelValues(code.Info().Name).Inc()
+	return nil, closed(code)
+}
+
+// end is the status of a call whose session has ended.
+func end(ctx context.Context, code wire.CloseCode) error {
+	if code == 0 {
+		return ctx.Err() // the client left, or its time is over
+	}
+	return closed(code)
 }
 
 func (h *Handler) subscribe(ctx context.Context, req *connect.Request[pulsov1.SubscribeRequest], out *connect.ServerStream[response]) error {
 	command := &pulsov1.Command{Id: 1, Command: &pulsov1.Command_Subscribe{Subscribe: req.Msg.GetSubscribe()}}
 	if req.Msg.GetSubscribe() == nil {
-		return refused(wire.Errorf(wire.CodeBadCommand, "subscribe is missing"))
+		return h.refuse(missing("subscribe"))
 	}
 	c, bad := wire.CommandOf(command)
 	if bad != nil {
-		return refused(bad)
+		return h.refuse(bad)
 	}
-	t, s, err := h.open(ctx, req.Peer(), out.Send)
+	t := &stream{send: out.Send}
+	s, err := h.open(ctx, req.Peer(), t)
 	if err != nil {
 		return err
 	}
 	if bad := s.Do(&c); bad != nil {
 		s.End()
-		return refused(bad)
+		return refusal(bad) // the session has counted it
 	}
-	return t.stay(ctx, s)
+	return end(ctx, t.stay(ctx, s))
 }
 
 func (h *Handler) session(ctx context.Context, calls *connect.BidiStream[pulsov1.SessionRequest, response]) error {
-	t, s, err := h.open(ctx, calls.Peer(), calls.Send)
+	t := &stream{send: calls.Send, reads: true}
+	s, err := h.open(ctx, calls.Peer(), t)
 	if err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	go func() { // when the session has ended, nothing more is read
-		defer close(done)
-		select {
-		case <-s.Done():
-		case <-ctx.Done():
-		}
-		_ = t.control.SetReadDeadline(time.Now())
-	}()
 	for read := true; read; {
 		read = receive(calls, s)
 	}
-	err = t.stay(ctx, s)
-	<-done
-	return err
+	return end(ctx, t.stay(ctx, s))
 }
 
 // receive takes one command and reports whether there may be more. A client that says no more goes on listening.
@@ -200,7 +230,7 @@ func receive(calls *connect.BidiStream[pulsov1.SessionRequest, response], s *gat
 	request, err := calls.Receive()
 	switch {
 	case err == nil && request.GetCommand() == nil:
-		s.Refuse(0, wire.Errorf(wire.CodeBadCommand, "command is missing"))
+		s.Refuse(0, missing("command"))
 	case err == nil:
 		s.Take(wire.CommandOf(request.GetCommand()))
 	case errors.Is(err, io.EOF):

@@ -39,8 +39,8 @@ func closed(code wire.CloseCode) *connect.Error {
 	return err
 }
 
-// refused is the status of a call whose request is not good.
-func refused(bad *wire.Error) *connect.Error {
+// refusal is the status of a call whose request is not good.
+func refusal(bad *wire.Error) *connect.Error {
 	status := connect.CodeInvalidArgument
 	switch bad.Code {
 	case wire.CodeUnavailable:

@@ -1,0 +1,93 @@
+package rpc
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// piece is how many bytes a client must take in the time that a write may last: who takes less is slow, however it is spread.
+const piece = 16 << 10
+
+// A pacer is the [http.ResponseWriter] of a call that is a stream: it gives each piece that is written a time of its own, so that a
+// client who takes large messages slowly is served, and one who takes nothing is not waited for.
+type pacer struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+	timeout time.Duration
+
+	mu    sync.Mutex
+	by    time.Time // when the write under way ends; zero when there is none
+	endBy time.Time // when writing ends; zero while the session lives
+}
+
+// newPacer lifts the server's times, which are for requests that are answered at once.
+func newPacer(w http.ResponseWriter, timeout time.Duration) *pacer {
+	p := &pacer{ResponseWriter: w, control: http.NewResponseController(w), timeout: timeout}
+	_ = p.control.SetReadDeadline(time.Time{})
+	_ = p.control.SetWriteDeadline(time.Time{})
+	return p
+}
+
+// Unwrap is for [http.ResponseController].
+func (p *pacer) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// Write implements [io.Writer].
+func (p *pacer) Write(b []byte) (written int, err error) {
+	for first := true; first || len(b) > 0; first = false {
+		p.allow()
+		n, err := p.ResponseWriter.Write(b[:min(piece, len(b))])
+		written += n
+		if err != nil {
+			return written, err
+		}
+		b = b[n:]
+	}
+	return written, nil
+}
+
+// FlushError is for [http.ResponseController].
+func (p *pacer) FlushError() error {
+	p.allow()
+	return p.control.Flush()
+}
+
+// Flush implements [http.Flusher].
+func (p *pacer) Flush() { _ = p.FlushError() }
+
+// allow gives a write its time.
+func (p *pacer) allow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.by = p.endBy; p.by.IsZero() {
+		p.by = time.Now().Add(p.timeout)
+	}
+	_ = p.control.SetWriteDeadline(p.by)
+}
+
+// calm takes the time back when all is written: HTTP/2 would end the stream at it, even if nothing is being written.
+func (p *pacer) calm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.by = time.Time{}
+	if p.endBy.IsZero() {
+		_ = p.control.SetWriteDeadline(time.Time{})
+	}
+}
+
+// late reports whether a write has had its time: HTTP/2 then ends the stream, and with it the call's context, before the write
+// has returned.
+func (p *pacer) late() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.by.IsZero() && !time.Now().Before(p.by)
+}
+
+// hurry gives all that is still to be written its time, a write that is under way included.
+func (p *pacer) hurry(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.endBy = time.Now().Add(d)
+	_ = p.control.SetWriteDeadline(p.endBy)
+}
