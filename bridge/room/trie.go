@@ -6,59 +6,120 @@ import (
 	"strings"
 )
 
-// A node is a level of the trie of filters. The zero value is an empty trie.
+// A node is a place in the trie of filters. Levels that no other filter shares have no nodes of their own, so that there are
+// at most two nodes a filter, however many levels it has. The zero value is an empty trie.
 type node struct {
-	children map[string]*node
-	rooms    []*Room // rooms with a filter that ends here
-	all      []*Room // rooms with a filter that ends in "#" here
+	path     string           // the levels from the parent to here, one or more
+	children map[string]*node // by the first level of their path
+	rooms    []*Room          // rooms with a filter that ends here
+	all      []*Room          // rooms with a filter that ends in "#" here
+}
+
+// split is a filter without the "#" at its end, and whether it had one. "#" itself is no place below the root.
+func split(filter string) (path string, all bool) {
+	return strings.CutSuffix(filter, "/#")
 }
 
 func (n *node) insert(filter string, r *Room) {
-	for {
-		level, rest, more := strings.Cut(filter, "/")
-		if level == "#" {
-			n.all = append(n.all, r)
-			return
-		}
-		child := n.children[level]
-		if child == nil {
-			if n.children == nil {
-				n.children = make(map[string]*node)
-			}
-			child = new(node)
-			n.children[level] = child
-		}
-		n = child
-		if !more {
-			n.rooms = append(n.rooms, r)
-			return
-		}
-		filter = rest
+	if filter == "#" {
+		n.all = append(n.all, r)
+		return
+	}
+	path, all := split(filter)
+	at := n.reach(path)
+	if all {
+		at.all = append(at.all, r)
+	} else {
+		at.rooms = append(at.rooms, r)
 	}
 }
 
-// remove takes a room's filter out and reports whether the node is empty then.
-func (n *node) remove(filter string, r *Room) bool {
-	level, rest, more := strings.Cut(filter, "/")
-	if level == "#" {
+// reach is the node at a path below n. It is made if need be.
+func (n *node) reach(path string) *node {
+	for {
+		level, _, _ := strings.Cut(path, "/")
+		child := n.children[level]
+		if child == nil {
+			child = &node{path: path}
+			n.put(child)
+			return child
+		}
+		shared := common(child.path, path)
+		if shared < len(child.path) {
+			upper := &node{path: strings.Clone(child.path[:shared])} // the rest may be of a filter that goes before this
+			child.path = child.path[shared+1:]
+			upper.put(child)
+			n.put(upper)
+			child = upper
+		}
+		if shared == len(path) {
+			return child
+		}
+		n, path = child, path[shared+1:]
+	}
+}
+
+// put makes child a child of n, in the place of one that begins with the same level.
+func (n *node) put(child *node) {
+	if n.children == nil {
+		n.children = make(map[string]*node, 1)
+	}
+	level, _, _ := strings.Cut(child.path, "/")
+	n.children[level] = child
+}
+
+// common is the length of the levels with which both paths begin. They have the first in common.
+func common(a, b string) int {
+	end := 0
+	for i := 0; ; i++ {
+		endsA, endsB := i == len(a) || a[i] == '/', i == len(b) || b[i] == '/'
+		switch {
+		case endsA && endsB:
+			if end = i; i == len(a) || i == len(b) {
+				return end
+			}
+		case endsA || endsB || a[i] != b[i]:
+			return end
+		}
+	}
+}
+
+// remove takes a room's filter out.
+func (n *node) remove(filter string, r *Room) {
+	if filter == "#" {
 		n.all = without(n.all, r)
-		return n.empty()
+		return
 	}
+	path, all := split(filter)
+	n.drop(path, all, r)
+}
+
+// drop takes a room out at a path below n, and the nodes that nothing needs any more.
+func (n *node) drop(path string, all bool, r *Room) {
+	level, _, _ := strings.Cut(path, "/")
 	child := n.children[level]
-	if child == nil {
-		return false
-	}
-	var empty bool
-	if more {
-		empty = child.remove(rest, r)
-	} else {
+	switch {
+	case child == nil || !strings.HasPrefix(path, child.path):
+		return
+	case len(path) > len(child.path):
+		child.drop(path[len(child.path)+1:], all, r)
+	case all:
+		child.all = without(child.all, r)
+	default:
 		child.rooms = without(child.rooms, r)
-		empty = child.empty()
 	}
-	if empty {
+	if len(child.rooms) > 0 || len(child.all) > 0 {
+		return
+	}
+	switch len(child.children) {
+	case 0:
 		delete(n.children, level)
+	case 1:
+		for _, only := range child.children {
+			only.path = child.path + "/" + only.path
+			n.children[level] = only
+		}
 	}
-	return n.empty()
 }
 
 func (n *node) empty() bool { return len(n.children) == 0 && len(n.rooms) == 0 && len(n.all) == 0 }
@@ -91,18 +152,43 @@ func (n *node) walk(topic string, reserved bool, out []*Room) []*Room {
 	if !reserved {
 		out = append(out, n.all...)
 	}
-	level, rest, more := strings.Cut(topic, "/")
+	level, _, _ := strings.Cut(topic, "/")
 	for _, name := range [...]string{level, "+"} {
 		child := n.children[name]
 		if child == nil || name == "+" && reserved {
 			continue
 		}
-		if more {
+		rest, more, ok := follow(child.path, topic)
+		switch {
+		case !ok:
+		case more:
 			out = child.walk(rest, false, out)
-			continue
+		default:
+			out = append(out, child.rooms...)
+			out = append(out, child.all...) // "a/#" matches "a"
 		}
-		out = append(out, child.rooms...)
-		out = append(out, child.all...) // "a/#" matches "a"
 	}
 	return out
+}
+
+// follow goes a node's path along a topic, and returns what is left of the topic, if anything is. It is not ok if the topic leads
+// elsewhere.
+func follow(path, topic string) (rest string, more, ok bool) {
+	at := 0 // in the topic
+	for i := 0; ; i, at = i+1, at+1 {
+		if i < len(path) && path[i] == '+' { // a whole level, as in every filter
+			i++
+			for at < len(topic) && topic[at] != '/' {
+				at++
+			}
+		}
+		switch {
+		case i == len(path) && at == len(topic):
+			return "", false, true
+		case i == len(path):
+			return topic[at+1:], true, topic[at] == '/'
+		case at == len(topic) || path[i] != topic[at]:
+			return "", false, false
+		}
+	}
 }

@@ -2,6 +2,7 @@ package room
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,4 +68,41 @@ func TestTrieAgreesWithMatch(t *testing.T) {
 			t.Fatalf("the trie keeps %+v", trie)
 		}
 	})
+}
+
+// TestTrieHasFewNodes puts filters of as many levels as there may be into the trie, which part early, late or by and by: a level
+// more costs no node.
+func TestTrieHasFewNodes(t *testing.T) {
+	t.Parallel()
+	var trie node
+	var count func(n *node) int
+	count = func(n *node) int {
+		nodes := 1
+		for _, child := range n.children {
+			nodes += count(child)
+		}
+		return nodes
+	}
+	const filters = 1000
+	filter := func(i int) string {
+		levels := slices.Repeat([]string{"a"}, event.MaxLevels)
+		levels[i%7*20] = strconv.Itoa(i)
+		if i%3 == 0 {
+			levels[event.MaxLevels-1] = "#"
+		}
+		return strings.Join(levels[:event.MaxLevels-i%2*50], "/")
+	}
+	room := &Room{}
+	for i := range filters {
+		trie.insert(filter(i), room)
+	}
+	for left := filters; left > 0; left-- {
+		if n := count(&trie); n > 2*left {
+			t.Fatalf("%d nodes for %d filters", n, left)
+		}
+		trie.remove(filter(left-1), room)
+	}
+	if !trie.empty() {
+		t.Errorf("the trie keeps %+v", trie)
+	}
 }
