@@ -16,8 +16,21 @@ import (
 	"pulso/test/internal/hub"
 )
 
-// TestPartition has clients of each transport behind a network that for a while lets nothing through and breaks no connection:
-// each has every event once, in order. PULSO_PARTITION makes it longer (a duration; 3s by default), PULSO_CLIENTS is how many
+// partitions are ways in which a network takes hub and clients apart. What they return puts them together again.
+var partitions = map[string]func(n *network) (cure func()){
+	"lets nothing through": func(n *network) func() { return n.poison(both("timeout", `"timeout": 0`)) },
+	"cuts": func(n *network) func() {
+		n.proxy.Stop()
+		return func() {
+			if err := n.proxy.Start(); err != nil {
+				n.t.Error(err)
+			}
+		}
+	},
+}
+
+// TestPartition has clients of each transport behind a network that for a while lets nothing through and breaks no connection, or
+// breaks all and takes no new ones: each has every event once, in order. PULSO_PARTITION makes it longer (a duration; 3s by default), PULSO_CLIENTS is how many
 // clients there are on each transport.
 func TestPartition(t *testing.T) {
 	partition, clients := 3*time.Second, 5
@@ -32,6 +45,14 @@ func TestPartition(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for name, part := range partitions {
+		t.Run(name, func(t *testing.T) { partitioned(t, part, partition, clients) })
+	}
+}
+
+// partitioned takes clients and hub apart for a while.
+func partitioned(t *testing.T, part func(*network) func(), partition time.Duration, clients int) {
+	t.Helper()
 	h := hub.Start(t)
 	n := newNetwork(t, "partition", h.HTTP)
 	start := publish(t, h, "begin", "")
@@ -63,7 +84,7 @@ func TestPartition(t *testing.T) {
 		publish(t, h, "devices/d1/telemetry", fmt.Sprintf(`{"n":%d}`, i))
 		switch {
 		case i == 200:
-			cure = n.poison(both("timeout", `"timeout": 0`))
+			cure = part(n)
 			began = time.Now()
 		case cure != nil && time.Since(began) > partition:
 			cure()
