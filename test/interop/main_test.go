@@ -1,5 +1,6 @@
-// Package interop tests the hub with other people's MQTT clients, as their users use them: Eclipse Paho for Go (MQTT 3.1, 3.1.1 and
+// Package interop tests the hub with other people's clients, as their users use them: Eclipse Paho for Go (MQTT 3.1, 3.1.1 and
 // 5), mosquitto_pub and mosquitto_sub (MQTT 3.1, 3.1.1 and 5) and MQTT.js (3.1.1 and 5, over TCP and over WebSocket).
+// gRPC for Go and curl are the clients of the stream service.
 // It is a module of its own, so that these clients are no dependencies of the hub.
 package interop
 

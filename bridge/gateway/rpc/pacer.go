@@ -22,12 +22,14 @@ type pacer struct {
 	endBy time.Time // when writing ends; zero while the session lives
 }
 
-// newPacer lifts the server's times, which are for requests that are answered at once.
 func newPacer(w http.ResponseWriter, timeout time.Duration) *pacer {
-	p := &pacer{ResponseWriter: w, control: http.NewResponseController(w), timeout: timeout}
+	return &pacer{ResponseWriter: w, control: http.NewResponseController(w), timeout: timeout}
+}
+
+// stay lifts the server's times, which are for requests that are answered at once.
+func (p *pacer) stay() {
 	_ = p.control.SetReadDeadline(time.Time{})
 	_ = p.control.SetWriteDeadline(time.Time{})
-	return p
 }
 
 // Unwrap is for [http.ResponseController].

@@ -174,6 +174,7 @@ func (h *Handler) open(ctx context.Context, peer connect.Peer, t *stream) (*gate
 	t.pacer, _ = ctx.Value(pacerKey{}).(*pacer) // ServeHTTP has put it there
 	s, err := h.cfg.Gateway.Open(t, gateway.Client{Transport: transport, Remote: peer.Addr, Encoding: wire.Proto})
 	if err == nil {
+		t.pacer.stay()
 		return s, nil
 	}
 	code := wire.CloseOverloaded
