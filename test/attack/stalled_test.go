@@ -36,8 +36,8 @@ const (
 	phases
 )
 
-// TestStalledScreens stalls half of the screens while much is published. Half of those read a little now and then and keep their
-// connections; the others read nothing, are closed as slow and come back. In the end every screen has had every message once, in
+// TestStalledScreens stalls half of the screens while much is published. Half of those read a little now and then, say that they
+// are there and keep their connections; the others read nothing, are closed as slow and come back. In the end every screen has had every message once, in
 // order, and those that read all the time had theirs in time. The hub's memory is bounded and does not go on growing.
 func TestStalledScreens(t *testing.T) {
 	withstandWithin(t, 160<<20, func(s *siege) {
@@ -186,6 +186,9 @@ func (f *feed) verdict(screens []*screen, memory []int64) {
 			times[phase] = append(times[phase], took...)
 		}
 	}
+	if silent := f.s.counted(`pulso_gateway_sessions_closed_total{code="silent"}`); silent != 0 {
+		t.Errorf("%d sessions were closed as silent", silent)
+	}
 	stills := len(screens) / 4
 	if slow := f.slow(); slow != stills {
 		t.Errorf("%d sessions were closed as slow, want %d", slow, stills)
@@ -315,6 +318,11 @@ var (
 // watch reads until it has had every message, and comes back when its connection ends.
 func (c *screen) watch() {
 	defer func() { _ = c.conn.Close() }()
+	if c.habit == sips { // the hub's pings stand behind much that it has not read
+		done := make(chan struct{})
+		defer close(done)
+		go c.keepAlive(done)
+	}
 	for c.err == nil {
 		if total := c.f.total.Load(); total > 0 && c.next >= total {
 			return
@@ -331,6 +339,20 @@ func (c *screen) watch() {
 		default:
 			_ = c.conn.Close()
 			c.err = c.dial()
+		}
+	}
+}
+
+// keepAlive says every few seconds that the screen is there.
+func (c *screen) keepAlive(done <-chan struct{}) {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			_ = c.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) // reading tells if it can't
 		}
 	}
 }
