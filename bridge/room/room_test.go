@@ -129,7 +129,7 @@ func TestLatestFarBehindGetsTheState(t *testing.T) {
 		for i := range batch {
 			batch[i] = fmt.Sprintf("a/d/t=%d", i)
 		}
-		for range 30 {
+		for range 100 {
 			w.publish(batch...)
 		}
 		m, hello := w.join(spec(form, wire.DeliveryLatest, "#"), room.Options{From: from})
