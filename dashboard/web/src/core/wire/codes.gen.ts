@@ -19,6 +19,6 @@ export const closeCodes = {
   unauthorized: 4501,
   /** a message over 16 MiB */
   too_large: 4502,
-  /** a text message in the binary form, or a binary one in the JSON form */
+  /** a binary message in the JSON form */
   wrong_form: 4503,
 } as const;
