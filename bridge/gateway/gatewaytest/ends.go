@@ -59,7 +59,7 @@ func slow(t *testing.T, f Factory) {
 // neverReads has a client that is told why it is closed, if it can be told, and does no harm to others.
 func neverReads(t *testing.T, f Factory) {
 	t.Helper()
-	h := Start(t, Config{Limits: Limits{Write: 250 * time.Millisecond, Silence: 2 * time.Second}}, f.Service)
+	h := Start(t, Config{Limits: Limits{Write: time.Second, Silence: 2 * time.Second}}, f.Service)
 	deaf, other := h.dial(f), h.dial(f)
 	deaf.subscribe(`{"filters":["#"],"rate":1000}`)
 	other.subscribe(`{"filters":["#"],"rate":1000}`)

@@ -32,10 +32,12 @@ func SSESession() Factory {
 	return Factory{Name: "SSE session", Service: sseService, Dial: func(h *Hub) (Client, error) {
 		c := newEventSource(h)
 		if err := c.open("/sse"); err != nil {
+			c.Cut()
 			return nil, err
 		}
 		e, err := c.event()
 		if err != nil {
+			c.Cut()
 			return nil, err
 		}
 		var session struct {
