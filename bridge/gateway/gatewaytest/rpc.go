@@ -98,6 +98,9 @@ func (c *call) Send(command string) error {
 	if c.session != nil {
 		return c.session.Send(&pulsov1.SessionRequest{Command: p})
 	}
+	if c.stream != nil {
+		return errors.New("the call has its one request")
+	}
 	var err error
 	c.stream, err = c.client.Subscribe(c.ctx, connect.NewRequest(&pulsov1.SubscribeRequest{Subscribe: p.GetSubscribe()}))
 	return err

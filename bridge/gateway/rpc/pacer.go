@@ -17,9 +17,11 @@ type pacer struct {
 	control *http.ResponseController
 	timeout time.Duration
 
-	mu    sync.Mutex
-	by    time.Time // when the write under way ends; zero when there is none
-	endBy time.Time // when writing ends; zero while the session lives
+	mu     sync.Mutex
+	by     time.Time // when the write under way ends; zero when there is none
+	endBy  time.Time // when writing ends; zero while the session lives
+	failed bool      // nothing can be written any more
+	slow   bool      // because a write had had its time
 }
 
 func newPacer(w http.ResponseWriter, timeout time.Duration) *pacer {
@@ -42,7 +44,7 @@ func (p *pacer) Write(b []byte) (written int, err error) {
 		n, err := p.ResponseWriter.Write(b[:min(piece, len(b))])
 		written += n
 		if err != nil {
-			return written, err
+			return written, p.fail(err)
 		}
 		b = b[n:]
 	}
@@ -52,16 +54,32 @@ func (p *pacer) Write(b []byte) (written int, err error) {
 // FlushError is for [http.ResponseController].
 func (p *pacer) FlushError() error {
 	p.allow()
-	return p.control.Flush()
+	return p.fail(p.control.Flush())
 }
 
 // Flush implements [http.Flusher].
 func (p *pacer) Flush() { _ = p.FlushError() }
 
+// fail keeps in mind why a write failed, if it did: others may be tried after it.
+func (p *pacer) fail(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil && !p.failed {
+		p.failed, p.slow = true, p.over()
+	}
+	return err
+}
+
+// over reports whether the write under way has had its time.
+func (p *pacer) over() bool { return !p.by.IsZero() && !time.Now().Before(p.by) }
+
 // allow gives a write its time.
 func (p *pacer) allow() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.failed {
+		return
+	}
 	if p.by = p.endBy; p.by.IsZero() {
 		p.by = time.Now().Add(p.timeout)
 	}
@@ -83,7 +101,10 @@ func (p *pacer) calm() {
 func (p *pacer) late() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.by.IsZero() && !time.Now().Before(p.by)
+	if p.failed {
+		return p.slow
+	}
+	return p.over()
 }
 
 // hurry gives all that is still to be written its time, a write that is under way included.
