@@ -23,6 +23,8 @@ const (
 	MaxFilters = 256
 	// MaxSelection is how many bytes the filters and device ids of one subscription have together.
 	MaxSelection = 64 << 10
+	// MaxFilterLevels is how many levels the filters of one subscription have together.
+	MaxFilterLevels = 2048
 	// MaxHistory is how many past events of each topic one may ask for.
 	MaxHistory = 1000
 	// MaxRate is the highest rate in frames a second.
@@ -266,7 +268,11 @@ func (s *Subscribe) checkFilters() *Error {
 	if size > MaxSelection {
 		return Errorf(CodeTooLarge, "subscribe.filters and subscribe.devices have %d bytes: at most %d", size, MaxSelection)
 	}
+	levels := 0
 	for _, f := range s.Filters {
+		if levels += 1 + strings.Count(f, "/"); levels > MaxFilterLevels {
+			return Errorf(CodeTooLarge, "subscribe.filters have more than %d levels together", MaxFilterLevels)
+		}
 		if err := event.CheckFilter(f); err != nil {
 			return Errorf(CodeInvalidFilter, "%v", err)
 		}

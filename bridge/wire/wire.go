@@ -130,6 +130,7 @@ const (
 	CloseUnauthorized CloseCode = 4501
 	CloseTooLarge     CloseCode = 4502
 	CloseWrongForm    CloseCode = 4503
+	CloseBadFrame     CloseCode = 4504
 )
 
 // A CloseInfo is a row of the table of close codes.
@@ -154,6 +155,7 @@ func CloseCodes() []CloseInfo {
 		{CloseUnauthorized, "unauthorized", "credentials are missing or wrong"},
 		{CloseTooLarge, "too_large", "a message over 16 MiB"},
 		{CloseWrongForm, "wrong_form", "a binary message in the JSON form"},
+		{CloseBadFrame, "bad_frame", "a frame that WebSocket does not allow; clients see the standard's own code for that, 1002"},
 	}
 }
 

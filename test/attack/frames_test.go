@@ -128,6 +128,9 @@ func TestFramesOfNobody(t *testing.T) {
 				if n := s.counted("pulso_gateway_sessions"); n > 4 {
 					t.Errorf("%d sessions are there", n)
 				}
+				if s.counted(`pulso_gateway_sessions_closed_total{code="bad_frame"}`) == 0 {
+					t.Error("none was counted")
+				}
 			})
 		})
 	}

@@ -249,5 +249,8 @@ func (h *Handler) readFailed(c *conn, err error) {
 		c.session.Close(wire.CloseTooLarge)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		c.session.Close(wire.CloseSilent)
+	case errors.As(err, &timeout), errors.As(err, new(*websocket.CloseError)), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	default: // gorilla has told the client
+		c.session.Close(wire.CloseBadFrame)
 	}
 }

@@ -160,6 +160,7 @@ const (
 	CloseCode_CLOSE_CODE_UNAUTHORIZED CloseCode = 4501
 	CloseCode_CLOSE_CODE_TOO_LARGE    CloseCode = 4502
 	CloseCode_CLOSE_CODE_WRONG_FORM   CloseCode = 4503
+	CloseCode_CLOSE_CODE_BAD_FRAME    CloseCode = 4504
 )
 
 // Enum value maps for CloseCode.
@@ -176,6 +177,7 @@ var (
 		4501: "CLOSE_CODE_UNAUTHORIZED",
 		4502: "CLOSE_CODE_TOO_LARGE",
 		4503: "CLOSE_CODE_WRONG_FORM",
+		4504: "CLOSE_CODE_BAD_FRAME",
 	}
 	CloseCode_value = map[string]int32{
 		"CLOSE_CODE_UNSPECIFIED":  0,
@@ -189,6 +191,7 @@ var (
 		"CLOSE_CODE_UNAUTHORIZED": 4501,
 		"CLOSE_CODE_TOO_LARGE":    4502,
 		"CLOSE_CODE_WRONG_FORM":   4503,
+		"CLOSE_CODE_BAD_FRAME":    4504,
 	}
 )
 
@@ -4184,7 +4187,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\bDelivery\x12\x18\n" +
 	"\x14DELIVERY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDELIVERY_EVERY\x10\x01\x12\x13\n" +
-	"\x0fDELIVERY_LATEST\x10\x02*\xae\x02\n" +
+	"\x0fDELIVERY_LATEST\x10\x02*\xc9\x02\n" +
 	"\tCloseCode\x12\x1a\n" +
 	"\x16CLOSE_CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x13CLOSE_CODE_SHUTDOWN\x10\xa0\x1f\x12\x14\n" +
@@ -4196,7 +4199,8 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x17CLOSE_CODE_BAD_COMMANDS\x10\x94#\x12\x1c\n" +
 	"\x17CLOSE_CODE_UNAUTHORIZED\x10\x95#\x12\x19\n" +
 	"\x14CLOSE_CODE_TOO_LARGE\x10\x96#\x12\x1a\n" +
-	"\x15CLOSE_CODE_WRONG_FORM\x10\x97#2\xdb\x01\n" +
+	"\x15CLOSE_CODE_WRONG_FORM\x10\x97#\x12\x19\n" +
+	"\x14CLOSE_CODE_BAD_FRAME\x10\x98#2\xdb\x01\n" +
 	"\rStreamService\x12F\n" +
 	"\tSubscribe\x12\x1a.pulso.v1.SubscribeRequest\x1a\x1b.pulso.v1.SubscribeResponse0\x01\x12>\n" +
 	"\aPublish\x12\x18.pulso.v1.PublishRequest\x1a\x19.pulso.v1.PublishResponse\x12B\n" +

@@ -21,4 +21,6 @@ export const closeCodes = {
   too_large: 4502,
   /** a binary message in the JSON form */
   wrong_form: 4503,
+  /** a frame that WebSocket does not allow; clients see the standard's own code for that, 1002 */
+  bad_frame: 4504,
 } as const;
