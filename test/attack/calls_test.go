@@ -229,8 +229,12 @@ func h2Frame(kind, flags byte, stream uint32, payload []byte) []byte {
 func callHeaders() []byte {
 	var b []byte
 	for _, f := range [][2]string{
-		{":method", "POST"}, {":scheme", "http"}, {":authority", "localhost"}, {":path", service + "/Session"},
-		{"content-type", "application/grpc"}, {"te", "trailers"},
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":authority", "localhost"},
+		{":path", service + "/Session"},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
 	} {
 		b = append(b, 0, byte(len(f[0])))
 		b = append(b, f[0]...)
@@ -293,7 +297,7 @@ func TestRapidReset(t *testing.T) {
 				both := append(h2Frame(frameHeaders, flagEndHeaders, i, callHeaders()), h2Frame(frameReset, 0, i, []byte{0, 0, 0, 8})...)
 				if _, err := c.Write(both); err != nil {
 					ended.Add(1)
-					return nil //nolint:nilerr // the hub has had enough: that is what it should have
+					return nil // the hub has had enough: that is what it should have
 				}
 			}
 			return nil

@@ -3,7 +3,6 @@ package interop
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -17,7 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-
+	"google.golang.org/protobuf/encoding/protojson"
 	pulsov1 "pulso/internal/gen/pulso/v1"
 	"pulso/test/internal/hub"
 )
@@ -48,7 +47,7 @@ func publishGRPC(ctx context.Context, c *grpc.ClientConn, topic, payload string)
 }
 
 // subscribeGRPC begins a Subscribe and waits for its first message.
-func subscribeGRPC(ctx context.Context, t *testing.T, c *grpc.ClientConn, s *pulsov1.Subscribe) (grpc.ClientStream, *pulsov1.Subscribed) {
+func subscribeGRPC(ctx context.Context, t *testing.T, c *grpc.ClientConn, s *pulsov1.Subscribe) grpc.ClientStream {
 	t.Helper()
 	stream, err := c.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, subscribeProcedure)
 	if err != nil {
@@ -67,7 +66,7 @@ func subscribeGRPC(ctx context.Context, t *testing.T, c *grpc.ClientConn, s *pul
 	if first.GetMessage().GetSubscribed() == nil {
 		t.Fatalf("first came %v", &first)
 	}
-	return stream, first.GetMessage().GetSubscribed()
+	return stream
 }
 
 // events reads until it has seen the payloads from..to-1, in order, and returns the position after them.
@@ -101,8 +100,8 @@ func TestGRPC(t *testing.T) {
 	c := dialGRPC(t, h)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	stream, _ := subscribeGRPC(ctx, t, c, &pulsov1.Subscribe{Filters: []string{"a/#"}, Rate: 1000})
-	lazy, _ := subscribeGRPC(ctx, t, dialGRPC(t, h), &pulsov1.Subscribe{Filters: []string{"a/#"}, Rate: 1000})
+	stream := subscribeGRPC(ctx, t, c, &pulsov1.Subscribe{Filters: []string{"a/#"}, Rate: 1000})
+	lazy := subscribeGRPC(ctx, t, dialGRPC(t, h), &pulsov1.Subscribe{Filters: []string{"a/#"}, Rate: 1000})
 	next := func(s grpc.ClientStream) func() (*pulsov1.Message, error) {
 		return func() (*pulsov1.Message, error) {
 			var m pulsov1.SubscribeResponse
@@ -136,7 +135,7 @@ func TestGRPC(t *testing.T) {
 	}
 	short, stop := context.WithTimeout(ctx, 300*time.Millisecond)
 	defer stop()
-	timed, _ := subscribeGRPC(short, t, c, &pulsov1.Subscribe{Filters: []string{"nothing"}})
+	timed := subscribeGRPC(short, t, c, &pulsov1.Subscribe{Filters: []string{"nothing"}})
 	if _, err := next(timed)(); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("after the client's deadline: %v", err)
 	}
@@ -227,15 +226,7 @@ func TestCurl(t *testing.T) {
 		cancel()
 		_ = listener.Wait() // killed by the line above
 	}()
-	next := func() (message struct {
-		Message struct {
-			Subscribed *struct{ Position string }
-			Frame      struct {
-				Events []struct{ Topic, Payload string }
-			}
-		}
-	},
-	) {
+	next := func() *pulsov1.Message {
 		var head [connectEnvelopeSize]byte
 		if _, err := io.ReadFull(out, head[:]); err != nil {
 			t.Fatal(err)
@@ -244,16 +235,18 @@ func TestCurl(t *testing.T) {
 		if _, err := io.ReadFull(out, body); err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(body, &message); err != nil || head[0] != 0 {
+		var response pulsov1.SubscribeResponse
+		if err := protojson.Unmarshal(body, &response); err != nil || head[0] != 0 {
 			t.Fatalf("%d %s: %v", head[0], body, err)
 		}
-		return message
+		return response.GetMessage()
 	}
-	if m := next(); m.Message.Subscribed == nil || m.Message.Subscribed.Position == "" {
-		t.Fatalf("first came %+v", m)
+	if m := next(); m.GetSubscribed().GetPosition() == "" {
+		t.Fatalf("first came %v", m)
 	}
 	publish := func(body string) string {
-		answer, err := exec.CommandContext(ctx, curl, "-sS", "-H", "Content-Type: application/json", "-d", body, "http://"+h.HTTP+publishProcedure).CombinedOutput()
+		publisher := exec.CommandContext(ctx, curl, "-sS", "-H", "Content-Type: application/json", "-d", body, "http://"+h.HTTP+publishProcedure)
+		answer, err := publisher.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v", answer, err)
 		}
@@ -262,8 +255,8 @@ func TestCurl(t *testing.T) {
 	if answer := publish(`{"publish":{"topic":"a/b","payload":"{\"on\":true}"}}`); !strings.Contains(answer, `"position":`) {
 		t.Errorf("published: %s", answer)
 	}
-	if m := next(); len(m.Message.Frame.Events) != 1 || m.Message.Frame.Events[0].Payload != `{"on":true}` {
-		t.Errorf("then came %+v", m)
+	if m := next(); len(m.GetFrame().GetEvents()) != 1 || m.GetFrame().GetEvents()[0].GetPayload() != `{"on":true}` {
+		t.Errorf("then came %v", m)
 	}
 	for body, want := range map[string]string{
 		`{"publish":{"topic":"a/#","payload":"1"}}`: "invalid_topic", `{"publish":{"topik":"a"}}`: "topik", `{`: "invalid_argument",

@@ -21,7 +21,7 @@ type pacer struct {
 	by     time.Time // when the write under way ends; zero when there is none
 	endBy  time.Time // when writing ends; zero while the session lives
 	failed bool      // nothing can be written any more
-	slow   bool      // because a write had had its time
+	slow   bool      // because a write had used up its time
 }
 
 func newPacer(w http.ResponseWriter, timeout time.Duration) *pacer {
@@ -70,7 +70,7 @@ func (p *pacer) fail(err error) error {
 	return err
 }
 
-// over reports whether the write under way has had its time.
+// over reports whether the write under way has used up its time.
 func (p *pacer) over() bool { return !p.by.IsZero() && !time.Now().Before(p.by) }
 
 // allow gives a write its time.
@@ -96,7 +96,7 @@ func (p *pacer) calm() {
 	}
 }
 
-// late reports whether a write has had its time: HTTP/2 then ends the stream, and with it the call's context, before the write
+// late reports whether a write has used up its time: HTTP/2 then ends the stream, and with it the call's context, before the write
 // has returned.
 func (p *pacer) late() bool {
 	p.mu.Lock()

@@ -18,19 +18,23 @@ const (
 	CloseName = "Pulso-Close-Name"
 )
 
+// statuses of close codes; of the others, those that say "come back" are unavailable, and the client is at fault for the rest.
+var statuses = map[wire.CloseCode]connect.Code{
+	wire.CloseSlow:         connect.CodeResourceExhausted,
+	wire.CloseOverloaded:   connect.CodeResourceExhausted,
+	wire.CloseInternal:     connect.CodeInternal,
+	wire.CloseUnauthorized: connect.CodeUnauthenticated,
+}
+
 // closed is the status of a call that the hub ends.
 func closed(code wire.CloseCode) *connect.Error {
-	status := connect.CodeUnavailable
-	switch code {
-	case wire.CloseSlow, wire.CloseOverloaded:
-		status = connect.CodeResourceExhausted
-	case wire.CloseInternal:
-		status = connect.CodeInternal
-	case wire.CloseUnauthorized:
-		status = connect.CodeUnauthenticated
-	case wire.CloseBadCommands, wire.CloseTooLarge, wire.CloseWrongForm:
+	status, special := statuses[code]
+	switch {
+	case special:
+	case code.ComesBack():
+		status = connect.CodeUnavailable
+	default:
 		status = connect.CodeInvalidArgument
-	case wire.CloseShutdown, wire.CloseSilent, wire.CloseLost:
 	}
 	info := code.Info()
 	err := connect.NewError(status, errors.New(info.Meaning))
