@@ -19,7 +19,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,8 +255,6 @@ func (b *Bridge) Run(ctx context.Context) error {
 			case <-gather.C:
 			case <-ctx.Done():
 			}
-		} else if b.Queued() < worthGathering {
-			runtime.Gosched() // those whose messages have arrived together hand them over first, and share a commit
 		}
 		if b.take(&batch) {
 			b.commit(ctx, &batch)
