@@ -28,7 +28,7 @@ const (
 	crossMethods = "GET, POST"
 	crossRequest = "Content-Type, Last-Event-ID, " + web.SessionHeader +
 		", Connect-Protocol-Version, Connect-Timeout-Ms, Grpc-Timeout, X-Grpc-Web, X-User-Agent"
-	crossResponse = "Retry-After, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin"
+	crossResponse = "Retry-After, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Pulso-Close-Code, Pulso-Close-Name"
 	// crossAge is for how long a browser need not ask again, in seconds.
 	crossAge = "7200"
 )

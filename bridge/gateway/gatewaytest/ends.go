@@ -79,7 +79,10 @@ func neverReads(t *testing.T, f Factory) {
 	if f.Polls {
 		why = wire.CloseSilent
 	}
-	for h.Closed(why.Info().Name) == 0 { // the other one stays, as long as it does something
+	for end := time.Now().Add(3 * patience); h.Closed(why.Info().Name) == 0; { // the other one stays, as long as it does something
+		if time.Now().After(end) {
+			t.Fatalf("who reads nothing was not closed as %s within %v", why.Info().Name, 3*patience)
+		}
 		if err := other.Send(`{"id":99,"ping":{}}`); err != nil && !f.Single {
 			t.Fatal(err)
 		}

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"connectrpc.com/connect"
+
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
 )
@@ -47,7 +49,10 @@ type Factory struct {
 
 // All are the transports that a hub has.
 func All() []Factory {
-	return []Factory{WebSocket(wire.JSON), WebSocket(wire.Proto), SSESession(), SSEStream(), Poll()}
+	return []Factory{
+		WebSocket(wire.JSON), WebSocket(wire.Proto), SSESession(), SSEStream(), Poll(),
+		RPC("gRPC", connect.WithGRPC()), RPCSubscribe("Connect"),
+	}
 }
 
 // A Client is one connection. It belongs to one goroutine. It reads nothing but in Receive, so that one who does not call

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/goleak"
 
 	"pulso/bridge/gateway/gatewaytest"
-	"pulso/bridge/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,9 +27,4 @@ func TestSubscribeOverGRPCWeb(t *testing.T) {
 
 func TestSubscribeOverConnectJSON(t *testing.T) {
 	gatewaytest.Run(t, gatewaytest.RPCSubscribe("Connect in JSON", connect.WithProtoJSON()))
-}
-
-func TestAcross(t *testing.T) {
-	gatewaytest.Across(t, gatewaytest.RPC("gRPC", connect.WithGRPC()), gatewaytest.RPCSubscribe("Connect"), gatewaytest.WebSocket(wire.JSON),
-		gatewaytest.SSEStream(), gatewaytest.Poll())
 }
