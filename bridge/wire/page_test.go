@@ -97,7 +97,8 @@ func TestProtocolPageTellsTheLimits(t *testing.T) {
 	table, _, _ := strings.Cut(rest, "\n#")
 	for what, limit := range map[string]int{
 		"a command": wire.MaxMessage, "filters of a subscription": wire.MaxFilters, "devices of a subscription": wire.MaxFilters,
-		"both together": wire.MaxSelection, "levels of all filters": wire.MaxFilterLevels, "`history`": wire.MaxHistory, "`rate`": wire.MaxRate, "`name`, `client`": wire.MaxName,
+		"both together": wire.MaxSelection, "levels of all filters": wire.MaxFilterLevels,
+		"`history`": wire.MaxHistory, "`rate`": wire.MaxRate, "`name`, `client`": wire.MaxName,
 	} {
 		row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(what) + ` \| ([\d,]+)( KiB| MiB)?`).FindStringSubmatch(table)
 		if row == nil {
