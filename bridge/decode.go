@@ -60,6 +60,13 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 		}
 		metrics = append(metrics, event.Metric{Series: s, Value: reading.Value})
 	}
+	for _, reading := range r.Earlier {
+		if s := b.series.intern(d.Device, reading.Name, reading.Unit, d.Topic, d.Time); s != nil {
+			d.Earlier = append(d.Earlier, event.Sample{Metric: event.Metric{Series: s, Value: reading.Value}, Time: reading.Time})
+		} else {
+			b.metrics.seriesRefused.Inc()
+		}
+	}
 	return metrics
 }
 

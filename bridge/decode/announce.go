@@ -9,17 +9,18 @@ import (
 // maxUnits bounds the units that one device may announce.
 const maxUnits = 256
 
-// An announcement is what a device said of itself, retained, and when, in nanoseconds since the Unix epoch: messages are
-// read again out of order, and an older one must not replace what a newer one said.
-type announcement struct {
-	units map[string]string
-	time  int64
+// unitFacts are the units of a device's readings by their names, by the device.
+var unitFacts = Facts[map[string]string]{Kind: "units"}
+
+func (d *Decoder) unitsOf(device string) map[string]string {
+	units, _ := recall[map[string]string](d, d.facts.byKey[factKey{unitFacts.Kind, device}])
+	return units
 }
 
 // announce takes what a retained self-description says ("kind", "name", "units") into out and remembers the units. Such a
 // message has no readings.
 func (d *Decoder) announce(out *Result) {
-	out.Readings = out.Readings[:0]
+	out.unread()
 	units := make(map[string]string)
 	kept := out.Texts[:0]
 	for _, t := range out.Texts {
@@ -40,31 +41,5 @@ func (d *Decoder) announce(out *Result) {
 	if out.Device == "" || len(units) == 0 {
 		return
 	}
-	if a := d.announcement(out.Device); a != nil && d.input.Time >= a.time {
-		a.units, a.time = units, d.input.Time
-	}
-}
-
-// announcement returns what is remembered of a device; nil if there is no room for it.
-func (d *Decoder) announcement(device string) *announcement {
-	a := d.announced[device]
-	if a == nil {
-		if len(d.announced) >= d.maxAnnounced {
-			d.metrics.refused.Inc()
-			return nil
-		}
-		a = &announcement{units: make(map[string]string)}
-		d.announced[strings.Clone(device)] = a
-	}
-	return a
-}
-
-// Learn says what unit a device's readings of a name have, as if the device had announced it. It serves a hub that starts
-// with series from before, whose announcement it will not hear again.
-func (d *Decoder) Learn(device, name, unit string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if a := d.announcement(device); a != nil && len(a.units) < maxUnits {
-		a.units[name] = unit
-	}
+	d.remember(factKey{unitFacts.Kind, out.Device}, units, d.input.Time)
 }

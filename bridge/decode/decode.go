@@ -1,8 +1,12 @@
 // Package decode turns payloads into readings, texts, presence and time: what a device said, as far as it can be known
-// without configuration.
+// without configuration, and as far as an [Override] says otherwise.
 //
-// A [Decoder] tries its formats in turn; the first that understands a payload wins. A format is one file. It keeps no
-// state: what devices announce of themselves (kind, name, units) is kept by the Decoder, bounded, and nothing else is.
+// A [Decoder] reads the topic first: a [Scheme] is a family of devices that its topics tell, mostly a table; where none
+// fits, common rules find the device. Then the payload: the scheme's own [DecodeFunc], or the [Format]s in turn, the first
+// of which that understands it wins. A format or scheme is one file.
+//
+// They keep no state. What devices announce of themselves and of others (kinds, names, units, aliases) are facts, see
+// [Facts], which the Decoder keeps, bounded, and which can be saved and restored.
 //
 // What may be charted is decided conservatively: identifiers, clocks, versions and commands become texts or nothing, and a
 // unit is taken from the message, the key's name or an announcement, never guessed.
@@ -11,6 +15,7 @@
 package decode
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -54,6 +59,14 @@ type Reading struct {
 	Value float64
 }
 
+// An EarlierReading is a reading of a message that has several of the same name, of which it is not the newest.
+type EarlierReading struct {
+	Reading
+
+	// Time is when it was taken, by the device's clock, in nanoseconds since the Unix epoch.
+	Time int64
+}
+
 // Result is what was understood of a message.
 type Result struct {
 	// Device is the id of the device that the message belongs to; empty where nothing names one, and then there are no
@@ -64,8 +77,10 @@ type Result struct {
 	// Format names the format that understood the payload; empty if none did.
 	Format string
 	// Problem says why the payload could not be decoded, naming what and where; empty if it could.
-	Problem  string
+	Problem string
+	// Readings are the newest of each name. Earlier are the others, in any order.
 	Readings []Reading
+	Earlier  []EarlierReading
 	Texts    []event.Text
 	Status   event.Status
 	// DeviceTime is the device's own time stamp in nanoseconds since the Unix epoch; 0 where none is worth trusting.
@@ -78,7 +93,7 @@ type Result struct {
 }
 
 func (r *Result) reset() {
-	*r = Result{Readings: r.Readings[:0], Texts: r.Texts[:0]}
+	*r = Result{Readings: r.Readings[:0], Earlier: r.Earlier[:0], Texts: r.Texts[:0]}
 }
 
 // A Format understands one family of payloads.
@@ -99,14 +114,18 @@ func Formats() []Format {
 type Config struct {
 	// Formats are tried in order; nil: [Formats].
 	Formats []Format
+	// Schemes are asked in order; nil: [Schemes].
+	Schemes []*Scheme
+	// Overrides say what is known better; see [Decoder.Override].
+	Overrides []Override
 	// MaxTopics bounds the topics whose device is remembered; 0: 100,000. Beyond it, the ones not seen for long are
 	// worked out again.
 	MaxTopics int
 	// MaxNames bounds the names of readings and texts that are remembered; 0: 100,000.
 	MaxNames int
-	// MaxAnnounced bounds the devices whose announcements are remembered; 0: 100,000. At the bound, announcements of
-	// further devices are not kept, and counted.
-	MaxAnnounced int
+	// MaxFacts bounds the facts that are remembered, and MaxFactBytes their bytes; 0: 100,000 and 64 MiB. At the bound,
+	// further ones are not kept, and counted.
+	MaxFacts, MaxFactBytes int
 	// Metrics registers the decoder's metrics; nil: they are not registered.
 	Metrics prometheus.Registerer
 }
@@ -115,6 +134,9 @@ func (c *Config) setDefaults() {
 	if c.Formats == nil {
 		c.Formats = Formats()
 	}
+	if c.Schemes == nil {
+		c.Schemes = Schemes()
+	}
 	const many = 100_000
 	if c.MaxTopics == 0 {
 		c.MaxTopics = many
@@ -122,32 +144,39 @@ func (c *Config) setDefaults() {
 	if c.MaxNames == 0 {
 		c.MaxNames = many
 	}
-	if c.MaxAnnounced == 0 {
-		c.MaxAnnounced = many
+	if c.MaxFacts == 0 {
+		c.MaxFacts = many
+	}
+	if c.MaxFactBytes == 0 {
+		c.MaxFactBytes = 64 << 20
 	}
 }
 
 // A Decoder decodes messages. See the package comment.
 type Decoder struct {
-	formats      []Format
-	maxAnnounced int
-	metrics      *metrics
+	formats []Format
+	schemes []*scheme
+	metrics *metrics
 
 	mu        sync.Mutex
+	overrides []Override
 	topics    cache[*topicInfo]
 	names     cache[*nameInfo]
 	values    cache[string]
-	announced map[string]*announcement
+	spaces    map[spaceKey]*space
+	numbered  uint32 // spaces that were numbered, ever
+	facts     facts
 	scope     Scope
 	input     Input
 	sequence  uint64
 }
 
-// New returns a Decoder. Its error says that a metric could not be registered or that a bound is negative.
+// New returns a Decoder. Its error says that a metric could not be registered, that a bound is negative, or what is wrong
+// with a scheme or an override.
 func New(c Config) (*Decoder, error) {
-	if c.MaxTopics < 0 || c.MaxNames < 0 || c.MaxAnnounced < 0 {
-		return nil, fmt.Errorf("decoder: negative bound: MaxTopics %d, MaxNames %d, MaxAnnounced %d",
-			c.MaxTopics, c.MaxNames, c.MaxAnnounced)
+	if c.MaxTopics < 0 || c.MaxNames < 0 || c.MaxFacts < 0 || c.MaxFactBytes < 0 {
+		return nil, fmt.Errorf("decoder: negative bound: MaxTopics %d, MaxNames %d, MaxFacts %d, MaxFactBytes %d",
+			c.MaxTopics, c.MaxNames, c.MaxFacts, c.MaxFactBytes)
 	}
 	c.setDefaults()
 	m, err := newMetrics(c.Metrics)
@@ -155,15 +184,22 @@ func New(c Config) (*Decoder, error) {
 		return nil, fmt.Errorf("decoder: register metrics: %w", err)
 	}
 	const maxValues = 8192
-	return &Decoder{
-		formats:      c.Formats,
-		maxAnnounced: c.MaxAnnounced,
-		metrics:      m,
-		topics:       newCache[*topicInfo](c.MaxTopics),
-		names:        newCache[*nameInfo](c.MaxNames),
-		values:       newCache[string](maxValues),
-		announced:    make(map[string]*announcement),
-	}, nil
+	d := &Decoder{
+		formats: c.Formats, metrics: m,
+		topics: newCache[*topicInfo](c.MaxTopics), names: newCache[*nameInfo](c.MaxNames), values: newCache[string](maxValues),
+		spaces: make(map[spaceKey]*space), facts: newFacts(c.MaxFacts, c.MaxFactBytes),
+	}
+	for _, s := range c.Schemes {
+		made, err := newScheme(s)
+		if err != nil {
+			return nil, fmt.Errorf("decoder: %w", err)
+		}
+		d.schemes = append(d.schemes, made)
+	}
+	if err := d.Override(c.Overrides); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // Decode decodes in into out, which it resets first and whose slices it uses again. The strings in out own their memory
@@ -171,22 +207,34 @@ func New(c Config) (*Decoder, error) {
 func (d *Decoder) Decode(in Input, out *Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.decode(in, out, d.topic(in.Topic), nil)
+}
+
+// Explain is Decode and says besides, in sentences, why the result is what it is.
+func (d *Decoder) Explain(in Input, out *Result) (why []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	why = []string{}
+	d.decode(in, out, d.newTopicInfo(in.Topic, &why), &why)
+	return why
+}
+
+func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string) {
 	out.reset()
 	d.sequence++
-	topic := d.topic(in.Topic)
 	s := &d.scope
-	*s = Scope{
-		decoder: d, topic: topic, subject: topic.subject, sequence: d.sequence,
-		name: append(s.name[:0], topic.subject...), scratch: s.scratch[:0],
-	}
+	*s = Scope{decoder: d, topic: topic, sequence: d.sequence, why: why, name: s.name[:0], scratch: s.scratch[:0]}
+	out.Kind, out.Name = topic.kind, topic.name
 	out.Device = topic.device
 	if out.Device == "" && topic.byClient {
 		out.Device = clientDevice(in.Client, topic.fallback)
+		s.Because("no level of the topic names a device: it is %q, by its client id or else its topic", out.Device)
 	}
-	if a := d.announced[out.Device]; a != nil {
-		s.units = a.units
+	if topic.byClient || topic.unitsAt != d.facts.changed {
+		topic.units, topic.unitsAt = d.unitsOf(out.Device), d.facts.changed
 	}
-	out.Command = topic.command
+	s.units = topic.units
+	out.Command = topic.role == RoleCommand
 	d.input = in
 	d.run(s, &d.input, out)
 	d.interpret(s, &d.input, out)
@@ -194,36 +242,93 @@ func (d *Decoder) Decode(in Input, out *Result) {
 	d.metrics.left.Add(float64(s.left))
 }
 
-// run lets the formats try.
+// run lets the topic's own way of decoding, then the formats try.
 func (d *Decoder) run(s *Scope, in *Input, out *Result) {
-	for _, f := range d.formats {
-		understood, err := f.Decode(s, in, out)
-		if err != nil {
-			out.Readings, out.Texts, out.DeviceTime = out.Readings[:0], out.Texts[:0], 0
-			out.Problem = err.Error()
-			d.metrics.problems.Inc()
-			return
-		}
-		if understood {
-			out.Format = f.Name()
+	if own := s.topic.decode; own != nil {
+		understood, err := own(s, in, out)
+		if err != nil || understood {
+			d.end(s, out, s.topic.space.formatName(), err)
 			return
 		}
 	}
-	out.Problem = "no format understands the payload"
-	d.metrics.problems.Inc()
+	s.Generic(in, out)
 }
+
+// Generic lets the formats try the payload of in, and fills in what becomes of it. It serves schemes that take a payload
+// out of another.
+func (s *Scope) Generic(in *Input, out *Result) {
+	d := s.decoder
+	if only := s.topic.space.override.format; only != nil {
+		understood, err := only.Decode(s, in, out)
+		if err == nil && !understood {
+			err = fmt.Errorf("it is not %s, as an override says", only.Name())
+		}
+		d.end(s, out, only.Name(), err)
+		return
+	}
+	for _, f := range d.formats {
+		if understood, err := f.Decode(s, in, out); err != nil || understood {
+			d.end(s, out, f.Name(), err)
+			return
+		}
+	}
+	d.end(s, out, "", errNoFormat)
+}
+
+var errNoFormat = errors.New("no format understands the payload")
+
+// end notes which format understood the payload, or why none did.
+func (d *Decoder) end(s *Scope, out *Result, format string, problem error) {
+	if problem == nil {
+		out.Format = format
+		if s.why != nil { // the hot path allocates nothing
+			s.Because("the payload is %s", format)
+		}
+		return
+	}
+	out.nothing()
+	out.Problem = problem.Error()
+	d.metrics.problems.Inc()
+	s.Because("the payload cannot be decoded: %s", out.Problem)
+}
+
+// nothing takes back what was read.
+func (r *Result) nothing() {
+	r.unread()
+	r.Texts = r.Texts[:0]
+}
+
+// unread takes back the readings and their time.
+func (r *Result) unread() { r.Readings, r.Earlier, r.DeviceTime = r.Readings[:0], r.Earlier[:0], 0 }
 
 // interpret draws from the topic what the payload alone does not tell.
 func (d *Decoder) interpret(s *Scope, in *Input, out *Result) {
+	role := s.topic.role
 	switch {
-	case s.topic.describes:
-		out.Readings, out.DeviceTime = out.Readings[:0], 0
-		out.Status = statusOf(s.topic.status, in, out)
-	case s.topic.command, out.Device == "":
-		out.Readings, out.Texts, out.DeviceTime = out.Readings[:0], out.Texts[:0], 0
+	case role == RoleCommand:
+		out.nothing()
+		s.Because("it is addressed to the device, or repeats what was asked of it: no reading")
+	case out.Device == "":
+		out.nothing()
+		s.Because("nothing names a device")
+	case role == RoleRegistry:
+		out.unread()
+		s.statusFrom(in, out)
+		s.Because("it tells what the device is, not what it measures: no reading")
+	case role == RoleQuiet:
+		out.unread()
+		s.Because("topics of this kind have no readings")
 	case s.topic.status != notStatus:
-		out.Status = statusOf(s.topic.status, in, out)
+		s.statusFrom(in, out)
 	case s.topic.announces && in.Retain && out.Format == jsonName:
 		d.announce(out)
+		s.Because("it is what the device tells of itself: its kind, name and units")
+	}
+}
+
+// statusFrom reads presence from a message on a topic about it, if the format has not yet.
+func (s *Scope) statusFrom(in *Input, out *Result) {
+	if out.Status == event.StatusUnknown {
+		out.Status = statusOf(s.topic.status, in, out)
 	}
 }

@@ -254,23 +254,6 @@ func TestAnnouncementGivesUnits(t *testing.T) {
 	}
 }
 
-func TestLearnedUnits(t *testing.T) {
-	d, err := decode.New(decode.Config{MaxAnnounced: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.Learn("d1", "a", "°C")
-	d.Learn("d1", "b", "%")
-	d.Learn("d2", "a", "°C")
-	var out decode.Result
-	for device, want := range map[string]string{"d1": "a=1 °C b=2 %;", "d2": "a=1 b=2;"} {
-		d.Decode(decode.Input{Topic: "devices/" + device + "/telemetry", Payload: []byte(`{"a":1,"b":2}`), Time: noon.UnixNano()}, &out)
-		if show(&out) != want {
-			t.Errorf("%s: %s, want %s", device, show(&out), want)
-		}
-	}
-}
-
 // TestTelemetryAllocatesNothing guards the hot path.
 func TestTelemetryAllocatesNothing(t *testing.T) {
 	d := newDecoder(t)
@@ -295,7 +278,7 @@ func TestHostileNamesCostLittle(t *testing.T) {
 
 // TestCachesAreBounded sends more names than are remembered.
 func TestCachesAreBounded(t *testing.T) {
-	d, err := decode.New(decode.Config{MaxTopics: 10, MaxNames: 10, MaxAnnounced: 1})
+	d, err := decode.New(decode.Config{MaxTopics: 10, MaxNames: 10, MaxFacts: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

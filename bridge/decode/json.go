@@ -33,11 +33,11 @@ func (JSON) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	if first == '[' && !p.opensArray() || p.scalar && !opensScalar(first) {
 		return false, nil
 	}
-	subject := s.subject
+	prefix := s.topic.prefix
 	if p.scalar {
-		subject = s.topic.bare
+		prefix = s.topic.barePrefix
 	}
-	s.name = append(append(s.name[:0], subject...), subjectEnd)
+	s.name = append(s.name[:0], prefix...)
 	p.base = len(s.name)
 	if err := p.document(); err != nil {
 		if p.scalar {
@@ -106,7 +106,7 @@ func (p *parser) document() error {
 			return p.fail("more after the value")
 		}
 		p.loose = true
-		p.out.Readings, p.out.Texts, p.out.DeviceTime = p.out.Readings[:0], p.out.Texts[:0], 0
+		p.out.nothing()
 	}
 }
 
@@ -171,8 +171,11 @@ func (p *parser) word(word string, value float64) error {
 	if p.quiet() {
 		return nil
 	}
-	if n := p.scope.lookup(p.scope.name); n.class == keyPlain || n.class == keyWord {
+	switch n := p.scope.lookup(p.scope.name); {
+	case n.class == keyPlain, n.class == keyWord:
 		p.scope.add(p.out, n, "", value)
+	case n.class == keyID && n.sure:
+		p.scope.text(p.out, n, []byte(word))
 	}
 	return nil
 }
@@ -382,7 +385,7 @@ func (p *parser) addString(raw []byte, escaped bool) {
 			p.scope.add(p.out, n, "", v)
 			return
 		}
-	case keyID, keyWord, keyUnit:
+	case keyID, keyWord, keyUnit, keyHidden:
 	}
 	p.scope.text(p.out, n, raw)
 }

@@ -91,7 +91,7 @@ func (p *parser) addNumber(num *numeral) {
 	switch {
 	case n.class == keyID, num.digits > longestQuantity && num.fraction == 0:
 		p.scope.text(p.out, n, num.raw)
-	case n.class == keyUnit:
+	case n.class == keyUnit, n.class == keyHidden:
 	default:
 		p.scope.number(p.in, p.out, n, "", value)
 	}

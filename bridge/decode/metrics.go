@@ -19,7 +19,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Help: "Readings and texts left out because their message had too many or their name was too long.",
 		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pulso_decode_announcements_refused_total",
+			Name: "pulso_decode_facts_refused_total",
 			Help: "Announcements not kept because too many devices have announced themselves.",
 		}),
 	}

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -18,10 +19,10 @@ const subjectEnd = 0
 type Scope struct {
 	decoder  *Decoder
 	topic    *topicInfo
-	subject  string
 	units    map[string]string
+	why      *[]string
 	sequence uint64
-	// name is the key of the name being built: subject, subjectEnd, path.
+	// name is the key of the name being built: the topic's prefix, then the path.
 	name    []byte
 	scratch []byte
 	// asked counts the names looked up.
@@ -30,8 +31,23 @@ type Scope struct {
 	left int
 }
 
-// Subject is what the topic says beyond the device ("relay.0"); empty if nothing.
-func (s *Scope) Subject() string { return s.subject }
+// Because notes why the result is what it is, for who asked: see [Decoder.Explain].
+func (s *Scope) Because(format string, args ...any) {
+	if s.why != nil {
+		*s.why = append(*s.why, fmt.Sprintf(format, args...))
+	}
+}
+
+// SetDevice says that the message is another device's than its topic names, and takes that one's announced units. An
+// override's device stays.
+func (s *Scope) SetDevice(out *Result, device string) {
+	if s.topic.space.override.device != "" || device == "" {
+		return
+	}
+	s.Because("the payload names the device %q", device)
+	out.Device = string(cut([]byte(strings.ToValidUTF8(device, "\uFFFD")), MaxNameBytes))
+	s.units = s.decoder.unitsOf(out.Device)
+}
 
 // A nameInfo is what is known of a name, worked out once.
 type nameInfo struct {
@@ -39,6 +55,10 @@ type nameInfo struct {
 	text  string
 	class keyClass
 	unit  string
+	// fixed reports that unit counts for more than what the message says; sure, that the class is beyond doubt.
+	fixed, sure bool
+	// scale is what numbers are multiplied by; 0 is 1.
+	scale float64
 	// sequence is the last message that used the name, index where in its Result: a duplicate's last value counts.
 	sequence uint64
 	index    int
@@ -46,15 +66,13 @@ type nameInfo struct {
 
 // info returns what is known of the name whose path inside the payload is path.
 func (s *Scope) info(path []byte) *nameInfo {
-	s.name = append(s.name[:0], s.subject...)
-	s.name = append(s.name, subjectEnd)
-	s.name = append(s.name, path...)
+	s.name = append(append(s.name[:0], s.topic.prefix...), path...)
 	return s.lookup(s.name)
 }
 
 // bare returns what is known of the name of a bare value.
 func (s *Scope) bare() *nameInfo {
-	s.name = append(append(s.name[:0], s.topic.bare...), subjectEnd)
+	s.name = append(s.name[:0], s.topic.barePrefix...)
 	return s.lookup(s.name)
 }
 
@@ -68,7 +86,7 @@ func (s *Scope) lookup(key []byte) *nameInfo {
 	}
 	n, found := s.decoder.names.get(key)
 	if !found {
-		n = newNameInfo(string(key))
+		n = newNameInfo(s.topic.space, string(key))
 		s.decoder.names.put(n.key, n)
 	}
 	switch {
@@ -83,19 +101,20 @@ func (s *Scope) lookup(key []byte) *nameInfo {
 // maxGuesses bounds the names that are kept with a topic.
 const maxGuesses = 64
 
-func newNameInfo(key string) *nameInfo {
-	subject, path, _ := strings.Cut(key, string(rune(subjectEnd)))
+func newNameInfo(of *space, key string) *nameInfo {
+	subject, path, _ := strings.Cut(key[spaceBytes:], string(rune(subjectEnd)))
 	path = strings.ToValidUTF8(path, "\uFFFD")
-	text := path
+	known := of.known(path)
+	text := first(known.Name, path)
 	if subject != "" {
-		rest, isValue := cutValue(path)
+		rest, isValue := cutValue(text)
 		switch {
-		case isValue && rest == "", path == "":
+		case isValue && rest == "", text == "":
 			text = subject
 		case isValue:
 			text = subject + "." + rest
 		default:
-			text = subject + "." + path
+			text = subject + "." + text
 		}
 	}
 	last := lastKey(text)
@@ -108,7 +127,48 @@ func newNameInfo(key string) *nameInfo {
 	if n.class == keyPlain {
 		n.unit = unitOfKey(last)
 	}
+	n.take(known)
+	n.take(of.told[path])
+	n.text = first(of.told[path].Name, n.text)
+	if f, found := of.override.fields[text]; found {
+		n.take(Key{Class: classOfField[f.As], Unit: f.Unit, Scale: f.Scale})
+		n.text, n.fixed = first(f.Name, n.text), f.Unit != ""
+	}
 	return n
+}
+
+// known is what the scheme says of a path.
+func (of *space) known(path string) Key {
+	if of.scheme == nil {
+		return Key{}
+	}
+	if k, found := of.scheme.Keys[path]; found {
+		return k
+	}
+	return of.scheme.Keys[lastKey(path)]
+}
+
+// take takes what is known of a key, but its name.
+func (n *nameInfo) take(k Key) {
+	n.unit = first(k.Unit, n.unit)
+	if k.Scale != 0 {
+		n.scale = k.Scale
+	}
+	if k.Class == ClassCommon {
+		return
+	}
+	n.sure = true
+	switch k.Class {
+	case ClassMetric:
+		n.class = keyPlain
+	case ClassText:
+		n.class = keyID
+	case ClassTime:
+		n.class = keyTime
+	case ClassHidden:
+		n.class = keyHidden
+	case ClassCommon:
+	}
 }
 
 // cutValue takes the key that only says "this is the value" off a path.
@@ -139,10 +199,13 @@ func (s *Scope) Add(out *Result, path []byte, unit string, value float64) {
 }
 
 func (s *Scope) add(out *Result, n *nameInfo, unit string, value float64) {
-	if math.IsNaN(value) || math.IsInf(value, 0) {
+	if n.scale != 0 {
+		value *= n.scale
+	}
+	if math.IsNaN(value) || math.IsInf(value, 0) || n.class == keyHidden {
 		return
 	}
-	if unit == "" {
+	if unit == "" || n.fixed {
 		unit = n.unit
 	}
 	if unit == "" && s.units != nil {
@@ -166,6 +229,9 @@ func (s *Scope) Text(out *Result, path, value []byte) {
 }
 
 func (s *Scope) text(out *Result, n *nameInfo, value []byte) {
+	if n.class == keyHidden {
+		return
+	}
 	if len(out.Texts) >= MaxTexts {
 		s.left++
 		return
@@ -207,7 +273,7 @@ func (s *Scope) number(in *Input, out *Result, n *nameInfo, unit string, value f
 	case keyID:
 		s.text(out, n, strconv.AppendFloat(s.scratch[:0], value, 'f', -1, 64))
 	default:
-		if !isClock(value, in.Time) {
+		if n.sure || !isClock(value, in.Time) {
 			s.add(out, n, unit, value)
 		}
 	}

@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -25,17 +27,43 @@ type topicInfo struct {
 	// byClient reports that the client id may name the device, and fallback does where the client id looks random.
 	byClient bool
 	fallback string
-	// subject is what the topic says beyond the device, joined by full stops; bare is the name of a bare value: the
-	// subject, or the last level where there is none.
-	subject   string
-	bare      string
-	status    statusWord
-	command   bool
-	announces bool
-	// describes reports that it tells what the device is, not what it measures ("$description").
-	describes bool
+	// kind and name are what is known of the device by a scheme, by discovery or by an override.
+	kind, name string
+	role       Role
+	status     statusWord
+	decode     DecodeFunc
+	announces  bool
+	// space and prefix are what the keys of names begin with: whose rules count, and what the topic says beyond the device;
+	// barePrefix is that of a bare value.
+	space              *space
+	prefix, barePrefix []byte
 	// names are those of the last message, in its order.
 	names []*nameInfo
+	// units are what the device has announced, as of unitsAt.
+	units   map[string]string
+	unitsAt uint64
+}
+
+// A space is a set of rules by which names are read.
+type space struct {
+	number   uint32
+	scheme   *scheme
+	override overriding
+	told     map[string]Key
+}
+
+// spaceKey is what makes a space: told is the topic whose discovery counts.
+type spaceKey struct {
+	scheme          *scheme
+	overrides, told string
+}
+
+// formatName is what the scheme's own decoding is called.
+func (s *space) formatName() string {
+	if s.scheme == nil {
+		return ""
+	}
+	return s.scheme.Name
 }
 
 func (d *Decoder) topic(name string) *topicInfo {
@@ -43,12 +71,126 @@ func (d *Decoder) topic(name string) *topicInfo {
 		return t
 	}
 	name = strings.Clone(name)
-	t := newTopicInfo(name)
+	t := d.newTopicInfo(name, nil)
 	d.topics.put(name, t)
 	return t
 }
 
-// newTopicInfo applies the rules by which a topic names a device:
+// newTopicInfo asks the overrides, what has been told of the topic, the schemes, and at last the common rules. why takes
+// the reasons; nil: nothing does.
+func (d *Decoder) newTopicInfo(name string, why *[]string) *topicInfo {
+	override, which := d.overridingOf(name)
+	because := func(format string, args ...any) {
+		if why != nil {
+			*why = append(*why, fmt.Sprintf(format, args...))
+		}
+	}
+	levels := splitLevels(name)
+	t, key, subject := &topicInfo{}, spaceKey{overrides: which}, ""
+	found := false
+	for _, s := range d.schemes {
+		if override.scheme != nil && s != override.scheme || override.format != nil || len(levels) == 0 {
+			continue
+		}
+		var a Address
+		if a, found = s.match(levels); found {
+			key.scheme, subject = s, a.Subject
+			t.take(&a)
+			because("the topic is one of %s's", s.Name)
+			break
+		}
+	}
+	if !found {
+		key.scheme = override.scheme
+		t.common(name, levels, &subject)
+		because("the topic is of no family that is known: common rules name the device %q", t.device)
+	}
+	told, _ := recall[Told](d, d.facts.byKey[factKey{toldFacts.Kind, name}])
+	if told.Keys != nil || told.Device != "" {
+		key.told = name
+		t.tell(&told)
+		because("discovery has announced the topic")
+	}
+	if override.device != "" {
+		t.device, _ = fillLevels(override.device, strings.Split(name, "/"))
+		t.byClient = t.device == ""
+	}
+	t.name, t.kind = first(override.name, t.name), first(override.kind, t.kind)
+	if which != "" {
+		because("overrides %scount", which)
+	}
+	if override.format != nil {
+		t.decode = nil
+	}
+	t.space = d.space(key, override, told.Keys)
+	bare := subject
+	if bare == "" && len(levels) > 0 {
+		bare = levels[len(levels)-1]
+	}
+	t.prefix, t.barePrefix = t.space.prefix(subject), t.space.prefix(bare)
+	return t
+}
+
+// space returns the space of a key, numbering a new one.
+func (d *Decoder) space(key spaceKey, override overriding, told map[string]Key) *space {
+	if s := d.spaces[key]; s != nil && key.told == "" {
+		return s
+	}
+	if len(d.spaces) > d.topics.limit {
+		d.relearn()
+	}
+	d.numbered++
+	s := &space{number: d.numbered, scheme: key.scheme, override: override, told: told}
+	d.spaces[key] = s
+	return s
+}
+
+// prefix is what the keys of names begin with.
+func (s *space) prefix(subject string) []byte {
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, spaceBytes+len(subject)+1), s.number)
+	return append(append(b, subject...), subjectEnd)
+}
+
+// spaceBytes is the length of a space's number in a key.
+const spaceBytes = 4
+
+func splitLevels(topic string) []string {
+	levels := make([]string, 0, 8)
+	for level := range strings.SplitSeq(topic, "/") {
+		if level != "" {
+			levels = append(levels, level)
+		}
+	}
+	return levels
+}
+
+// take takes what a scheme says of the topic.
+func (t *topicInfo) take(a *Address) {
+	t.device, t.kind, t.role, t.decode = a.Device, a.Kind, a.Role, a.Decode
+	t.byClient = a.Device == ""
+	switch a.Role {
+	case RoleState, RoleRegistry:
+		t.status = maybeStatus
+	case RoleStatus:
+		t.status = surelyStatus
+	case RoleReading, RoleCommand, RoleQuiet:
+	}
+}
+
+// tell takes what discovery has said of the topic.
+func (t *topicInfo) tell(told *Told) {
+	t.device = first(told.Device, t.device)
+	t.name, t.kind = first(told.Name, t.name), first(told.Kind, t.kind)
+	t.byClient = t.device == ""
+	t.announces = false
+	if told.Role != RoleReading {
+		t.role = told.Role
+		t.status = notStatus
+		t.take(&Address{Device: t.device, Kind: t.kind, Role: told.Role, Decode: t.decode})
+	}
+}
+
+// common applies the rules by which a topic of no known family names a device:
 //
 //   - "$…" and "chat/…" name none.
 //   - The level after "device", "devices", "thing", "things", "gateway" or "gateways" is the device.
@@ -61,39 +203,32 @@ func (d *Decoder) topic(name string) *topicInfo {
 //
 // Empty levels are skipped. What lies behind the device is the subject, without the words that only say what kind of
 // message it is.
-func newTopicInfo(name string) *topicInfo {
-	t := &topicInfo{}
-	levels := make([]string, 0, 8)
-	for level := range strings.SplitSeq(name, "/") {
-		if level != "" {
-			levels = append(levels, level)
-		}
-	}
+func (t *topicInfo) common(name string, levels []string, subject *string) {
 	if len(levels) == 0 {
 		t.byClient = true
-		return t
+		return
 	}
 	last := strings.ToLower(levels[len(levels)-1])
 	t.status = statusLevels[last]
 	_, t.announces = announceWords[last]
-	first, end := findDevice(levels)
-	t.command = has(commandRoots, levels[0]) || has(replyWords, last) ||
-		slices.ContainsFunc(levels[end:], func(level string) bool { return has(commandWords, level) })
+	start, end := findDevice(levels)
+	if has(commandRoots, levels[0]) || has(replyWords, last) ||
+		slices.ContainsFunc(levels[end:], func(level string) bool { return has(commandWords, level) }) {
+		t.role = RoleCommand
+	}
 	switch {
 	case strings.HasPrefix(name, "$"), strings.EqualFold(levels[0], "chat"):
-		t.status, t.command, t.announces = notStatus, false, false
+		t.status, t.role, t.announces = notStatus, RoleReading, false
 	case len(levels) == 1:
 		t.byClient, t.fallback = true, levels[0]
-		t.subject = subjectOf(levels)
+		*subject = subjectOf(levels)
 	default:
-		t.device = strings.Join(levels[first:end], "/")
-		t.subject = subjectOf(levels[end:])
-		t.describes = last[0] == '$'
+		t.device = strings.Join(levels[start:end], "/")
+		*subject = subjectOf(levels[end:])
+		if last[0] == '$' {
+			t.role = RoleRegistry
+		}
 	}
-	if t.bare = t.subject; t.bare == "" {
-		t.bare = levels[len(levels)-1]
-	}
-	return t
 }
 
 // findDevice returns which levels name the device, of two and more.

@@ -77,6 +77,8 @@ const (
 	keyWord
 	// keyUnit is the unit of its siblings.
 	keyUnit
+	// keyHidden is nothing.
+	keyHidden
 )
 
 var (

@@ -33,6 +33,14 @@ type Metric struct {
 	Value  float64
 }
 
+// A Sample is a reading that was taken at another time than its message's others.
+type Sample struct {
+	Metric
+
+	// Time is when it was taken, by the device's clock, in nanoseconds since the Unix epoch.
+	Time int64
+}
+
 // A Text is one textual state: an enumeration, a version, an address.
 type Text struct {
 	Name, Value string
@@ -55,6 +63,8 @@ type Decoded struct {
 	Problem string
 	// Metrics are the readings, in the payload's order.
 	Metrics []Metric
+	// Earlier are readings that the message has besides the newest of their series; mostly none.
+	Earlier []Sample
 	Texts   []Text
 	// DeviceTime is the device's own time stamp in nanoseconds since the Unix epoch, 0 where there is none worth
 	// trusting.

@@ -32,6 +32,7 @@ import (
 	"pulso/bridge/view"
 	"pulso/bridge/view/chat"
 	"pulso/bridge/view/devices"
+	"pulso/bridge/view/facts"
 	"pulso/bridge/view/hub"
 	"pulso/bridge/view/topics"
 	"pulso/bridge/wire"
@@ -59,7 +60,7 @@ type Hub struct {
 	topics  *topics.View
 	chat    *chat.View
 	figures *hub.View
-	runners []*view.Runner
+	runners []*view.Runner // the first is that of the decoder's facts
 	rooms   *room.Registry
 	gateway *gateway.Gateway
 	stream  *ws.Handler
@@ -166,7 +167,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 		return err
 	}
 	h.devices, err = devices.New(devices.Config{
-		Intern: h.bridge.Intern, Learn: decoder.Learn, MaxDevices: h.cfg.MaxDevices, Metrics: h.registry,
+		Intern: h.bridge.Intern, MaxDevices: h.cfg.MaxDevices, Metrics: h.registry,
 	})
 	if err != nil {
 		return err
@@ -178,7 +179,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 		return err
 	}
 	// One set of metrics serves all runners: the label "view" tells them apart.
-	for _, v := range []view.View{h.devices, h.topics, h.chat} {
+	for _, v := range []view.View{facts.New(decoder), h.devices, h.topics, h.chat} {
 		r, err := view.New(view.Config{
 			View: v, Log: h.log, Decode: h.bridge.Decode, Dir: viewDir, Logger: h.logger.With("part", "view"), Metrics: h.registry,
 		})

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pulso/bridge/eventlog"
+	"pulso/bridge/view"
 	"pulso/bridge/view/hub"
 	"pulso/broker"
 	"pulso/broker/store"
@@ -54,12 +55,15 @@ func (h *Hub) Run(ctx context.Context) error {
 	// The parts end one after the other, not all when ctx does.
 	life := context.WithoutCancel(ctx)
 	watch := start(life, h.guards.Run)
-	views := make([]*task, len(h.runners))
-	for i, r := range h.runners {
-		views[i] = start(life, r.Run)
-	}
-	if err := h.await(ctx, views); err != nil {
-		return errors.Join(err, stopAll(views), watch.stop(), h.close(life))
+	views := make([]*task, 0, len(h.runners))
+	// What devices have announced comes first: by it the others understand the past.
+	for _, runners := range [][]*view.Runner{h.runners[:1], h.runners[1:]} {
+		for _, r := range runners {
+			views = append(views, start(life, r.Run))
+		}
+		if err := h.await(ctx, views); err != nil {
+			return errors.Join(err, stopAll(views), watch.stop(), h.close(life))
+		}
 	}
 	for v := range h.devices.Values([]string{"#"}, nil) {
 		h.rooms.Seed(v.Series, v.Time, v.Value)
@@ -138,11 +142,11 @@ func (h *Hub) stopHTTP(ctx context.Context) error {
 
 // await returns when the views know what the log holds.
 func (h *Hub) await(ctx context.Context, views []*task) error {
-	for i, r := range h.runners {
+	for i, started := range views {
 		select {
-		case <-r.CaughtUp():
-		case <-views[i].done:
-			return fmt.Errorf("view could not start: %w", views[i].err)
+		case <-h.runners[i].CaughtUp():
+		case <-started.done:
+			return fmt.Errorf("view could not start: %w", started.err)
 		case <-ctx.Done():
 			return nil
 		}

@@ -80,7 +80,7 @@ func Start(t testing.TB, cfg Config, services ...Service) *Hub {
 	if err != nil {
 		t.Fatal(err)
 	}
-	things, err := devices.New(devices.Config{Intern: h.bridge.Intern, Learn: decoder.Learn})
+	things, err := devices.New(devices.Config{Intern: h.bridge.Intern})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,8 +63,6 @@ type Config struct {
 	// Intern returns the series of this node's life for these strings, nil if there are too many. Required: a snapshot
 	// holds no pointers.
 	Intern func(device, name, unit, topic string) *event.Series
-	// Learn is told the unit of each series of a restored snapshot that has one; nil: nobody is.
-	Learn func(device, name, unit string)
 	// DefaultSilence is how long a device whose interval is unknown may be silent; 0: 5 min.
 	DefaultSilence time.Duration
 	// Visit is the length below which a connection that ended cleanly says nothing of presence; 0: 10 s.

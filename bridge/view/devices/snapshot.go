@@ -141,9 +141,6 @@ func (v *View) restoreDevice(s *savedDevice) {
 	copy(d.gaps[:], s.Gaps)
 	d.interval = d.median()
 	for _, value := range s.Values {
-		if v.config.Learn != nil && value.Unit != "" {
-			v.config.Learn(s.ID, value.Name, value.Unit)
-		}
 		series := v.config.Intern(s.ID, value.Name, value.Unit, value.Topic)
 		if series == nil {
 			v.refused.Metrics++

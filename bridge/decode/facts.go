@@ -1,0 +1,201 @@
+package decode
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// MaxFactBytes bounds one fact's JSON form.
+const MaxFactBytes = 256 << 10
+
+// Facts are what messages announced of one kind (the aliases of Sparkplug's metrics, the units of a device's readings),
+// by a key (a topic, a device id). T is encoded as JSON and must not be changed once it is remembered.
+type Facts[T any] struct {
+	// Kind names the facts where they are saved.
+	Kind string
+}
+
+// Remember keeps a fact as of the message's time. One that an older message announced does not replace a newer one. It
+// reports whether it is kept: it is not where it is too large or there are too many.
+func (f Facts[T]) Remember(s *Scope, key string, value T) bool {
+	return s.decoder.remember(factKey{f.Kind, key}, value, s.decoder.input.Time)
+}
+
+// Recall returns the newest fact.
+func (f Facts[T]) Recall(s *Scope, key string) (value T, found bool) {
+	return recall[T](s.decoder, s.decoder.facts.byKey[factKey{f.Kind, key}])
+}
+
+// RecallThen returns the fact as it was at the message's time, as far back as the one before the newest.
+func (f Facts[T]) RecallThen(s *Scope, key string) (value T, found bool) {
+	kept := s.decoder.facts.byKey[factKey{f.Kind, key}]
+	for kept != nil && kept.time > s.decoder.input.Time {
+		kept = kept.before
+	}
+	return recall[T](s.decoder, kept)
+}
+
+type factKey struct{ kind, key string }
+
+// A fact is one of [Facts].
+type fact struct {
+	// time is when it was announced, in nanoseconds since the Unix epoch.
+	time int64
+	// encoded is its JSON form; value what it stands for, nil until it is asked for after it was restored.
+	encoded []byte
+	value   any
+	// before is the fact that this one has replaced; it has none itself.
+	before *fact
+}
+
+type facts struct {
+	limit, byteLimit int
+	byKey            map[factKey]*fact
+	bytes            int
+	// changed counts the changes.
+	changed uint64
+}
+
+func newFacts(limit, byteLimit int) facts {
+	return facts{limit: limit, byteLimit: byteLimit, byKey: make(map[factKey]*fact)}
+}
+
+func (d *Decoder) remember(key factKey, value any, at int64) bool {
+	encoded, err := json.Marshal(value)
+	kept := d.facts.byKey[key]
+	switch {
+	case kept != nil && bytes.Equal(kept.encoded, encoded):
+		kept.time = max(kept.time, at)
+		return true
+	case kept != nil && kept.time > at:
+		return true
+	case err != nil, len(encoded) > MaxFactBytes, kept == nil && len(d.facts.byKey) >= d.facts.limit,
+		d.facts.bytes+len(encoded) > d.facts.byteLimit:
+		d.metrics.refused.Inc()
+		return false
+	}
+	d.facts.changed++
+	made := &fact{time: at, encoded: encoded, value: value}
+	d.facts.bytes += len(encoded)
+	if kept == nil {
+		key.key = strings.Clone(key.key)
+	} else {
+		if kept.before != nil {
+			d.facts.bytes -= len(kept.before.encoded)
+		}
+		kept.before, made.before = nil, kept
+	}
+	d.facts.byKey[key] = made
+	return true
+}
+
+func recall[T any](d *Decoder, f *fact) (value T, found bool) {
+	if f == nil {
+		return value, false
+	}
+	if known, ok := f.value.(T); ok {
+		return known, true
+	}
+	if err := json.Unmarshal(f.encoded, &value); err != nil {
+		d.metrics.refused.Inc()
+		return value, false
+	}
+	f.value = value
+	return value, true
+}
+
+// savedFact is a line of what SaveFacts writes.
+type savedFact struct {
+	Kind  string          `json:"kind"`
+	Key   string          `json:"key"`
+	Time  int64           `json:"time"`
+	Value json.RawMessage `json:"value"`
+}
+
+// SaveFacts writes the facts as lines of JSON. Its errors are the writer's.
+func (d *Decoder) SaveFacts(w io.Writer) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keys := make([]factKey, 0, len(d.facts.byKey))
+	for key := range d.facts.byKey {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b factKey) int {
+		return cmp.Or(strings.Compare(a.kind, b.kind), strings.Compare(a.key, b.key))
+	})
+	lines := json.NewEncoder(w)
+	for _, key := range keys {
+		newest := d.facts.byKey[key]
+		for _, f := range []*fact{newest.before, newest} {
+			if f == nil {
+				continue
+			}
+			if err := lines.Encode(savedFact{Kind: key.kind, Key: key.key, Time: f.time, Value: f.encoded}); err != nil {
+				return fmt.Errorf("save what devices announced: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// RestoreFacts replaces the facts by what SaveFacts wrote; by none where r is empty. Its error says what is wrong; then
+// there are none.
+func (d *Decoder) RestoreFacts(r io.Reader) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.facts = newFacts(d.facts.limit, d.facts.byteLimit)
+	d.relearn()
+	lines := json.NewDecoder(r)
+	for {
+		var line savedFact
+		err := lines.Decode(&line)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			d.facts = newFacts(d.facts.limit, d.facts.byteLimit)
+			return fmt.Errorf("restore what devices announced: %w", err)
+		}
+		d.remember(factKey{line.Kind, line.Key}, line.Value, line.Time)
+	}
+}
+
+// A Told is what another message said of a topic, as discovery does: whose readings come on it, and what they are.
+type Told struct {
+	Device string `json:"device,omitempty"`
+	Name   string `json:"name,omitempty"`
+	Kind   string `json:"kind,omitempty"`
+	// Role is what the topic's messages are.
+	Role Role `json:"role,omitempty"`
+	// Keys are by the path inside the payload; "" is a bare value's.
+	Keys map[string]Key `json:"keys,omitempty"`
+}
+
+// toldFacts are by topic.
+var toldFacts = Facts[Told]{Kind: "topic"}
+
+// Tell remembers what is said of another topic, from its next message on.
+func (s *Scope) Tell(topic string, told Told) bool {
+	if known, found := toldFacts.Recall(s, topic); found && sameTold(known, told) {
+		return true
+	}
+	ok := toldFacts.Remember(s, topic, told)
+	delete(s.decoder.topics.young, topic)
+	delete(s.decoder.topics.old, topic)
+	return ok
+}
+
+// Told returns what has been said of a topic.
+func (s *Scope) Told(topic string) (Told, bool) { return toldFacts.Recall(s, topic) }
+
+func sameTold(a, b Told) bool {
+	x, err := json.Marshal(a)
+	y, other := json.Marshal(b)
+	return err == nil && other == nil && bytes.Equal(x, y)
+}
