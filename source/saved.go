@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"pulso/bridge/event"
+	"pulso/internal/replace"
 )
 
 // saved is what of one source outlives the process.
@@ -123,25 +124,10 @@ func (k *keeper) write() error {
 	return err
 }
 
-func replaceFile(path string, value any) (err error) {
+func replaceFile(path string, value any) error {
 	text, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("save %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return fmt.Errorf("save %s: %w", path, err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("save %s: %w", path, errors.Join(err, os.Remove(f.Name())))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("save %s: %w", path, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return replace.File(path, append(text, '\n'))
 }

@@ -46,7 +46,7 @@ type Input struct {
 	Payload []byte
 	// Retain is the publish's RETAIN flag: what is said so is meant to stay true.
 	Retain bool
-	// Time is the arrival in nanoseconds since the Unix epoch.
+	// Time is the arrival in nanoseconds since the Unix epoch; 0: it is not known, and then any clock that is set is trusted.
 	Time int64
 }
 
@@ -166,6 +166,7 @@ type Decoder struct {
 	spaces    map[spaceKey]*space
 	numbered  uint32 // spaces that were numbered, ever
 	facts     facts
+	trying    bool // nothing is learned
 	scope     Scope
 	input     Input
 	sequence  uint64
@@ -214,7 +215,11 @@ func (d *Decoder) Decode(in Input, out *Result) {
 func (d *Decoder) Explain(in Input, out *Result) (why []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	why = []string{}
+	return d.explain(in, out)
+}
+
+func (d *Decoder) explain(in Input, out *Result) []string {
+	why := []string{}
 	d.decode(in, out, d.newTopicInfo(in.Topic, &why), &why)
 	return why
 }

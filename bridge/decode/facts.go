@@ -67,6 +67,9 @@ func newFacts(limit, byteLimit int) facts {
 }
 
 func (d *Decoder) remember(key factKey, value any, at int64) bool {
+	if d.trying {
+		return true
+	}
 	encoded, err := json.Marshal(value)
 	kept := d.facts.byKey[key]
 	switch {

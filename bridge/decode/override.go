@@ -2,6 +2,7 @@ package decode
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,22 +53,52 @@ func (noneFormat) Decode(*Scope, *Input, *Result) (bool, error) { return true, n
 // classOfField are the values of Field.As.
 var classOfField = map[string]KeyClass{"": ClassCommon, "metric": ClassMetric, "text": ClassText, "hidden": ClassHidden}
 
-// Override replaces the overrides. From then on messages are read by the new ones; what was read before is not read again.
-// Its error names the override and the key that is wrong, and then nothing has changed.
-func (d *Decoder) Override(overrides []Override) error {
+// CheckOverrides returns which override is wrong, by its index, and what of it; nil where none is. They are checked as for
+// a Decoder with the default formats and schemes.
+func CheckOverrides(overrides []Override) (at int, err error) {
+	d, err := New(Config{})
+	if err != nil {
+		return 0, err
+	}
+	return d.checkOverrides(overrides)
+}
+
+func (d *Decoder) checkOverrides(overrides []Override) (at int, err error) {
 	if len(overrides) > MaxOverrides {
-		return fmt.Errorf("decode: %d overrides, at most %d are allowed", len(overrides), MaxOverrides)
+		return MaxOverrides, fmt.Errorf("%d overrides, at most %d are allowed", len(overrides), MaxOverrides)
 	}
 	for i := range overrides {
 		if err := d.check(&overrides[i]); err != nil {
-			return fmt.Errorf("decode: override %d (%.80q): %w", i+1, overrides[i].Filter, err)
+			return i, err
 		}
+	}
+	return 0, nil
+}
+
+// Override replaces the overrides. From then on messages are read by the new ones; what was read before is not read again.
+// Its error names the override and the key that is wrong, and then nothing has changed.
+func (d *Decoder) Override(overrides []Override) error {
+	if at, err := d.checkOverrides(overrides); err != nil {
+		return fmt.Errorf("override %d: %w", at+1, err)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.overrides = append([]Override(nil), overrides...)
+	d.overrides = slices.Clone(overrides)
 	d.relearn()
 	return nil
+}
+
+// FormatNames are the names that an Override's Format may have, in their order.
+func (d *Decoder) FormatNames() []string {
+	names := []string{FormatNone}
+	for _, f := range d.formats {
+		names = append(names, f.Name())
+	}
+	for _, s := range d.schemes {
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // relearn forgets what was worked out of topics and names.

@@ -8,8 +8,15 @@ import (
 // maxSkew is how far a device's clock may be from the arrival to be trusted.
 const maxSkew = int64(24 * time.Hour)
 
-// believable reports whether t may be when a message was made that arrived at arrival, both in nanoseconds.
+// earliest is the year 2000: no device's clock that is set says less.
+const earliest = int64(946_684_800 * time.Second)
+
+// believable reports whether t may be when a message was made that arrived at arrival, both in nanoseconds. Where the
+// arrival is not known (0), it may be any time from the year 2000 until now.
 func believable(t, arrival int64) bool {
+	if arrival == 0 {
+		return t >= earliest && t <= time.Now().UnixNano()+maxSkew
+	}
 	return t > 0 && t >= arrival-maxSkew && t <= arrival+maxSkew
 }
 
@@ -54,6 +61,9 @@ func timeOfText(b []byte) int64 {
 // a day after it. No quantity passes there but by design.
 func isClock(v float64, arrival int64) bool {
 	const year = 365 * 24 * 3600 * 1e3
+	if arrival == 0 {
+		return believable(timeOfNumber(v), 0) && v >= 1e12
+	}
 	now := float64(arrival) / 1e6
 	return v >= 1e12 && v > now-year && v < now+24*3600*1e3
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pulso/bridge/event"
+	"pulso/internal/replace"
 )
 
 // A snapshot file is: snapshotMagic, the position's epoch and offset as 8 bytes each, the state's length as 8 bytes, the
@@ -117,34 +118,9 @@ func (r *Runner) save() error {
 	if err != nil {
 		return fmt.Errorf("save view %s: %w", r.view.Name(), err)
 	}
-	if err := writeFile(r.file(), data); err != nil {
+	if err := replace.File(r.file(), data); err != nil {
 		return fmt.Errorf("save view %s: %w", r.view.Name(), err)
 	}
 	r.saved = at
 	return nil
-}
-
-// writeFile replaces a file such that after a crash either the old or the new one is there, whole.
-func writeFile(name string, data []byte) error {
-	const userOnly = 0o600
-	temporary := name + ".tmp"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, userOnly)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, name); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

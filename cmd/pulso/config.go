@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
+	"pulso/bridge/decode"
 	"pulso/internal/app"
 )
 
@@ -30,7 +31,9 @@ type configValues struct {
 	values map[string]any
 	used   map[string]bool // those that neither a flag nor the environment has overruled
 
-	sources []app.Source // the one key that is no flag
+	// The keys that are no flags.
+	sources   []app.Source
+	overrides []decode.Override
 }
 
 // forgetEmpty unsets our variables that are empty: a container's environment says "not set" that way.
@@ -68,7 +71,7 @@ func configFile(args []string) (*configValues, error) {
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
-	if err := c.takeSources(tree); err != nil {
+	if err := errors.Join(takeList(c, tree, "sources", &c.sources), takeList(c, tree, "decode", &c.overrides)); err != nil {
 		return nil, err
 	}
 	if err := c.flatten("", tree); err != nil {
@@ -77,23 +80,23 @@ func configFile(args []string) (*configValues, error) {
 	return c, nil
 }
 
-// takeSources takes the list of brokers out of the tree.
-func (c *configValues) takeSources(tree map[string]any) error {
-	list, ok := tree["sources"]
+// takeList takes a list that is no flag out of the tree.
+func takeList[T any](c *configValues, tree map[string]any, key string, to *[]T) error {
+	list, ok := tree[key]
 	if !ok {
 		return nil
 	}
-	delete(tree, "sources")
+	delete(tree, key)
 	text, err := yaml.Marshal(list)
 	if err != nil {
-		return fmt.Errorf("configuration %s: sources: %w", c.path, err)
+		return fmt.Errorf("configuration %s: %s: %w", c.path, key, err)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&c.sources); err != nil {
+	if err := decoder.Decode(to); err != nil {
 		// Lines would be those of the list alone, and types those of the program.
 		text := unknownField.ReplaceAllString(err.Error(), `unknown key "$1"`)
-		return fmt.Errorf("configuration %s: sources: %s", c.path, strings.TrimSpace(yamlNoise.ReplaceAllString(text, " ")))
+		return fmt.Errorf("configuration %s: %s: %s", c.path, key, strings.TrimSpace(yamlNoise.ReplaceAllString(text, " ")))
 	}
 	return nil
 }
@@ -192,7 +195,8 @@ func (c *configValues) blame(err error) error {
 		}
 		return errors.Join(errs...)
 	case *app.KeyError:
-		if c.used[e.Key] || len(c.sources) > 0 && strings.HasPrefix(e.Key, "sources") {
+		list, _, _ := strings.Cut(e.Key, "[")
+		if c.used[e.Key] || list == "sources" && len(c.sources) > 0 || list == "decode" && len(c.overrides) > 0 {
 			return fmt.Errorf("%w (%s sets it)", err, c.path)
 		}
 	}

@@ -30,6 +30,7 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" help:"Measure a hub or any MQTT broker."`
 	Pub     pubCmd     `cmd:"" help:"Publish a message."`
 	Tail    tailCmd    `cmd:"" help:"Show what arrives, as it arrives."`
+	Decode  decodeCmd  `cmd:"" help:"Explain how a message is understood."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, or a running hub."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

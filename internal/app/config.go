@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"pulso/bridge/decode"
 	"pulso/bridge/event"
 )
 
@@ -64,6 +65,8 @@ type Config struct {
 	// Sources are the brokers that messages are taken from. Only the configuration file has them, as a list; `pulso bridge` has
 	// flags for them.
 	Sources []Source `name:"sources" kong:"-"`
+	// Decode says of topics what is known better than the hub can know it. Only the configuration file has it, as a list.
+	Decode []decode.Override `name:"decode" kong:"-"`
 
 	LogLevel  string `name:"verbosity" env:"PULSO_VERBOSITY" default:"info" enum:"debug,info,warn,error" help:"What the hub writes to its standard error: debug, info, warn or error."`
 	LogFormat string `name:"log-format" env:"PULSO_LOG_FORMAT" default:"text" enum:"text,json" help:"How it does: text or json."`
@@ -115,6 +118,9 @@ func (c *Config) Check() error {
 		}
 	}
 	c.checkSources(bad)
+	if at, err := decode.CheckOverrides(c.Decode); err != nil {
+		bad(fmt.Sprintf("decode[%d]", at), "%v", err)
+	}
 	if c.Data == "" {
 		bad("data", "no folder is named; %s keeps nothing", InMemory)
 	}

@@ -54,6 +54,17 @@ func (r *Refuser) Error(w http.ResponseWriter, err *wire.Error) {
 	r.write(w, Problem{Status: status(err), Detail: err.Message, Code: err.Code, Retry: err.Retry})
 }
 
+// Codes of problems that only plain requests have.
+const (
+	CodeNotFound = "not_found" // 404: there is no such thing
+	CodeConflict = "conflict"  // 409: it has changed since the client read it
+)
+
+// Fail answers with a status of its own; detail says what is wrong, for people.
+func (r *Refuser) Fail(w http.ResponseWriter, status int, code, detail string) {
+	r.write(w, Problem{Status: status, Detail: detail, Code: code})
+}
+
 // Closed answers that a session is over, or cannot begin.
 func (r *Refuser) Closed(w http.ResponseWriter, code wire.CloseCode) {
 	info := code.Info()
