@@ -103,7 +103,11 @@ func (d *Decoder) newTopicInfo(name string, why *[]string) *topicInfo {
 	if !found {
 		key.scheme = override.scheme
 		t.common(name, levels, &subject)
-		because("the topic is of no family that is known: common rules name the device %q", t.device)
+		if t.device != "" {
+			because("the topic is of no known family: by common rules the device is %q", t.device)
+		} else {
+			because("the topic is of no known family")
+		}
 	}
 	told, _ := recall[Told](d, d.facts.byKey[factKey{toldFacts.Kind, name}])
 	if told.Keys != nil || told.Device != "" {

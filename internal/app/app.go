@@ -26,6 +26,7 @@ import (
 	"pulso/bridge/gateway/poll"
 	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/gateway/sse"
+	"pulso/bridge/gateway/understand"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/gateway/ws"
 	"pulso/bridge/room"
@@ -68,7 +69,9 @@ type Hub struct {
 	polls   *poll.Handler
 	calls   *rpc.Handler
 	publish *web.Publisher
-	origins *origins
+	// understand serves the overrides and how messages are read.
+	understand *understand.Handler
+	origins    *origins
 
 	listener net.Listener
 	server   *http.Server
@@ -162,6 +165,15 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
+	kept := ""
+	if h.cfg.Data != InMemory {
+		kept = filepath.Join(h.cfg.Data, "overrides.json")
+	}
+	overrides, err := loadOverrides(decoder, h.cfg.Decode, kept, h.logger)
+	if err != nil {
+		return err
+	}
+	h.understand = understand.New(understand.Config{Store: overrides, Decoder: decoder, Metrics: h.registry})
 	h.bridge, err = bridge.New(bridge.Config{Log: h.log, Decoder: decoder, Logger: h.logger.With("part", "bridge"), Metrics: h.registry})
 	if err != nil {
 		return err

@@ -26,6 +26,9 @@ func (h *Hub) routes() http.Handler {
 		"/api/v1/poll":    h.polls,
 		"/api/v1/publish": h.publish,
 		rpc.Path:          h.calls,
+
+		"/api/v1/overrides": http.HandlerFunc(h.understand.ServeOverrides),
+		"/api/v1/decode":    http.HandlerFunc(h.understand.ServeDecode),
 	} {
 		mux.Handle(pattern, h.origins.guard(handler))
 	}
