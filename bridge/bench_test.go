@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog/disklog"
+	"pulso/bridge/eventlog/memlog"
 )
 
 // BenchmarkGroupCommit has 256 publishers of QoS 1 who each wait for their message to be on the disk before they send the next:
@@ -52,4 +54,37 @@ func BenchmarkGroupCommit(b *testing.B) {
 		<-turns
 	}
 	stop()
+}
+
+// BenchmarkDecodeManyDevices decodes the messages of 10,000 devices in turn, as they would come. An operation is one message.
+func BenchmarkDecodeManyDevices(b *testing.B) {
+	const devices, batch = 10_000, 200
+	decoder, err := decode.New(decode.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	log, err := memlog.New(memlog.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = log.Close() })
+	hub, err := bridge.New(bridge.Config{Log: log, Decoder: decoder})
+	if err != nil {
+		b.Fatal(err)
+	}
+	events := make([]event.Event, devices)
+	for i := range events {
+		events[i] = message(fmt.Sprintf("devices/dev-%05d/telemetry", i),
+			fmt.Sprintf(`{"ts":%d,"temperature":%d.5,"humidity":40,"seq":%d,"pad":"%040d"}`, 1763830000123456789+i, i%40, i, 0))
+		events[i].Time = 1763830000123e6
+	}
+	b.ReportAllocs()
+	at := 0
+	for b.Loop() {
+		if at%batch == 0 {
+			from := at % devices
+			hub.Decode(events[from : from+batch])
+		}
+		at++
+	}
 }

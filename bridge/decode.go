@@ -52,8 +52,12 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	if len(r.Texts) > 0 {
 		d.Texts = append([]event.Text(nil), r.Texts...)
 	}
-	for _, reading := range r.Readings {
-		s := b.series.intern(d.Device, reading.Name, reading.Unit, d.Topic, d.Time)
+	if len(r.Readings) == 0 && len(r.Earlier) == 0 {
+		return metrics
+	}
+	known := b.series.of(d.Topic)
+	for i, reading := range r.Readings {
+		s := b.series.intern(known, i, d.Device, reading.Name, reading.Unit, d.Time)
 		if s == nil {
 			b.metrics.seriesRefused.Inc()
 			continue
@@ -61,7 +65,7 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 		metrics = append(metrics, event.Metric{Series: s, Value: reading.Value})
 	}
 	for _, reading := range r.Earlier {
-		if s := b.series.intern(d.Device, reading.Name, reading.Unit, d.Topic, d.Time); s != nil {
+		if s := b.series.intern(known, 0, d.Device, reading.Name, reading.Unit, d.Time); s != nil {
 			d.Earlier = append(d.Earlier, event.Sample{Metric: event.Metric{Series: s, Value: reading.Value}, Time: reading.Time})
 		} else {
 			b.metrics.seriesRefused.Inc()
@@ -75,5 +79,5 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 func (b *Bridge) Intern(device, name, unit, topic string) *event.Series {
 	b.decoding.Lock()
 	defer b.decoding.Unlock()
-	return b.series.intern(device, name, unit, topic, 0)
+	return b.series.intern(b.series.of(topic), 0, device, name, unit, 0)
 }

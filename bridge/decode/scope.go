@@ -59,6 +59,8 @@ type nameInfo struct {
 	fixed, sure bool
 	// scale is what numbers are multiplied by; 0 is 1.
 	scale float64
+	// value is the last text of the name: it often comes again.
+	value string
 	// sequence is the last message that used the name, index where in its Result: a duplicate's last value counts.
 	sequence uint64
 	index    int
@@ -236,8 +238,10 @@ func (s *Scope) text(out *Result, n *nameInfo, value []byte) {
 		s.left++
 		return
 	}
-	value = cut(value, MaxTextBytes)
-	out.Texts = append(out.Texts, event.Text{Name: n.text, Value: s.intern(value)})
+	if value = cut(value, MaxTextBytes); n.value != string(value) || len(value) == 0 {
+		n.value = s.intern(value)
+	}
+	out.Texts = append(out.Texts, event.Text{Name: n.text, Value: n.value})
 }
 
 // intern returns value as a string, the same one for short values that come again.
