@@ -82,7 +82,9 @@ type Result struct {
 	Readings []Reading
 	Earlier  []EarlierReading
 	Texts    []event.Text
-	Status   event.Status
+	// Units are those that a message announces of readings to come, by the reading's name.
+	Units  []event.Text
+	Status event.Status
 	// DeviceTime is the device's own time stamp in nanoseconds since the Unix epoch; 0 where none is worth trusting.
 	DeviceTime int64
 	// JSON reports whether the payload is valid JSON (RFC 8259) in valid UTF-8, nested at most MaxDepth levels.
@@ -93,7 +95,7 @@ type Result struct {
 }
 
 func (r *Result) reset() {
-	*r = Result{Readings: r.Readings[:0], Earlier: r.Earlier[:0], Texts: r.Texts[:0]}
+	*r = Result{Readings: r.Readings[:0], Earlier: r.Earlier[:0], Texts: r.Texts[:0], Units: r.Units[:0]}
 }
 
 // A Format understands one family of payloads.
@@ -300,7 +302,7 @@ func (d *Decoder) end(s *Scope, out *Result, format string, problem error) {
 // nothing takes back what was read.
 func (r *Result) nothing() {
 	r.unread()
-	r.Texts = r.Texts[:0]
+	r.Texts, r.Units = r.Texts[:0], r.Units[:0]
 }
 
 // unread takes back the readings and their time.
@@ -334,6 +336,6 @@ func (d *Decoder) interpret(s *Scope, in *Input, out *Result) {
 // statusFrom reads presence from a message on a topic about it, if the format has not yet.
 func (s *Scope) statusFrom(in *Input, out *Result) {
 	if out.Status == event.StatusUnknown {
-		out.Status = statusOf(s.topic.status, in, out)
+		out.Status = statusOf(s.topic, in, out)
 	}
 }

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
+
+	"pulso/bridge/event"
 )
 
 // MaxFactBytes bounds one fact's JSON form.
@@ -58,6 +61,8 @@ type facts struct {
 	limit, byteLimit int
 	byKey            map[factKey]*fact
 	bytes            int
+	// filters are those of which something has been told, in the order in which it was; at most maxFilters.
+	filters []string
 	// changed counts the changes.
 	changed uint64
 }
@@ -65,6 +70,9 @@ type facts struct {
 func newFacts(limit, byteLimit int) facts {
 	return facts{limit: limit, byteLimit: byteLimit, byKey: make(map[factKey]*fact)}
 }
+
+// maxFilters bounds the filters of which something has been told: each costs a little whenever a topic is new.
+const maxFilters = 1000
 
 func (d *Decoder) remember(key factKey, value any, at int64) bool {
 	if d.trying {
@@ -79,7 +87,8 @@ func (d *Decoder) remember(key factKey, value any, at int64) bool {
 	case kept != nil && kept.time > at:
 		return true
 	case err != nil, len(encoded) > MaxFactBytes, kept == nil && len(d.facts.byKey) >= d.facts.limit,
-		d.facts.bytes+len(encoded) > d.facts.byteLimit:
+		d.facts.bytes+len(encoded) > d.facts.byteLimit,
+		kept == nil && key.kind == toldFacts.Kind && isFilter(key.key) && len(d.facts.filters) >= maxFilters:
 		d.metrics.refused.Inc()
 		return false
 	}
@@ -88,6 +97,9 @@ func (d *Decoder) remember(key factKey, value any, at int64) bool {
 	d.facts.bytes += len(encoded)
 	if kept == nil {
 		key.key = strings.Clone(key.key)
+		if key.kind == toldFacts.Kind && isFilter(key.key) {
+			d.facts.filters = append(d.facts.filters, key.key)
+		}
 	} else {
 		if kept.before != nil {
 			d.facts.bytes -= len(kept.before.encoded)
@@ -178,20 +190,48 @@ type Told struct {
 	Role Role `json:"role,omitempty"`
 	// Keys are by the path inside the payload; "" is a bare value's.
 	Keys map[string]Key `json:"keys,omitempty"`
+	// Weak reports that Device counts only where the topic is of no scheme that names one.
+	Weak bool `json:"weak,omitempty"`
+	// Online and Offline are the words that the topic's messages have for presence; empty: the common ones.
+	Online  string `json:"online,omitempty"`
+	Offline string `json:"offline,omitempty"`
 }
 
 // toldFacts are by topic.
 var toldFacts = Facts[Told]{Kind: "topic"}
 
-// Tell remembers what is said of another topic, from its next message on.
+// Tell remembers what is said of another topic, from its next message on. The topic may be a filter: then it is said of all
+// that match it and of which nothing is said by itself.
 func (s *Scope) Tell(topic string, told Told) bool {
 	if known, found := toldFacts.Recall(s, topic); found && sameTold(known, told) {
 		return true
 	}
 	ok := toldFacts.Remember(s, topic, told)
-	delete(s.decoder.topics.young, topic)
-	delete(s.decoder.topics.old, topic)
+	if !isFilter(topic) {
+		delete(s.decoder.topics.young, topic)
+		delete(s.decoder.topics.old, topic)
+		return ok
+	}
+	matches := func(name string, _ *topicInfo) bool { return event.Match(topic, name) }
+	maps.DeleteFunc(s.decoder.topics.young, matches)
+	maps.DeleteFunc(s.decoder.topics.old, matches)
 	return ok
+}
+
+func isFilter(topic string) bool { return strings.ContainsAny(topic, "+#") }
+
+// told returns what has been said of a topic, by itself or by way of a filter.
+func (d *Decoder) told(topic string) Told {
+	if told, found := recall[Told](d, d.facts.byKey[factKey{toldFacts.Kind, topic}]); found {
+		return told
+	}
+	for _, filter := range d.facts.filters {
+		if event.Match(filter, topic) {
+			told, _ := recall[Told](d, d.facts.byKey[factKey{toldFacts.Kind, filter}])
+			return told
+		}
+	}
+	return Told{}
 }
 
 // Told returns what has been said of a topic.

@@ -16,7 +16,7 @@ type Report struct {
 	// Format is empty where none understood the payload; Problem says why.
 	Format  string `json:"format"`
 	Problem string `json:"problem,omitempty"`
-	// Metrics, Texts and Units are by the name of the reading or text.
+	// Metrics, Texts and Units are by the name of the reading or text; Units also has those that the message announces.
 	Metrics map[string]float64 `json:"metrics"`
 	Texts   map[string]string  `json:"texts"`
 	Units   map[string]string  `json:"units"`
@@ -57,6 +57,9 @@ func (d *Decoder) report(in Input) Report {
 	}
 	for _, t := range out.Texts {
 		r.Texts[t.Name] = t.Value
+	}
+	for _, u := range out.Units {
+		r.Units[u.Name] = u.Value
 	}
 	switch out.Status {
 	case event.StatusOnline:

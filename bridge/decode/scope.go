@@ -107,6 +107,9 @@ func newNameInfo(of *space, key string) *nameInfo {
 	subject, path, _ := strings.Cut(key[spaceBytes:], string(rune(subjectEnd)))
 	path = strings.ToValidUTF8(path, "\uFFFD")
 	known := of.known(path)
+	if rest, isValue := cutValue(path); known == (Key{}) && (path == "" || isValue && rest == "") {
+		known = of.known(subject)
+	}
 	text := first(known.Name, path)
 	if subject != "" {
 		rest, isValue := cutValue(text)
@@ -139,7 +142,7 @@ func newNameInfo(of *space, key string) *nameInfo {
 	return n
 }
 
-// known is what the scheme says of a path.
+// known is what the scheme says of a path, with the indexes at its end or without.
 func (of *space) known(path string) Key {
 	if of.scheme == nil {
 		return Key{}
@@ -147,7 +150,13 @@ func (of *space) known(path string) Key {
 	if k, found := of.scheme.Keys[path]; found {
 		return k
 	}
-	return of.scheme.Keys[lastKey(path)]
+	last := lastKey(path)
+	if whole := strings.LastIndex(path, last) + len(last); whole < len(path) {
+		if k, found := of.scheme.Keys[path[:whole]]; found {
+			return k
+		}
+	}
+	return of.scheme.Keys[last]
 }
 
 // take takes what is known of a key, but its name.

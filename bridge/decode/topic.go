@@ -31,8 +31,10 @@ type topicInfo struct {
 	kind, name string
 	role       Role
 	status     statusWord
-	decode     DecodeFunc
-	announces  bool
+	// online and offline are the words that it has for presence; empty: the common ones.
+	online, offline string
+	decode          DecodeFunc
+	announces       bool
 	// space and prefix are what the keys of names begin with: whose rules count, and what the topic says beyond the device;
 	// barePrefix is that of a bare value.
 	space              *space
@@ -109,10 +111,10 @@ func (d *Decoder) newTopicInfo(name string, why *[]string) *topicInfo {
 			because("the topic is of no known family")
 		}
 	}
-	told, _ := recall[Told](d, d.facts.byKey[factKey{toldFacts.Kind, name}])
-	if told.Keys != nil || told.Device != "" {
+	told := d.told(name)
+	if told.Keys != nil || told.Device != "" || told.Name != "" || told.Kind != "" || told.Role != RoleReading {
 		key.told = name
-		t.tell(&told)
+		t.tell(&told, found)
 		because("discovery has announced the topic")
 	}
 	if override.device != "" {
@@ -181,9 +183,12 @@ func (t *topicInfo) take(a *Address) {
 	}
 }
 
-// tell takes what discovery has said of the topic.
-func (t *topicInfo) tell(told *Told) {
-	t.device = first(told.Device, t.device)
+// tell takes what discovery has said of the topic; ofScheme reports that it is one of a scheme's.
+func (t *topicInfo) tell(told *Told, ofScheme bool) {
+	if !told.Weak || !ofScheme || t.device == "" {
+		t.device = first(told.Device, t.device)
+	}
+	t.online, t.offline = told.Online, told.Offline
 	t.name, t.kind = first(told.Name, t.name), first(told.Kind, t.kind)
 	t.byClient = t.device == ""
 	t.announces = false
@@ -369,9 +374,19 @@ func looksRandom(client string) bool {
 }
 
 // statusOf reads presence from a message on a topic about it. A bare word of presence is no reading besides.
-func statusOf(level statusWord, in *Input, out *Result) event.Status {
+func statusOf(topic *topicInfo, in *Input, out *Result) event.Status {
+	level := topic.status
 	if level == notStatus {
 		return event.StatusUnknown
+	}
+	switch word := trim(in.Payload); {
+	case len(word) == 0:
+	case string(word) == topic.online:
+		out.nothing()
+		return event.StatusOnline
+	case string(word) == topic.offline:
+		out.nothing()
+		return event.StatusOffline
 	}
 	if out.Format != jsonName || len(in.Payload) > 0 && in.Payload[0] != '{' {
 		status := statusOfWord(trim(in.Payload), level)
