@@ -61,9 +61,8 @@ func snake(key string) string {
 			gap = true
 			continue
 		}
-		// A word begins behind a small letter, or with the last capital before one.
-		word := i > 0 && unicode.IsUpper(c) && (unicode.IsLower(runes[i-1]) ||
-			unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1]))
+		// A word begins with a capital behind a small letter, or before one.
+		word := i > 0 && unicode.IsUpper(c) && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]))
 		if b.Len() > 0 && (gap || word) {
 			b.WriteByte('_')
 		}
@@ -122,8 +121,24 @@ type mapped struct {
 	of     *event.Series
 	kind   string
 	labels labels.Labels
-	// from is the time of the last sample as it was said, used that which it got. Zero: none yet.
-	from, used int64
+	// newest are the times of the newest sample, late those of the last that came behind a newer one.
+	newest, late moved
+}
+
+// moved is the time of a sample as it was said, and that which it got.
+type moved struct{ said, got int64 }
+
+// take gives a sample that is said to be of ms a time that no other of its run has, or says that there is none.
+func (t *moved) take(ms int64) bool {
+	if ms < t.said || ms > t.got {
+		t.said, t.got = ms, ms
+		return true
+	}
+	if t.got+1-ms > maxMoved {
+		return false
+	}
+	t.got++
+	return true
 }
 
 // NewMapper makes a Mapper that has seen nothing.
@@ -174,14 +189,13 @@ func (m *Mapper) sample(metric event.Metric, at int64, add func(Sample)) {
 		s.of, s.kind, s.labels = metric.Series, kind, Labels(metric.Series, kind)
 	}
 	ms := at / 1e6
-	if s.from != 0 && ms >= s.from && ms <= s.used {
-		if s.used+1-ms > maxMoved {
-			m.Lost++
-			return
-		}
-		s.used++
-	} else {
-		s.from, s.used = ms, ms
+	t := &s.newest
+	if ms < s.newest.said {
+		t = &s.late
 	}
-	add(Sample{s.labels, s.used, metric.Value})
+	if !t.take(ms) {
+		m.Lost++
+		return
+	}
+	add(Sample{s.labels, t.got, metric.Value})
 }
