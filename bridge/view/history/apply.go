@@ -1,0 +1,213 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/prometheus/prometheus/storage"
+
+	"pulso/bridge/event"
+)
+
+// A sample waits for the storage.
+type sample struct {
+	to    *variant
+	time  int64
+	value float64
+	// late reports that newer ones of the series came before it.
+	late bool
+}
+
+const (
+	// commitSamples is how many samples wait at most, commitAfter for how long while events come. Queries do not wait: they
+	// bring what is pending into the storage themselves.
+	commitSamples = 4096
+	commitAfter   = 100 * time.Millisecond
+	// retryAfter is how long a commit that failed is waited with.
+	retryAfter = time.Second
+	// maxFuture is how far ahead of the arrival a device's clock is believed. One sample of tomorrow would make those of all
+	// other devices late.
+	maxFuture = int64(10 * time.Minute)
+)
+
+// Apply implements view.View. While the disk is full it waits, see [View.Stop].
+func (v *View) Apply(batch []event.Decoded) {
+	if len(batch) == 0 {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.givenUp != nil {
+		return
+	}
+	if len(v.pending) == 0 {
+		v.since = time.Now()
+	}
+	for i := range batch {
+		v.take(&batch[i])
+		if len(v.pending) >= commitSamples && !v.commit() {
+			return
+		}
+	}
+	v.position = batch[len(batch)-1].Next()
+	if len(v.pending) > 0 && time.Since(v.since) >= commitAfter {
+		v.commit()
+	}
+}
+
+// Tick implements view.Ticker.
+func (v *View) Tick(now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.givenUp == nil {
+		v.commit()
+	}
+	v.cleanNowAndThen(now)
+}
+
+// take gives the readings of an event their times and series.
+func (v *View) take(d *event.Decoded) {
+	if len(v.deleted) > 0 && v.wasDeleted(d) {
+		return
+	}
+	if d.DeviceKind != "" {
+		v.learn(d.Device, d.DeviceKind)
+	}
+	earlier := d.Earlier
+	byTime := func(a, b event.Sample) int { return cmp.Compare(a.Time, b.Time) }
+	if !slices.IsSortedFunc(earlier, byTime) {
+		earlier = slices.Clone(earlier)
+		slices.SortStableFunc(earlier, byTime)
+	}
+	for i := range earlier {
+		v.add(d, earlier[i].Metric, earlier[i].Time)
+	}
+	for _, m := range d.Metrics {
+		v.add(d, m, d.DeviceTime)
+	}
+}
+
+// add gives one reading its time and series. at is the device's time in nanoseconds, 0 for none.
+func (v *View) add(d *event.Decoded, m event.Metric, at int64) {
+	if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) {
+		return
+	}
+	if at == 0 || at > d.Time+maxFuture {
+		at = d.Time
+	}
+	arrival := milliseconds(d.Time)
+	h := v.find(m.Series, arrival)
+	s := h.series
+	if s == nil {
+		v.refused.samples[h.reason]++
+		return
+	}
+	taken := milliseconds(at)
+	if d.Retain && at != d.Time && taken == s.newest.last && m.Value == s.value {
+		v.figures.merged.Add(1) // a retained message that has come before
+		return
+	}
+	t, placed := s.place(taken)
+	switch placed {
+	case tooFast:
+		v.refused.samples[ReasonRate]++
+		return
+	case moved, lateMoved:
+		v.figures.moved.Add(1)
+	}
+	late := placed == lateInOrder || placed == lateMoved
+	if !late {
+		s.value = m.Value
+	}
+	v.newest = max(v.newest, t)
+	v.pending = append(v.pending, sample{to: h.variant, time: t, value: m.Value, late: late})
+}
+
+// milliseconds rounds nanoseconds down.
+func milliseconds(ns int64) int64 { return time.Unix(0, ns).UnixMilli() }
+
+// commit brings what is pending into the storage, and tries again until it is there. It reports false when it has given
+// up, because the view is being stopped. The lock is held, but not while it waits.
+func (v *View) commit() bool {
+	for {
+		err := v.flush()
+		if err == nil {
+			return true
+		}
+		v.mu.Unlock()
+		timer := time.NewTimer(retryAfter)
+		stopped := false
+		select {
+		case <-v.stop:
+			stopped = true
+		case <-timer.C:
+		}
+		timer.Stop()
+		v.mu.Lock()
+		if stopped {
+			v.givenUp, v.pending = err, nil
+			return false
+		}
+	}
+}
+
+// flush brings what is pending into the storage. After an error all of it is still pending.
+func (v *View) flush() error {
+	if len(v.pending) == 0 {
+		return v.givenUp
+	}
+	var done [3]uint64 // stored, merged, too old
+	// The oldest time that is in order for all series is asked for after the appender has been given its own, which is then
+	// not newer.
+	a := v.db.Appender(context.Background())
+	oldest, known := v.db.Head().AppendableMinValidTime()
+	var options storage.AppendOptions
+	a.SetOptions(&options)
+	for i := range v.pending {
+		p := &v.pending[i]
+		// What is newer than all that was applied of its series, and yet not newer than what the storage has of it, is in the
+		// storage already: the log is being read again.
+		options.DiscardOutOfOrder = !p.late && known && p.time >= oldest
+		ref, err := a.Append(p.to.ref, p.to.labels, p.time, p.value)
+		switch {
+		case err == nil:
+			p.to.ref = ref
+			done[0]++
+		case errors.Is(err, storage.ErrOutOfOrderSample), errors.Is(err, storage.ErrDuplicateSampleForTimestamp):
+			done[1]++
+		case errors.Is(err, storage.ErrTooOldSample), errors.Is(err, storage.ErrOutOfBounds):
+			done[2]++
+		default:
+			v.refused.samples[ReasonStorage]++
+			v.logger.Warn("a sample is not taken", "labels", p.to.labels.String(), "error", err)
+		}
+	}
+	if err := a.Commit(); err != nil {
+		return v.failed(err)
+	}
+	if v.trouble != nil {
+		v.trouble = nil
+		v.logger.Info("samples can be stored again")
+	}
+	v.figures.stored.Add(done[0])
+	v.figures.merged.Add(done[1])
+	v.refused.samples[ReasonAge] += done[2]
+	clear(v.pending)
+	v.pending = v.pending[:0]
+	v.since = time.Now()
+	return nil
+}
+
+// failed takes note of a commit that failed.
+func (v *View) failed(err error) error {
+	v.figures.failed.Add(1)
+	if v.trouble == nil {
+		v.logger.Error("samples cannot be stored; trying again", "error", err)
+	}
+	v.trouble = err
+	return err
+}
