@@ -123,7 +123,6 @@ func (v *View) add(d *event.Decoded, m event.Metric, at int64) {
 	if !late {
 		s.value = m.Value
 	}
-	v.newest = max(v.newest, t)
 	v.pending = append(v.pending, sample{to: h.variant, time: t, value: m.Value, late: late})
 }
 

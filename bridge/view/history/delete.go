@@ -58,7 +58,8 @@ func (v *View) forgetDevice(device string) (until int64, err error) {
 	}
 	v.deleted[device] = v.position
 	v.uncleaned = true
-	return v.newest, v.writeDeleted()
+	_, newest, _ := v.bounds()
+	return newest, v.writeDeleted()
 }
 
 // forgetOldestDeletion makes room for another. The oldest is that of another log, or the one at the lowest offset.

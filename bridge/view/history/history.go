@@ -92,10 +92,10 @@ type View struct {
 	// pending are samples that have their time and series and are not in the storage yet; since is when the first came.
 	pending []sample
 	since   time.Time
-	// position is after the last event applied, newest the latest time given to a sample, in milliseconds.
+	// position is after the last event applied.
 	position event.Position
-	newest   int64
-	deleted  map[string]event.Position
+	// deleted are devices whose events from before a position are not applied again.
+	deleted map[string]event.Position
 	// marks are how far the write-ahead logs were on the disk at the last Save.
 	marks [len(logs)]mark
 	// trouble is why samples cannot be stored; given up, why what was applied since the last Save will not be.

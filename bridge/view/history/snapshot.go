@@ -14,9 +14,9 @@ import (
 )
 
 // stateVersion is the version of the form in which the state is saved: this byte; the storage's identity; for each
-// write-ahead log its mark; how many devices; for each of them its id, its kind and how many series; for each of those topic
-// (empty: the one before), field, how many variants, for each its unit and kind, both runs, and the newest value. Texts have their
-// length in front, numbers are varints, times differ from the one before.
+// write-ahead log its mark; the position; how many devices; for each of them its id, its kind and how many series; for
+// each of those topic (empty: as the one before), field, how many variants, for each its unit and kind, both runs, and the
+// newest value as 8 bytes. Texts have their length in front, other numbers are varints.
 const stateVersion = 1
 
 // errState is wrapped by what is said of a state that cannot be read.
@@ -68,6 +68,7 @@ func (v *View) appendState(b []byte) []byte {
 	for _, m := range v.marks {
 		b = binary.AppendVarint(binary.AppendVarint(b, m.segment), m.size)
 	}
+	b = binary.AppendUvarint(binary.AppendUvarint(b, v.position.Epoch), v.position.Offset)
 	b = binary.AppendUvarint(b, uint64(len(v.devices)))
 	for _, d := range v.devices {
 		b = appendText(appendText(b, d.id), d.kind)
@@ -173,8 +174,9 @@ func (v *View) readState(data []byte) error {
 	for i := range marks {
 		marks[i] = mark{r.varint(), r.varint()}
 	}
+	position := event.Position{Epoch: r.uvarint(), Offset: r.uvarint()}
 	if r.bad {
-		return fmt.Errorf("%w: no marks", errState)
+		return fmt.Errorf("%w: it ends too early", errState)
 	}
 	if identity != v.identity {
 		return errors.New("the history's folder is not the one that the state was saved with")
@@ -197,7 +199,7 @@ func (v *View) readState(data []byte) error {
 	if r.bad || len(r.rest) > 0 {
 		return fmt.Errorf("%w: %d bytes too many or too few", errState, len(r.rest))
 	}
-	v.marks = marks
+	v.marks, v.position = marks, position
 	return nil
 }
 
