@@ -1,96 +1,23 @@
-// Package series holds the rules by which readings become samples of time series, for all who keep or send them: what a
-// series is called, which labels it has, and at which millisecond a sample counts.
+// Package series holds the rules by which readings become samples of time series, for those who keep them and those who send
+// them elsewhere: what a series is called, which labels it has, and at which millisecond a sample counts.
 //
-// Name: the last key of the metric's path that is no index, as [Name] writes it. Labels: device, topic, field (the whole
-// path), unit, kind (the device's); empty ones are absent. Time: the device's where it is to be trusted, else arrival.
-//
-// A [Mapper] is used by one goroutine at a time.
+// Nothing here may be used by two goroutines at one time.
 package series
 
 import (
-	"maps"
+	"math"
 	"slices"
 	"strings"
-	"unicode"
+	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"pulso/bridge/event"
 )
 
-// The labels of a series besides its name.
-const (
-	Device = "device"
-	Topic  = "topic"
-	Field  = "field"
-	Unit   = "unit"
-	Kind   = "kind"
-)
-
-// nameless is the name of a path without letters or digits.
-const nameless = "value"
-
-// Name is the name of the series of a metric: the last key of its path that is no index, in lower-case snake_case that PromQL
-// takes without quotes ("BME280.Temperature" is temperature, "phases.0.voltageRMS" is voltage_rms).
-func Name(path string) string {
-	key := path
-	for rest := path; ; {
-		i := strings.LastIndexAny(rest, "./[")
-		last := strings.Trim(rest[i+1:], "[] ")
-		if strings.ContainsFunc(last, func(c rune) bool { return c < '0' || c > '9' }) {
-			key = last
-			break
-		}
-		if i < 0 {
-			break
-		}
-		rest = rest[:i]
-	}
-	return snake(key)
-}
-
-// snake writes words in lower case with underscores between them.
-func snake(key string) string {
-	var b strings.Builder
-	runes := []rune(key)
-	gap := false // something that is not written stands before
-	for i, c := range runes {
-		letter := c < unicode.MaxASCII && (unicode.IsLetter(c) || unicode.IsDigit(c))
-		if !letter {
-			gap = true
-			continue
-		}
-		// A word begins with a capital behind a small letter, or before one.
-		word := i > 0 && unicode.IsUpper(c) && (unicode.IsLower(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1]))
-		if b.Len() > 0 && (gap || word) {
-			b.WriteByte('_')
-		}
-		if b.Len() == 0 && unicode.IsDigit(c) {
-			b.WriteByte('_')
-		}
-		gap = false
-		b.WriteRune(unicode.ToLower(c))
-	}
-	if b.Len() == 0 {
-		return nameless
-	}
-	return b.String()
-}
-
-// Labels are the name and labels of a series; kind is its device's, empty where that is not known.
-func Labels(s *event.Series, kind string) labels.Labels {
-	b := labels.NewScratchBuilder(6)
-	for name, value := range map[string]string{
-		model.MetricNameLabel: Name(s.Name), Device: s.Device, Topic: s.Topic, Field: s.Name, Unit: s.Unit, Kind: kind,
-	} {
-		if value != "" {
-			b.Add(name, value)
-		}
-	}
-	b.Sort()
-	return b.Labels()
-}
+// MaxFuture is how far ahead of the arrival a device's clock is believed. One sample of tomorrow would make those of all other
+// devices late.
+const MaxFuture = 10 * time.Minute
 
 // A Sample is one value of a series.
 type Sample struct {
@@ -100,102 +27,115 @@ type Sample struct {
 	Value float64
 }
 
-// maxMoved is how many milliseconds a sample is moved on at most to have a time of its own.
-const maxMoved = 1000
+// Kinds are those of devices, by id.
+type Kinds = map[string]string
 
-// maxKinds bounds the devices whose kind is remembered.
-const maxKinds = 100_000
+// maxKinds bounds the devices whose kind is remembered, maxVariants the units and kinds of a series that are told apart.
+const (
+	maxKinds    = 100_000
+	maxVariants = 8
+)
 
-// A Mapper makes samples of events in the log's order. Two samples of one series that fall into one millisecond are moved on by
-// a millisecond each, so that none is lost; the same events give the same samples, whoever maps them.
+// A Mapper makes samples of events in the log's order.
 type Mapper struct {
-	kinds  map[string]string // of devices that have told it
-	series map[uint32]*mapped
+	// Kinds are those that devices have told. They may be set before the first event.
+	Kinds Kinds
+	// Learned counts changes of Kinds, Lost the samples that were left out: too many came at one time, or their labels are too
+	// long.
+	Learned, Lost uint64
 
-	// Lost is how many samples were left out because too many came in one millisecond.
-	Lost uint64
+	series map[uint32]*mapped
 }
 
 // mapped is what is known of one series.
 type mapped struct {
-	of     *event.Series
-	kind   string
-	labels labels.Labels
-	// newest are the times of the newest sample, late those of the last that came behind a newer one.
-	newest, late moved
-}
-
-// moved is the time of a sample as it was said, and that which it got.
-type moved struct{ said, got int64 }
-
-// take gives a sample that is said to be of ms a time that no other of its run has, or says that there is none.
-func (t *moved) take(ms int64) bool {
-	if ms < t.said || ms > t.got {
-		t.said, t.got = ms, ms
-		return true
-	}
-	if t.got+1-ms > maxMoved {
-		return false
-	}
-	t.got++
-	return true
+	of       *event.Series
+	kind     string
+	labels   labels.Labels // none: they are too long
+	variants [][2]string
+	times    Times
+	value    float64 // of the newest sample
 }
 
 // NewMapper makes a Mapper that has seen nothing.
-func NewMapper() *Mapper {
-	return &Mapper{kinds: map[string]string{}, series: map[uint32]*mapped{}}
-}
-
-// Kinds is what the Mapper knows of devices' kinds, sorted by device: pairs of device and kind. Learn takes it.
-func (m *Mapper) Kinds() [][2]string {
-	out := make([][2]string, 0, len(m.kinds))
-	for _, device := range slices.Sorted(maps.Keys(m.kinds)) {
-		out = append(out, [2]string{device, m.kinds[device]})
-	}
-	return out
-}
-
-// Learn tells a device's kind.
-func (m *Mapper) Learn(device, kind string) {
-	if _, known := m.kinds[device]; kind != "" && device != "" && (known || len(m.kinds) < maxKinds) {
-		m.kinds[strings.Clone(device)] = strings.Clone(kind)
-	}
-}
+func NewMapper() *Mapper { return &Mapper{Kinds: Kinds{}, series: map[uint32]*mapped{}} }
 
 // Samples calls add for each sample of an event, those of earlier times first.
 func (m *Mapper) Samples(d *event.Decoded, add func(Sample)) {
-	if d.DeviceKind != "" && m.kinds[d.Device] != d.DeviceKind {
-		m.Learn(d.Device, d.DeviceKind)
+	if d.DeviceKind != "" && d.Device != "" && m.Kinds[d.Device] != d.DeviceKind {
+		if _, known := m.Kinds[d.Device]; known || len(m.Kinds) < maxKinds {
+			m.Kinds[strings.Clone(d.Device)] = strings.Clone(d.DeviceKind)
+			m.Learned++
+		}
 	}
-	for _, s := range d.Earlier {
-		m.sample(s.Metric, s.Time, add)
-	}
-	at := d.Time
-	if d.DeviceTime != 0 {
-		at = d.DeviceTime
+	for _, s := range Earlier(d) {
+		m.sample(d, s.Metric, s.Time, add)
 	}
 	for _, metric := range d.Metrics {
-		m.sample(metric, at, add)
+		m.sample(d, metric, d.DeviceTime, add)
 	}
 }
 
-func (m *Mapper) sample(metric event.Metric, at int64, add func(Sample)) {
-	s := m.series[metric.Series.ID]
-	if s == nil {
-		s = &mapped{}
-		m.series[metric.Series.ID] = s
+// Earlier are an event's older samples in the order of their times.
+func Earlier(d *event.Decoded) []event.Sample {
+	byTime := func(a, b event.Sample) int { return int(max(min(a.Time-b.Time, 1), -1)) }
+	if slices.IsSortedFunc(d.Earlier, byTime) {
+		return d.Earlier
 	}
-	if kind := m.kinds[metric.Series.Device]; s.of != metric.Series || s.kind != kind {
-		s.of, s.kind, s.labels = metric.Series, kind, Labels(metric.Series, kind)
+	sorted := slices.Clone(d.Earlier)
+	slices.SortStableFunc(sorted, byTime)
+	return sorted
+}
+
+func (m *Mapper) sample(d *event.Decoded, metric event.Metric, at int64, add func(Sample)) {
+	if math.IsNaN(metric.Value) || math.IsInf(metric.Value, 0) {
+		return
 	}
-	ms := at / 1e6
-	t := &s.newest
-	if ms < s.newest.said {
-		t = &s.late
+	if at == 0 || at > d.Time+int64(MaxFuture) {
+		at = d.Time
 	}
-	if !t.take(ms) {
+	s := m.find(metric.Series)
+	if s.labels.IsEmpty() {
 		m.Lost++
 		return
 	}
-	add(Sample{s.labels, t.got, metric.Value})
+	taken := time.Unix(0, at).UnixMilli()
+	if d.Retain && at != d.Time && taken == s.times.Newest.Last && metric.Value == s.value {
+		return // a retained message that has come before
+	}
+	ms, placed := s.times.Place(taken)
+	switch placed {
+	case TooFast:
+		m.Lost++
+		return
+	case InOrder, Moved:
+		s.value = metric.Value
+	case LateInOrder, LateMoved:
+	}
+	add(Sample{s.labels, ms, metric.Value})
+}
+
+// find returns what is known of a series, with its labels of now.
+func (m *Mapper) find(of *event.Series) *mapped {
+	s := m.series[of.ID]
+	if s == nil {
+		s = &mapped{times: NoTimes}
+		m.series[of.ID] = s
+	}
+	if kind := m.Kinds[of.Device]; s.of != of || s.kind != kind {
+		s.of, s.kind = of, kind
+		unit := of.Unit
+		if v := [2]string{unit, kind}; !slices.Contains(s.variants, v) {
+			if len(s.variants) >= maxVariants {
+				unit, kind = "", ""
+			} else {
+				s.variants = append(s.variants, v)
+			}
+		}
+		var short bool
+		if s.labels, short = Labels(of.Device, of.Topic, of.Name, unit, kind); !short {
+			s.labels, _ = Labels(of.Device, of.Topic, of.Name, "", "")
+		}
+	}
+	return s
 }
