@@ -45,7 +45,7 @@ func (b *Bridge) decode(events []event.Event, chunk int) []event.Decoded {
 // understand decodes one message and appends its readings to metrics.
 func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Metric {
 	r := &b.result
-	b.cfg.Decoder.Decode(decode.Input{Topic: d.Topic, Client: d.Client, Payload: d.Payload, Retain: d.Retain, Time: d.Time}, r)
+	b.cfg.Decoder.Decode(decode.Input{Topic: d.Topic, Ref: d.Ref, Client: d.Client, Payload: d.Payload, Retain: d.Retain, Time: d.Time}, r)
 	d.Device, d.DeviceKind, d.DeviceName = r.Device, r.Kind, r.Name
 	d.Format, d.Problem, d.JSON, d.Command = r.Format, r.Problem, r.JSON, r.Command
 	d.DeviceTime, d.Status = r.DeviceTime, r.Status
@@ -55,7 +55,7 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	if len(r.Readings) == 0 && len(r.Earlier) == 0 {
 		return metrics
 	}
-	known := b.series.of(d.Topic)
+	known := b.series.of(d.Topic, d.Ref)
 	for i, reading := range r.Readings {
 		s := b.series.intern(known, i, d.Device, reading.Name, reading.Unit, d.Time)
 		if s == nil {
@@ -79,5 +79,5 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 func (b *Bridge) Intern(device, name, unit, topic string) *event.Series {
 	b.decoding.Lock()
 	defer b.decoding.Unlock()
-	return b.series.intern(b.series.of(topic), 0, device, name, unit, 0)
+	return b.series.intern(b.series.of(topic, nil), 0, device, name, unit, 0)
 }

@@ -37,12 +37,17 @@ func newSeriesTable(limit int) *seriesTable {
 	return &seriesTable{topics: make(map[string]*topicSeries), limit: limit}
 }
 
-// of returns the series of a topic; of an unknown one, none, which the first series makes known.
-func (t *seriesTable) of(topic string) *topicSeries {
-	if s := t.topics[topic]; s != nil {
+// of returns the series of a topic; of an unknown one, none, which the first series makes known. ref is the topic's.
+func (t *seriesTable) of(topic string, ref *event.Ref) *topicSeries {
+	if s, found := event.Slot[*topicSeries](ref, event.SlotSeries); found {
 		return s
 	}
-	return &topicSeries{topic: topic}
+	s := t.topics[topic]
+	if s == nil {
+		return &topicSeries{topic: topic}
+	}
+	ref.Keep(event.SlotSeries, s)
+	return s
 }
 
 // find returns the index of a series; -1 if it is not known. Messages name their readings in the same order each time, so

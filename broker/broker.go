@@ -186,6 +186,8 @@ type Broker struct {
 	flushers  *flushers
 	addresses *limit.Addresses
 	rates     *limit.Rates
+	beat      beat
+	topics    topicNames
 	matches   matches       // of Deliver's goroutine
 	scans     chan struct{} // bounds the readings of the log at one time
 

@@ -32,10 +32,12 @@ type link struct {
 	announced   bool // the sink knows that the connection began
 	will        *will
 	aliases     map[uint16]string
-	lastTopic   string // one string for many messages
-	judged      bool   // lastTopic may be published to
+	lastTopic   string     // one string for many messages
+	judged      bool       // lastTopic may be published to
+	ref         *event.Ref // of lastTopic, once it is judged
 
-	rate limit.Rate
+	rate   limit.Rate
+	streak streak
 
 	refusal *Refusal // why the CONNECT was not accepted
 
@@ -90,14 +92,27 @@ func (l *link) serve() (err error) {
 	}
 	for {
 		p, err := l.reader.next()
-		if err == nil {
-			now := time.Now()
-			l.conn.refresh(now)
-			err = l.handle(p, now)
-		}
 		if err != nil {
 			return l.failed(err)
 		}
+		now := time.Now()
+		l.conn.refresh(now)
+		if err := l.handle(p, now); err != nil {
+			return l.failed(err)
+		}
+		l.pace(p.first, now)
+	}
+}
+
+// pace lets several messages of a busy connection come in before the next is read.
+func (l *link) pace(first byte, now time.Time) {
+	const qosBits = 0b110
+	if packet.Kind(first>>4) != packet.Publish || first&qosBits != 0 {
+		l.streak = streak{}
+		return
+	}
+	if l.streak.add(&l.broker.beat, now); l.streak.busy && !l.reader.buffered() {
+		l.broker.beat.wait()
 	}
 }
 

@@ -47,7 +47,7 @@ func (l *link) publish(raw rawPacket, now time.Time) error {
 		return nil
 	}
 	m := event.Event{
-		Kind: event.KindPublish, Source: event.SourceMQTT, Time: now.UnixNano(), Topic: l.lastTopic, Client: l.id,
+		Kind: event.KindPublish, Source: event.SourceMQTT, Time: now.UnixNano(), Topic: l.lastTopic, Ref: l.ref, Client: l.id,
 		Payload: p.Payload, QoS: p.QoS, Retain: p.Retain, Properties: p.Properties(),
 	}
 	if !raw.owned {
@@ -65,7 +65,7 @@ func (l *link) resolve(p *packet.Published) error {
 	}
 	if len(p.Topic) > 0 {
 		if string(p.Topic) != l.lastTopic {
-			l.lastTopic, l.judged = string(p.Topic), false
+			l.turnTo(p.Topic)
 		}
 		if p.Alias > 0 {
 			if l.aliases == nil {
@@ -80,9 +80,18 @@ func (l *link) resolve(p *packet.Published) error {
 		return &violation{reason: reasonProtocol, code: codeProtocol, detail: "a topic alias that was never set"}
 	}
 	if topic != l.lastTopic {
-		l.lastTopic, l.judged = topic, false
+		l.lastTopic, l.judged, l.ref = topic, false, nil
 	}
 	return nil
+}
+
+// turnTo makes another topic lastTopic.
+func (l *link) turnTo(topic []byte) {
+	if l.ref = l.broker.topics.find(topic); l.ref != nil {
+		l.lastTopic, l.judged = l.ref.Topic, true
+		return
+	}
+	l.lastTopic, l.judged = string(topic), false
 }
 
 // checkTopic judges lastTopic, once.
@@ -94,6 +103,7 @@ func (l *link) checkTopic() error {
 		return err
 	}
 	l.judged = true
+	l.ref = l.broker.topics.add(l.lastTopic)
 	return nil
 }
 

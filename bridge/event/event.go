@@ -22,6 +22,15 @@ const (
 	// DISCONNECT packet, "taken over" when the same client id connected again, "shutdown" when the hub stopped, and
 	// else the reason in words.
 	KindDisconnected Kind = 3
+	// KindForget is somebody's wish that a device be forgotten, see [Event.Forgets]. Payload is the device's id, Topic and
+	// Client are empty, Source is [SourceHub].
+	//
+	// It counts where it stands in the log: each view that holds something of the device (its record, its series) drops
+	// what events before it have made, and begins anew with what comes after it, so that a view that is built from the log
+	// again forgets again. The log itself keeps the device's events for as long as retention holds them, a topic stays
+	// one, and what the decoder was told (aliases, units) stays known: else what the device says next would not be
+	// understood.
+	KindForget Kind = 4
 )
 
 // Payloads of KindDisconnected that have a meaning; any other is a reason in words.
@@ -33,6 +42,14 @@ const (
 
 // IsMessage reports whether the event carries an application message (a publish or a will).
 func (k Kind) IsMessage() bool { return k <= KindWill }
+
+// Forgets returns the id of the device that the event wants forgotten; false if it wants none.
+func (e *Event) Forgets() (device string, ok bool) {
+	if e.Kind != KindForget {
+		return "", false
+	}
+	return string(e.Payload), true
+}
 
 // Source says through which door an event came.
 type Source uint8
@@ -52,6 +69,8 @@ type Event struct {
 	Time int64
 	// Topic is a valid topic name, without wildcards; empty for session events.
 	Topic string
+	// Ref is the topic's place in memory; nil: it has none.
+	Ref *Ref
 	// Client is the MQTT client id, or the gateway session's name.
 	Client string
 	// Payload is what the device sent, byte for byte. It may be shared: never written to.

@@ -86,9 +86,9 @@ type Registry struct {
 	nextID  uint64
 	pos     event.Position // after the last event that was offered
 	trie    node
-	devices map[string][]*Room // rooms that name devices
-	cache   map[string]reached // by topic
-	shape   uint64             // grows when a filter with wildcards comes or goes
+	devices map[string][]*Room  // rooms that name devices
+	cache   map[string]*reached // by topic
+	shape   uint64              // grows when a filter with wildcards comes or goes
 	touched []*Room
 	dirty   []*Room
 	views   []*Room
@@ -115,7 +115,7 @@ func New(cfg Config, begin event.Position) *Registry {
 	}
 	r := &Registry{
 		cfg: cfg, rooms: make(map[string]*Room), pos: begin, devices: make(map[string][]*Room),
-		cache: make(map[string]reached), kick: make(chan struct{}, 1), pace: newPacer(), crowd: newCrowd(),
+		cache: make(map[string]*reached), kick: make(chan struct{}, 1), pace: newPacer(), crowd: newCrowd(),
 	}
 	r.metrics = newMetrics(cfg.Metrics, r)
 	return r
@@ -158,13 +158,16 @@ func (r *Registry) Offer(batch []event.Decoded) {
 	r.touched = r.touched[:0]
 	for i := range batch {
 		d := &batch[i]
+		if device, ok := d.Forgets(); ok {
+			r.current.forget(device)
+		}
 		if !d.Kind.IsMessage() {
 			continue
 		}
 		for _, m := range d.Metrics {
 			r.current.set(m.Series, d.Time, m.Value)
 		}
-		for _, room := range r.roomsOf(d.Topic) {
+		for _, room := range r.roomsOf(d.Topic, d.Ref) {
 			r.give(room, d, now)
 		}
 		if len(r.devices) == 0 || d.Device == "" {
@@ -216,15 +219,21 @@ type reached struct {
 	shape uint64 // of the registry when they were looked up
 }
 
-func (r *Registry) roomsOf(topic string) []*Room {
+func (r *Registry) roomsOf(topic string, ref *event.Ref) []*Room {
+	if c, ok := event.Slot[*reached](ref, event.SlotRooms); ok && c.shape == r.shape {
+		return c.rooms
+	}
 	if c, ok := r.cache[topic]; ok && c.shape == r.shape {
+		ref.Keep(event.SlotRooms, c)
 		return c.rooms
 	}
 	if len(r.cache) >= maxCachedTopics {
 		clear(r.cache)
 	}
 	rooms := r.trie.match(topic)
-	r.cache[topic] = reached{rooms, r.shape}
+	c := &reached{rooms, r.shape}
+	r.cache[topic] = c
+	ref.Keep(event.SlotRooms, c)
 	return rooms
 }
 

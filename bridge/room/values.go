@@ -1,6 +1,7 @@
 package room
 
 import (
+	"slices"
 	"strings"
 
 	"pulso/bridge/event"
@@ -30,6 +31,21 @@ func (v *values) set(s *event.Series, time int64, value float64) {
 		v.topics[s.Topic] = append(v.topics[s.Topic], s.ID)
 	}
 	*slot = current{s, time, value}
+}
+
+// forget drops the values of a device.
+func (v *values) forget(device string) {
+	for id := range v.slots {
+		s := v.slots[id].series
+		if s == nil || s.Device != device {
+			continue
+		}
+		v.slots[id] = current{}
+		left := slices.DeleteFunc(v.topics[s.Topic], func(other uint32) bool { return other == s.ID })
+		if v.topics[s.Topic] = left; len(left) == 0 {
+			delete(v.topics, s.Topic)
+		}
+	}
 }
 
 // of returns what spec selects. It looks at topics, not at series, and at one topic where a filter is one.

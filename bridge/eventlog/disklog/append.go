@@ -157,7 +157,7 @@ func (l *Log) publish(batch []event.Event, total int64) {
 	x := s.live.Load()
 	x.mu.Lock()
 	for i := range batch {
-		x.add(batch[i].Topic, first+uint32(i), l.places[i])
+		x.addEvent(&batch[i], first+uint32(i), l.places[i])
 	}
 	x.mu.Unlock()
 

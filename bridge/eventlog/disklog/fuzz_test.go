@@ -171,7 +171,9 @@ func FuzzOffsetIndex(f *testing.F) {
 }
 
 func FuzzTopicIndex(f *testing.F) {
-	topics := []*liveTopic{{"a", []uint32{64, 500}}, {"b", []uint32{100}}, {"c", []uint32{300}}, {"", []uint32{400}}}
+	topics := []*liveTopic{
+		{name: "a", places: []uint32{64, 500}}, {name: "b", places: []uint32{100}}, {name: "c", places: []uint32{300}}, {places: []uint32{400}},
+	}
 	seed := appendTopicIndex(nil, &segment{base: 5, size: 700}, topics)
 	f.Add(seed, "a", int64(200))
 	f.Add(seed[:len(seed)-1], "b", int64(700))

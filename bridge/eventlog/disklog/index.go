@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+
+	"pulso/bridge/event"
 )
 
 // The layout of an offset index; FORMAT.md has it as a table.
@@ -50,6 +53,8 @@ func floor(entries []entry, ordinal uint32) entry {
 
 // A liveIndex is the index of a segment that has none on the disk yet. The appender adds, readers look up.
 type liveIndex struct {
+	number uint64 // tells it from all others
+
 	mu         sync.RWMutex
 	entries    []entry
 	topics     map[string]*liveTopic
@@ -62,9 +67,15 @@ type liveIndex struct {
 type liveTopic struct {
 	name   string
 	places []uint32
+	index  uint64 // number of the one that it belongs to: a pointer would keep it
 }
 
-func newLiveIndex() *liveIndex { return &liveIndex{topics: make(map[string]*liveTopic)} }
+func newLiveIndex() *liveIndex {
+	return &liveIndex{number: liveIndexes.Add(1), topics: make(map[string]*liveTopic)}
+}
+
+// liveIndexes counts the indexes that were made.
+var liveIndexes atomic.Uint64
 
 // add notes one record; mu is held.
 func (x *liveIndex) add(topic string, ordinal, place uint32) {
@@ -74,6 +85,20 @@ func (x *liveIndex) add(topic string, ordinal, place uint32) {
 		return
 	}
 	x.addTopic(strings.Clone(topic), place)
+}
+
+// addEvent is add for an event, whose topic may have been met; mu is held.
+func (x *liveIndex) addEvent(e *event.Event, ordinal, place uint32) {
+	t, found := event.Slot[*liveTopic](e.Ref, event.SlotLog)
+	if found && t.index == x.number {
+		x.addEntry(ordinal, place)
+		t.places = append(t.places, place)
+		return
+	}
+	x.add(e.Topic, ordinal, place)
+	if e.Ref != nil {
+		e.Ref.Keep(event.SlotLog, x.topics[e.Topic])
+	}
 }
 
 // addRecord is add for a record whose bytes are reused; mu is held.
@@ -95,7 +120,7 @@ func (x *liveIndex) addEntry(ordinal, place uint32) {
 }
 
 func (x *liveIndex) addTopic(topic string, place uint32) {
-	t := &liveTopic{topic, []uint32{place}}
+	t := &liveTopic{topic, []uint32{place}, x.number}
 	x.topics[topic] = t
 	x.list = append(x.list, t)
 	x.topicBytes += len(topic)

@@ -27,6 +27,8 @@ func (v *View) Apply(batch []event.Decoded) {
 			v.connected(e, next)
 		case e.Kind == event.KindDisconnected:
 			v.disconnected(e, next)
+		case e.Kind == event.KindForget:
+			v.remove(string(e.Payload), next)
 		case e.Device == "" || e.Command:
 		default:
 			v.message(e, next)
@@ -62,24 +64,50 @@ func (v *View) setStatus(d *device, s Status, next uint64) {
 
 // device returns the device of an event, a new one if it is not known; nil if there are too many.
 func (v *View) device(e *event.Decoded, next uint64) *device {
+	if d, found := event.Slot[*device](e.Ref, event.SlotDevices); found && d.epoch == v.epoch && d.id == e.Device {
+		return d
+	}
 	if d := v.byID[e.Device]; d != nil {
+		e.Ref.Keep(event.SlotDevices, d)
 		return d
 	}
 	if len(v.all) >= v.config.MaxDevices {
 		v.refused.Devices++
 		return nil
 	}
-	d := &device{number: uint32(len(v.all)) + 1, id: strings.Clone(e.Device), first: e.Time}
+	d := &device{id: strings.Clone(e.Device), first: e.Time}
 	v.add(d)
 	v.announce(d, next)
 	return d
 }
 
+// add numbers a device and takes it in.
 func (v *View) add(d *device) {
+	v.numbers++
+	d.epoch, d.number, d.at = v.epoch, v.numbers, len(v.all)
 	v.byID[d.id] = d
 	v.all = append(v.all, d)
 	v.counts[d.status]++
 	v.changes.append(d)
+}
+
+// remove makes a device as if it had never been. Its number is not given again.
+func (v *View) remove(id string, next uint64) {
+	d := v.byID[id]
+	if d == nil {
+		return
+	}
+	v.forget(d)
+	v.changes.remove(d)
+	v.counts[d.status]--
+	delete(v.byID, id)
+	d.epoch = 0
+	last := v.all[len(v.all)-1]
+	v.all[d.at], last.at = last, d.at
+	v.all[len(v.all)-1] = nil
+	v.all = v.all[:len(v.all)-1]
+	v.removals.add(d.number, next)
+	v.version = next
 }
 
 func (v *View) message(e *event.Decoded, next uint64) {

@@ -17,7 +17,10 @@ const burst = int64(100 * time.Millisecond)
 
 // A device is what is known of one device. The View's mutex guards it.
 type device struct {
+	// epoch is the view's; 0 of a device that has been forgotten.
+	epoch          uint64
 	number         uint32
+	at             int // its index in View.all
 	id, kind, name string
 	client         string
 	status         Status
@@ -155,4 +158,34 @@ func (c *changes) append(d *device) {
 		c.oldest = d
 	}
 	c.newest = d
+}
+
+// removalsKept is how many removed devices are remembered, for readers who knew them.
+const removalsKept = 4096
+
+// removals are the numbers of removed devices by the version of their removal, oldest first.
+type removals struct {
+	all []removal
+}
+
+type removal struct {
+	number  uint32
+	version uint64
+}
+
+func (r *removals) add(number uint32, version uint64) {
+	if len(r.all) >= 2*removalsKept {
+		r.all = append(r.all[:0], r.all[len(r.all)-removalsKept:]...)
+	}
+	r.all = append(r.all, removal{number, version})
+}
+
+// since returns the numbers of those that were removed after a version; nil for a reader who knows of none yet.
+func (r *removals) since(version uint64) []uint32 {
+	var out []uint32
+	for i := len(r.all) - 1; i >= 0 && version > 0 && r.all[i].version > version; i-- {
+		out = append(out, r.all[i].number)
+	}
+	slices.Reverse(out)
+	return out
 }

@@ -17,6 +17,11 @@
 // burst belong to that burst. Silence counts while the hub listens: after a restart a device keeps its status until its
 // interval has passed once more. Commands sent to a device are no sign of life.
 //
+// # Deletion
+//
+// A device that somebody wants forgotten ([event.KindForget]) is removed as if it had never been; if it speaks again, it
+// is a new one. Its topics stay with it no longer.
+//
 // A View starts no goroutine. Its Runner calls Apply, Tick, Save and Restore; the other methods may be called from any
 // goroutine.
 package devices
@@ -107,8 +112,11 @@ type View struct {
 
 	mu       sync.Mutex
 	version  uint64
+	epoch    uint64 // grows when all is forgotten, from 1
 	byID     map[string]*device
 	all      []*device
+	numbers  uint32 // given to devices so far
+	removals removals
 	changes  changes
 	clients  map[string]*client
 	counts   [statuses]int
@@ -133,8 +141,9 @@ func New(c Config) (*View, error) {
 
 func (v *View) clear() {
 	v.version++
+	v.epoch++
 	v.byID = make(map[string]*device)
-	v.all, v.changes, v.selected = nil, changes{}, nil
+	v.all, v.changes, v.selected, v.numbers, v.removals = nil, changes{}, nil, 0, removals{}
 	v.clients = make(map[string]*client)
 	v.counts, v.refused, v.heard = [statuses]int{}, Refused{}, 0
 }

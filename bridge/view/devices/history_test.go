@@ -24,7 +24,7 @@ func events(t *rapid.T, series interner) []event.Decoded {
 		e.Time = at.UnixNano()
 		e.Position = event.Position{Epoch: 1, Offset: uint64(i)}
 		e.Client = fmt.Sprintf("c%d", rapid.IntRange(1, 3).Draw(t, "client"))
-		switch e.Kind = event.Kind(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, 3}).Draw(t, "kind")); e.Kind {
+		switch e.Kind = event.Kind(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 2, 3, 4}).Draw(t, "kind")); e.Kind {
 		case event.KindDisconnected:
 			e.Payload = []byte(rapid.SampledFrom([]string{"clean", "taken over", "shutdown", "broken"}).Draw(t, "reason"))
 		case event.KindPublish, event.KindWill:
@@ -38,6 +38,8 @@ func events(t *rapid.T, series interner) []event.Decoded {
 			if rapid.Bool().Draw(t, "text") {
 				e.Texts = []event.Text{{Name: "mode", Value: rapid.SampledFrom([]string{"eco", "off"}).Draw(t, "mode")}}
 			}
+		case event.KindForget:
+			e.Payload = fmt.Appendf(nil, "d%d", rapid.IntRange(1, 4).Draw(t, "device"))
 		case event.KindConnected:
 		}
 	}
@@ -93,11 +95,16 @@ func (s *screen) update(t *rapid.T, v *devices.View, filters []string) {
 	members, version := since(t, v, filters, s.version)
 	s.version = version
 	var frame struct {
+		Removed []json.Number       `json:"removed"`
 		Devices []json.RawMessage   `json:"devices"`
 		Status  [][]json.RawMessage `json:"status"`
 	}
 	if err := json.Unmarshal([]byte("{"+string(members)+"}"), &frame); err != nil {
 		t.Fatalf("%v: %s", err, members)
+	}
+	for _, number := range frame.Removed {
+		delete(s.records, number.String())
+		delete(s.status, number.String())
 	}
 	for _, record := range frame.Devices {
 		var r struct {

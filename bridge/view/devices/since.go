@@ -8,8 +8,8 @@ import (
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// Since returns the fields "devices" and "status" of a frame with what changed after version since for the devices of
-// which a topic matches one of filters; since 0 is a whole snapshot. The frame is nil where there is nothing; nobody
+// Since returns the fields "removed", "devices" and "status" of a frame with what changed after version since for the devices of
+// which a topic matches one of filters; since 0 is a whole snapshot. Of who was removed, all hear, whatever their filters. The frame is nil where there is nothing; nobody
 // writes to it any more. The version is the one that it is up to date with.
 func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
@@ -21,11 +21,12 @@ func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
 		}
 	}
 	v.selected = selected
-	if len(selected) == 0 {
+	removed := v.removals.since(since)
+	if len(selected)+len(removed) == 0 {
 		return nil, v.version
 	}
 	slices.Reverse(selected)
-	frame := &pulsov1.Frame{Devices: records(selected, since), Status: status(selected)}
+	frame := &pulsov1.Frame{Removed: removed, Devices: records(selected, since), Status: status(selected)}
 	clear(selected)
 	return frame, v.version
 }
@@ -95,6 +96,9 @@ func status(selected []*device) []*pulsov1.DeviceStatus {
 type list[T any] struct{ pointers []*T }
 
 func newList[T any](n int) list[T] {
+	if n == 0 {
+		return list[T]{}
+	}
 	all, pointers := make([]T, n), make([]*T, n)
 	for i := range all {
 		pointers[i] = &all[i]

@@ -94,7 +94,7 @@ func (v *View) copy() (savedHead, []savedDevice) {
 	return head, devices
 }
 
-// Restore implements view.View. Numbers of devices stay what they were; those of series are this node's.
+// Restore implements view.View. Devices are numbered anew, in the order in which they were; series are this node's.
 func (v *View) Restore(r io.Reader) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -131,7 +131,7 @@ func (v *View) Restore(r io.Reader) error {
 
 func (v *View) restoreDevice(s *savedDevice) {
 	d := &device{
-		number: uint32(len(v.all)) + 1, id: s.ID, kind: s.Kind, name: s.Name, status: s.Status, left: s.Left,
+		id: s.ID, kind: s.Kind, name: s.Name, status: s.Status, left: s.Left,
 		first: s.First, last: s.Last, alive: s.Alive, events: s.Events, undecodable: s.Undecodable, topics: s.Topics,
 		burst: s.Burst, gapCount: s.GapCount, changed: v.version, announced: v.version,
 	}

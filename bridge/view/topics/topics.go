@@ -27,6 +27,7 @@ type Config struct {
 
 // A topic is what is known of one. The View's mutex guards it.
 type topic struct {
+	epoch        uint64 // the view's
 	number       uint32
 	name, device string
 	first, last  int64
@@ -45,6 +46,8 @@ type topic struct {
 type View struct {
 	limit int
 
+	// epoch grows when all is forgotten.
+	epoch    uint64
 	mu       sync.Mutex
 	version  uint64
 	byName   map[string]*topic
@@ -87,6 +90,7 @@ func New(c Config) (*View, error) {
 
 func (v *View) clear() {
 	v.version++
+	v.epoch++
 	v.byName = make(map[string]*topic)
 	v.all, v.newest, v.selected, v.refused = nil, nil, nil, 0
 }
@@ -135,7 +139,10 @@ func (v *View) Apply(batch []event.Decoded) {
 		if !e.Kind.IsMessage() {
 			continue
 		}
-		t := v.byName[e.Topic]
+		t, found := event.Slot[*topic](e.Ref, event.SlotTopics)
+		if found = found && t.epoch == v.epoch; !found {
+			t = v.byName[e.Topic]
+		}
 		if t == nil {
 			if len(v.all) >= v.limit {
 				v.refused++
@@ -143,6 +150,9 @@ func (v *View) Apply(batch []event.Decoded) {
 			}
 			t = &topic{number: uint32(len(v.all)) + 1, name: strings.Clone(e.Topic), first: e.Time, announced: next}
 			v.add(t)
+		}
+		if !found {
+			e.Ref.Keep(event.SlotTopics, t)
 		}
 		if e.Device != t.device {
 			t.device, t.announced = strings.Clone(e.Device), next
@@ -157,6 +167,7 @@ func (v *View) Apply(batch []event.Decoded) {
 }
 
 func (v *View) add(t *topic) {
+	t.epoch = v.epoch
 	v.byName[t.name] = t
 	v.all = append(v.all, t)
 	v.push(t)
