@@ -192,6 +192,8 @@ type Told struct {
 	Keys map[string]Key `json:"keys,omitempty"`
 	// Weak reports that Device counts only where the topic is of no scheme that names one.
 	Weak bool `json:"weak,omitempty"`
+	// Several reports that more than one device was told, so that none is meant.
+	Several bool `json:"several,omitempty"`
 	// Online and Offline are the words that the topic's messages have for presence; empty: the common ones.
 	Online  string `json:"online,omitempty"`
 	Offline string `json:"offline,omitempty"`
@@ -207,6 +209,7 @@ func (s *Scope) Tell(topic string, told Told) bool {
 		return true
 	}
 	ok := toldFacts.Remember(s, topic, told)
+	s.decoder.epoch++
 	if !isFilter(topic) {
 		delete(s.decoder.topics.young, topic)
 		delete(s.decoder.topics.old, topic)
@@ -216,6 +219,38 @@ func (s *Scope) Tell(topic string, told Told) bool {
 	maps.DeleteFunc(s.decoder.topics.young, matches)
 	maps.DeleteFunc(s.decoder.topics.old, matches)
 	return ok
+}
+
+// tellMore adds to what has been told of a topic. Where another device was told before, none is meant. A topic that has
+// readings does not become one of another role.
+func (s *Scope) tellMore(topic string, more Told) bool {
+	told, _ := s.Told(topic)
+	if told.Device != "" && more.Device != "" && told.Device != more.Device {
+		told.Several = true
+	}
+	if len(told.Keys) > 0 {
+		more.Role = RoleReading
+	} else if len(more.Keys) == 0 {
+		told.Role = max(told.Role, more.Role)
+	} else {
+		told.Role = more.Role
+	}
+	keys := maps.Clone(told.Keys)
+	if keys == nil {
+		keys = make(map[string]Key, len(more.Keys))
+	}
+	for path, k := range more.Keys {
+		if _, known := keys[path]; known || len(keys) < maxUnits {
+			keys[path] = k
+		}
+	}
+	told.Keys, told.Weak = keys, told.Weak || more.Weak
+	told.Device, told.Name, told.Kind = first(more.Device, told.Device), first(more.Name, told.Name), first(more.Kind, told.Kind)
+	told.Online, told.Offline = first(more.Online, told.Online), first(more.Offline, told.Offline)
+	if told.Several {
+		told.Device, told.Name, told.Kind = "", "", ""
+	}
+	return s.Tell(topic, told)
 }
 
 func isFilter(topic string) bool { return strings.ContainsAny(topic, "+#") }

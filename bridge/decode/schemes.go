@@ -1,6 +1,11 @@
 package decode
 
-// Schemes returns the schemes that a Decoder knows by default, in the order in which they are asked.
+// Schemes returns the schemes that a Decoder knows by default, in the order in which they are asked: what a fixed first
+// level tells before what only the shape of a topic does.
 func Schemes() []*Scheme {
-	return []*Scheme{}
+	return []*Scheme{
+		homie5, homie4, zigbee2mqtt, haDiscovery, owntracks, rtl433, ruuvi, wled, valetudo, frigate, zwave,
+		openMQTTGatewayCodes, openMQTTGateway, shelly2, shelly1, tasmota,
+		esphome,
+	}
 }

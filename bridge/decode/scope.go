@@ -142,21 +142,28 @@ func newNameInfo(of *space, key string) *nameInfo {
 	return n
 }
 
-// known is what the scheme says of a path, with the indexes at its end or without.
+// known is what the scheme says of a path, or of the most of its end that it says something of; with the indexes behind it
+// or without.
 func (of *space) known(path string) Key {
 	if of.scheme == nil {
 		return Key{}
 	}
-	if k, found := of.scheme.Keys[path]; found {
-		return k
-	}
 	last := lastKey(path)
-	if whole := strings.LastIndex(path, last) + len(last); whole < len(path) {
-		if k, found := of.scheme.Keys[path[:whole]]; found {
+	whole := path[:strings.LastIndex(path, last)+len(last)]
+	for {
+		if k, found := of.scheme.Keys[path]; found {
 			return k
 		}
+		if k, found := of.scheme.Keys[whole]; found {
+			return k
+		}
+		_, rest, more := strings.Cut(path, ".")
+		if !more || len(whole) <= len(path)-len(rest) {
+			return Key{}
+		}
+		whole = whole[len(path)-len(rest):]
+		path = rest
 	}
-	return of.scheme.Keys[last]
 }
 
 // take takes what is known of a key, but its name.
