@@ -43,6 +43,9 @@ func viewVectors() []vectorCase {
 				{Device: 5, Status: "offline", Value: new(0.0)},
 			},
 		})},
+		{"devices that are no more", view(&pulsov1.Frame{
+			Removed: []uint32{3, 300}, Status: []*pulsov1.DeviceStatus{{Device: 4, Status: "online"}},
+		})},
 		{"topics", view(&pulsov1.Frame{
 			Topics:   []*pulsov1.Topic{{Topic: 1, Name: "a/b", Device: "d1"}, {Topic: 2, Name: "$x"}},
 			Activity: []*pulsov1.TopicActivity{{Topic: 1, Time: vectorNow, Events: 5, Rate: 0.25, Bytes: 900, Preview: "{\"é\":1}"}, {Topic: 2}},

@@ -9,7 +9,7 @@ import (
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// AppendView appends the fields of a frame that views fill (devices, status, topics, activity, hub and chat) to those of
+// AppendView appends the fields of a frame that views fill (removed, devices, status, topics, activity, hub and chat) to those of
 // another. f is only read. Text that is not UTF-8 comes with U+FFFD in its place.
 func (e Encoding) AppendView(fields []byte, f *pulsov1.Frame) []byte {
 	if e == Proto {

@@ -7,8 +7,15 @@ import (
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// appendDevicesJSON appends the members "devices" and "status", each if there is something in it.
+// appendDevicesJSON appends the members "removed", "devices" and "status", each if there is something in it.
 func appendDevicesJSON(dst []byte, f *pulsov1.Frame) []byte {
+	if removed := f.GetRemoved(); len(removed) > 0 {
+		dst = appendKey(dst, len(dst), `"removed":[`)
+		for i, number := range removed {
+			dst = strconv.AppendUint(appendComma(dst, i), uint64(number), 10)
+		}
+		dst = append(dst, ']')
+	}
 	if devices := f.GetDevices(); len(devices) > 0 {
 		dst = appendKey(dst, len(dst), `"devices":[`)
 		for i, d := range devices {

@@ -1739,7 +1739,10 @@ type Frame struct {
 	Hub      *Hub                   `protobuf:"bytes,9,opt,name=hub,proto3" json:"hub,omitempty"`
 	Chat     *Chat                  `protobuf:"bytes,10,opt,name=chat,proto3" json:"chat,omitempty"`
 	// truncated reports that a snapshot holds less history than was asked for, because of the hub's bounds.
-	Truncated     bool `protobuf:"varint,11,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	Truncated bool `protobuf:"varint,11,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// removed are numbers of devices that are no more: they were deleted. It comes before devices and status, which may
+	// have the same device again, under another number.
+	Removed       []uint32 `protobuf:"varint,12,rep,packed,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1849,6 +1852,13 @@ func (x *Frame) GetTruncated() bool {
 		return x.Truncated
 	}
 	return false
+}
+
+func (x *Frame) GetRemoved() []uint32 {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
 }
 
 // Gap says what was left out.
@@ -3996,7 +4006,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
-	"\x05retry\x18\x03 \x01(\bR\x05retry\"\xbd\x03\n" +
+	"\x05retry\x18\x03 \x01(\bR\x05retry\"\xd7\x03\n" +
 	"\x05Frame\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12'\n" +
 	"\x06events\x18\x02 \x03(\v2\x0f.pulso.v1.EventR\x06events\x12(\n" +
@@ -4009,7 +4019,8 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x03hub\x18\t \x01(\v2\r.pulso.v1.HubR\x03hub\x12\"\n" +
 	"\x04chat\x18\n" +
 	" \x01(\v2\x0e.pulso.v1.ChatR\x04chat\x12\x1c\n" +
-	"\ttruncated\x18\v \x01(\bR\ttruncated\"Y\n" +
+	"\ttruncated\x18\v \x01(\bR\ttruncated\x12\x18\n" +
+	"\aremoved\x18\f \x03(\rR\aremoved\"Y\n" +
 	"\x03Gap\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
