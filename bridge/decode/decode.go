@@ -42,6 +42,8 @@ const (
 type Input struct {
 	// Topic is a valid topic name, Client the MQTT client id or gateway session.
 	Topic, Client string
+	// Ref is the topic's place in memory; nil: it has none.
+	Ref *event.Ref
 	// Payload is never written to and never kept.
 	Payload []byte
 	// Retain is the publish's RETAIN flag: what is said so is meant to stay true.
@@ -57,14 +59,28 @@ type Reading struct {
 	// Unit as a person reads it; empty where nothing says it.
 	Unit  string
 	Value float64
+	// Time is when it was taken where the message says so and it is not the Result's DeviceTime, in nanoseconds since the
+	// Unix epoch; else 0.
+	Time int64
 }
 
-// An EarlierReading is a reading of a message that has several of the same name, of which it is not the newest.
+// An EarlierReading is a reading of a message that has several of the same name, of which it is not the newest, or several
+// devices, of which it is not the Result's.
 type EarlierReading struct {
 	Reading
 
-	// Time is when it was taken, by the device's clock, in nanoseconds since the Unix epoch.
+	// Device is whose it is; empty: the Result's.
+	Device string
+	// Time is when it was taken, by the device's clock, in nanoseconds since the Unix epoch. It is 0 only where Device is
+	// named and the message does not say when.
 	Time int64
+}
+
+// A Request is a message that should be sent to a device because what it said cannot be understood without: see
+// [Result.Request].
+type Request struct {
+	Topic   string
+	Payload []byte
 }
 
 // Result is what was understood of a message.
@@ -87,6 +103,10 @@ type Result struct {
 	Status event.Status
 	// DeviceTime is the device's own time stamp in nanoseconds since the Unix epoch; 0 where none is worth trusting.
 	DeviceTime int64
+	// Request is what to publish so that later messages can be understood (Sparkplug's rebirth); nil: nothing. It is asked
+	// for with each message that needs it: who publishes it sees to it that it is not sent too often, and only for what
+	// has just arrived.
+	Request *Request
 	// JSON reports whether the payload is valid JSON (RFC 8259) in valid UTF-8, nested at most MaxDepth levels.
 	JSON bool
 	// Command reports that the message is addressed to the device, not said by it: it has no readings and is no sign
@@ -167,6 +187,7 @@ type Decoder struct {
 	values    cache[string]
 	spaces    map[spaceKey]*space
 	numbered  uint32 // spaces that were numbered, ever
+	epoch     uint64 // grows when what is known of topics is forgotten
 	facts     facts
 	trying    bool // nothing is learned
 	scope     Scope
@@ -210,7 +231,7 @@ func New(c Config) (*Decoder, error) {
 func (d *Decoder) Decode(in Input, out *Result) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.decode(in, out, d.topic(in.Topic), nil)
+	d.decode(in, out, d.topic(in.Topic, in.Ref), nil)
 }
 
 // Explain is Decode and says besides, in sentences, why the result is what it is.

@@ -105,6 +105,7 @@ func (d *Decoder) FormatNames() []string {
 func (d *Decoder) relearn() {
 	d.topics, d.names = newCache[*topicInfo](d.topics.limit), newCache[*nameInfo](d.names.limit)
 	clear(d.spaces)
+	d.epoch++
 }
 
 func (d *Decoder) check(o *Override) error {

@@ -4,6 +4,7 @@ package decode
 // level tells before what only the shape of a topic does.
 func Schemes() []*Scheme {
 	return []*Scheme{
+		sparkplug,
 		homie5, homie4, zigbee2mqtt, haDiscovery, owntracks, rtl433, ruuvi, wled, valetudo, frigate, zwave,
 		openMQTTGatewayCodes, openMQTTGateway, shelly2, shelly1, tasmota,
 		esphome,

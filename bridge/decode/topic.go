@@ -22,6 +22,8 @@ const (
 
 // A topicInfo is what a topic alone tells, worked out once.
 type topicInfo struct {
+	// epoch is the decoder's when it was last found to hold.
+	epoch uint64
 	// device is the id; empty where the topic names none.
 	device string
 	// byClient reports that the client id may name the device, and fallback does where the client id looks random.
@@ -68,13 +70,19 @@ func (s *space) formatName() string {
 	return s.scheme.Name
 }
 
-func (d *Decoder) topic(name string) *topicInfo {
+func (d *Decoder) topic(name string, ref *event.Ref) *topicInfo {
+	if t, found := event.Slot[*topicInfo](ref, event.SlotDecoder); found && t.epoch == d.epoch {
+		return t
+	}
 	if t, found := d.topics.getString(name); found {
+		t.epoch = d.epoch
+		ref.Keep(event.SlotDecoder, t)
 		return t
 	}
 	name = strings.Clone(name)
 	t := d.newTopicInfo(name, nil)
 	d.topics.put(name, t)
+	ref.Keep(event.SlotDecoder, t)
 	return t
 }
 
@@ -88,7 +96,7 @@ func (d *Decoder) newTopicInfo(name string, why *[]string) *topicInfo {
 		}
 	}
 	levels := splitLevels(name)
-	t, key, subject := &topicInfo{}, spaceKey{overrides: which}, ""
+	t, key, subject := &topicInfo{epoch: d.epoch}, spaceKey{overrides: which}, ""
 	found := false
 	for _, s := range d.schemes {
 		if override.scheme != nil && s != override.scheme || override.format != nil || len(levels) == 0 {
