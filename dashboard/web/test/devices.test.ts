@@ -52,6 +52,25 @@ describe("DeviceStore", () => {
     expect(devices.columns.time[0]).toBeNaN();
   });
 
+  it("forgets a device that was removed, also while frozen, and takes it again under another number", () => {
+    const { devices } = store();
+    const { epoch } = devices;
+    devices.freeze(true);
+    devices.apply(frameOf({ removed: [1, 99], status: [status(3, "stale", { value: 8 })] }), false);
+    expect(devices.epoch).toBeGreaterThan(epoch);
+    expect(devices.count).toBe(2);
+    expect(devices.indexOf("pump-10")).toBe(-1);
+    expect(devices.columns.value[devices.indexOf("fridge")]).toBe(7);
+    devices.freeze(false);
+    expect(devices.columns.value[devices.indexOf("fridge")]).toBe(8);
+    expect(devices.status(devices.indexOf("pump-9"))).toBe("offline");
+    devices.apply(frameOf({ devices: [deviceOf(4, "pump-10")], status: [status(4, "online", { value: 1 })] }), false);
+    expect(devices.columns.value[devices.indexOf("pump-10")]).toBe(1);
+    devices.apply(frameOf({ removed: [4], devices: [deviceOf(5, "pump-10")] }), false);
+    expect(devices.count).toBe(3);
+    expect(devices.columns.value[devices.indexOf("pump-10")]).toBeNaN();
+  });
+
   it("grows beyond its first columns and keeps every figure", () => {
     const devices = new DeviceStore(new Frames((run) => run()));
     devices.apply(frameOf({}), true);

@@ -7,6 +7,7 @@ export function frameOf(part: Partial<Frame>): Frame {
     events: [],
     series: [],
     values: [],
+    removed: [],
     devices: [],
     status: [],
     topics: [],

@@ -98,6 +98,7 @@ export class DeviceStore extends Store {
 
   apply(frame: Frame, snapshot: boolean): void {
     if (snapshot) this.#replace(frame);
+    if (frame.removed.length > 0) this.#remove(frame.removed);
     for (const device of frame.devices) this.#announce(device);
     for (const row of frame.status) {
       const index = this.#byNumber.get(row.device);
@@ -121,17 +122,37 @@ export class DeviceStore extends Store {
     this.#loaded = true;
     this.#byNumber.clear();
     const named = new Set(frame.devices.map((device) => device.id));
-    const kept = this.#devices.filter((device) => named.has(device.id));
-    if (kept.length === this.#devices.length) return;
-    const live = columns(Math.max(256, kept.length));
-    kept.forEach((device, to) => {
-      const from = this.#byId.get(device.id) ?? 0;
-      for (const name of columnNames) live[name][to] = this.#live[name][from];
-    });
-    this.#live = live;
-    this.#devices = kept;
-    this.#byId = new Map(kept.map((device, index) => [device.id, index]));
-    this.#frozenCount = Math.min(this.#frozenCount, kept.length);
+    this.#keep((index) => named.has(this.#devices[index].id));
+  }
+
+  /** remove forgets the devices with these numbers. */
+  #remove(numbers: number[]): void {
+    const gone = new Set<number>();
+    for (const number of numbers) {
+      const index = this.#byNumber.get(number);
+      if (index !== undefined) gone.add(index);
+    }
+    this.#keep((index) => !gone.has(index));
+  }
+
+  /** keep forgets all devices but some, frozen or not: what is deleted is gone. */
+  #keep(kept: (index: number) => boolean): void {
+    const from = this.#devices.map((_, index) => index).filter(kept);
+    if (from.length === this.#devices.length) return;
+    this.#live = pickColumns(this.#live, from);
+    if (this.#frozen !== undefined) {
+      const frozen = from.filter((index) => index < this.#frozenCount);
+      this.#frozen = pickColumns(this.#frozen, frozen);
+      this.#frozenCount = frozen.length;
+    }
+    this.#devices = from.map((index) => this.#devices[index]);
+    this.#byId = new Map(this.#devices.map((device, index) => [device.id, index]));
+    const to = new Map(from.map((index, at) => [index, at]));
+    for (const [number, index] of this.#byNumber) {
+      const at = to.get(index);
+      if (at === undefined) this.#byNumber.delete(number);
+      else this.#byNumber.set(number, at);
+    }
     this.#epoch++;
     this.#generation++;
   }
@@ -173,5 +194,16 @@ function columns(length: number): Columns {
 function copyColumns(from: Columns, length: number): Columns {
   const to = columns(length);
   for (const name of columnNames) to[name].set(from[name].subarray(0, length));
+  return to;
+}
+
+/** pickColumns takes the entries with these indexes, in this order. */
+function pickColumns(from: Columns, indexes: number[]): Columns {
+  const to = columns(Math.max(256, indexes.length));
+  for (const name of columnNames) {
+    indexes.forEach((index, at) => {
+      to[name][at] = from[name][index];
+    });
+  }
   return to;
 }

@@ -92,6 +92,7 @@ function parseFrame(frame: Json, text: string): wire.Frame {
     events: Array.isArray(frame.events) ? parseEvents(frame.events, text) : [],
     series: rows(frame.series, parseSeries),
     values: Array.isArray(frame.values) ? frame.values.filter(isValue) : [],
+    removed: Array.isArray(frame.removed) ? frame.removed.filter(Number.isFinite) : [],
     devices: rows(frame.devices, parseDevice),
     status: rows(frame.status, parseStatus),
     topics: rows(frame.topics, parseTopic),

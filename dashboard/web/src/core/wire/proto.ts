@@ -19,7 +19,7 @@
  *   not known, a value that is not finite) is left out of its frame.
  */
 
-import { ProtoError, Reader } from "./protobuf";
+import { ProtoError, Reader, WireType } from "./protobuf";
 import type * as wire from "./types";
 import { readValues } from "./values";
 import { readChat, readDevice, readHub, readSeries, readStatus, readTopic, readTopicActivity } from "./views";
@@ -240,6 +240,7 @@ function readFrame(r: Reader): wire.Frame {
     events: [],
     series: [],
     values: [],
+    removed: [],
     devices: [],
     status: [],
     topics: [],
@@ -262,9 +263,21 @@ function readFrame(r: Reader): wire.Frame {
     else if (r.field === 9) frame.hub = readHub(r);
     else if (r.field === 10) frame.chat = readChat(r);
     else if (r.field === 11) frame.truncated = r.bool();
+    else if (r.field === 12) readRemoved(r, frame.removed);
     else r.skip();
   }
   return frame;
+}
+
+/** readRemoved reads numbers that stand in one field, or in one each. */
+function readRemoved(r: Reader, removed: number[]): void {
+  if (r.type === WireType.varint) {
+    removed.push(r.uint32());
+    return;
+  }
+  const end = r.length();
+  while (r.pos < end) removed.push(r.varint32());
+  if (r.pos > end) r.fail("a number that ends behind its field");
 }
 
 function readEvent(r: Reader): wire.Event {

@@ -188,6 +188,8 @@ export interface Frame {
   events: Event[];
   series: Series[];
   values: Value[];
+  /** removed are numbers of devices that were deleted; it counts before devices and status. */
+  removed: number[];
   devices: Device[];
   status: DeviceStatus[];
   topics: Topic[];
