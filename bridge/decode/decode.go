@@ -266,6 +266,7 @@ func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string)
 	d.input = in
 	d.run(s, &d.input, out)
 	d.interpret(s, &d.input, out)
+	out.Kind, out.Name = cutName(out.Kind), cutName(out.Name)
 	d.input = Input{}
 	d.metrics.left.Add(float64(s.left))
 }

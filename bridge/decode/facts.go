@@ -72,7 +72,7 @@ func newFacts(limit, byteLimit int) facts {
 }
 
 // maxFilters bounds the filters of which something has been told: each costs a little whenever a topic is new.
-const maxFilters = 1000
+const maxFilters = 256
 
 func (d *Decoder) remember(key factKey, value any, at int64) bool {
 	if d.trying {
@@ -210,32 +210,32 @@ func (s *Scope) Tell(topic string, told Told) bool {
 	}
 	ok := toldFacts.Remember(s, topic, told)
 	s.decoder.epoch++
-	if !isFilter(topic) {
-		delete(s.decoder.topics.young, topic)
-		delete(s.decoder.topics.old, topic)
+	if isFilter(topic) {
+		s.decoder.topics = newCache[*topicInfo](s.decoder.topics.limit)
 		return ok
 	}
-	matches := func(name string, _ *topicInfo) bool { return event.Match(topic, name) }
-	maps.DeleteFunc(s.decoder.topics.young, matches)
-	maps.DeleteFunc(s.decoder.topics.old, matches)
+	delete(s.decoder.topics.young, topic)
+	delete(s.decoder.topics.old, topic)
 	return ok
 }
 
-// tellMore adds to what has been told of a topic. Where another device was told before, none is meant. A topic that has
-// readings does not become one of another role.
-func (s *Scope) tellMore(topic string, more Told) bool {
+// tellMore adds to what has been told of a topic.
+func (s *Scope) tellMore(topic string, more Told) {
 	told, _ := s.Told(topic)
-	if told.Device != "" && more.Device != "" && told.Device != more.Device {
-		told.Several = true
+	s.Tell(topic, told.with(more))
+}
+
+// with adds more to what is told. Where both name a device, and not the same one, none is meant. What has readings does not
+// become a topic of another role.
+func (t Told) with(more Told) Told {
+	t.Several = t.Several || t.Device != "" && more.Device != "" && t.Device != more.Device
+	switch {
+	case len(more.Keys) > 0:
+		t.Role = more.Role
+	case len(t.Keys) == 0:
+		t.Role = max(t.Role, more.Role)
 	}
-	if len(told.Keys) > 0 {
-		more.Role = RoleReading
-	} else if len(more.Keys) == 0 {
-		told.Role = max(told.Role, more.Role)
-	} else {
-		told.Role = more.Role
-	}
-	keys := maps.Clone(told.Keys)
+	keys := maps.Clone(t.Keys)
 	if keys == nil {
 		keys = make(map[string]Key, len(more.Keys))
 	}
@@ -244,13 +244,13 @@ func (s *Scope) tellMore(topic string, more Told) bool {
 			keys[path] = k
 		}
 	}
-	told.Keys, told.Weak = keys, told.Weak || more.Weak
-	told.Device, told.Name, told.Kind = first(more.Device, told.Device), first(more.Name, told.Name), first(more.Kind, told.Kind)
-	told.Online, told.Offline = first(more.Online, told.Online), first(more.Offline, told.Offline)
-	if told.Several {
-		told.Device, told.Name, told.Kind = "", "", ""
+	t.Keys, t.Weak = keys, t.Weak || more.Weak
+	t.Device, t.Name, t.Kind = first(more.Device, t.Device), first(more.Name, t.Name), first(more.Kind, t.Kind)
+	t.Online, t.Offline = first(more.Online, t.Online), first(more.Offline, t.Offline)
+	if t.Several {
+		t.Device, t.Name, t.Kind = "", "", ""
 	}
-	return s.Tell(topic, told)
+	return t
 }
 
 func isFilter(topic string) bool { return strings.ContainsAny(topic, "+#") }

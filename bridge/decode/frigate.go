@@ -15,7 +15,7 @@ var frigate = &Scheme{
 		{Topic: "{device:frigate}/{subject:notifications}/{subject:state}"},
 		{Topic: "{device:frigate}/notifications/set", Role: RoleCommand},
 		{Topic: "frigate/{device}/+/set|suspend", Role: RoleCommand},
-		{Topic: "frigate/{device}/ptz", Role: RoleCommand},
+		{Topic: "frigate/{device}/ptz|set", Role: RoleCommand},
 		{Topic: "frigate/{device}/+/snapshot", Role: RoleQuiet, Decode: quietly},
 		{Topic: "frigate/{device}/latest|snapshot|thumbnail", Role: RoleQuiet, Decode: quietly},
 		{Topic: "frigate/{device}/{subject}"},
@@ -26,9 +26,9 @@ var frigate = &Scheme{
 		"start_time": {Class: ClassHidden}, "end_time": {Class: ClassHidden}, "detection_start": {Class: ClassHidden},
 		"thumbnail": {Class: ClassHidden}, "timestamp": {Class: ClassTime}, "pid": {Class: ClassHidden}, "capture_pid": {Class: ClassHidden},
 		"ffmpeg_pid": {Class: ClassHidden}, "path_data": {Class: ClassHidden}, "id": {Class: ClassText}, "label": {Class: ClassText},
-		"inference_speed": {Unit: "ms"}, "uptime": {Unit: "s"}, "audio_dBFS": {Unit: "dBFS"}, "audio.dBFS": {Unit: "dBFS"},
+		"inference_speed": {Unit: "ms"}, "uptime": {Unit: "s"}, "audio.dBFS": {Unit: "dBFS"},
 		"camera_fps": {Unit: "fps"}, "process_fps": {Unit: "fps"}, "detection_fps": {Unit: "fps"}, "skipped_fps": {Unit: "fps"},
-		"storage.total": {Unit: "MB"}, "recognized_license_plate": {Class: ClassText},
+		"recognized_license_plate": {Class: ClassText}, "detections": {Class: ClassText},
 	},
 }
 

@@ -42,8 +42,8 @@ func haConfig(s *Scope, in *Input, out *Result) (bool, error) {
 		return understood, err
 	}
 	var config haObject
-	if json.Unmarshal(in.Payload, &config) != nil {
-		return true, nil
+	if err := json.Unmarshal(in.Payload, &config); err != nil {
+		s.Because("it is no object: %s", err)
 	}
 	levels := splitLevels(in.Topic)
 	device := config.object("device", "dev")
@@ -51,7 +51,7 @@ func haConfig(s *Scope, in *Input, out *Result) (bool, error) {
 	s.SetDevice(out, first(id, levels[2]))
 	out.Name = first(device.text("name", "name"), config.text("name", "name"))
 	out.Kind = device.text("model", "mdl")
-	d := haDevice{Told: Told{Device: out.Device, Name: device.text("name", "name"), Kind: out.Kind, Weak: true}}
+	d := haDevice{told: Told{Device: out.Device, Name: device.text("name", "name"), Kind: out.Kind}}
 	if parts := config.object("components", "cmps"); parts != nil {
 		for _, name := range slices.Sorted(maps.Keys(parts)) {
 			part := maps.Clone(config)
@@ -63,7 +63,7 @@ func haConfig(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	for _, p := range d.parts {
 		for _, path := range slices.Sorted(maps.Keys(p.Told.Keys)) {
-			s.announceUnit(out, path, p.Told.Keys[path].Unit)
+			s.announceUnit(out, first(path, p.Topic[strings.LastIndexByte(p.Topic, '/')+1:]), p.Told.Keys[path].Unit)
 		}
 	}
 	s.haReplace(in.Topic, d.parts)
@@ -96,13 +96,13 @@ func (s *Scope) haReplace(config string, parts []haPart) {
 
 // A haDevice gathers what a configuration tells.
 type haDevice struct {
-	Told
-
+	// told is what is told of all topics.
+	told  Told
 	parts []haPart
 }
 
 // maxHAParts bounds the topics that one configuration describes.
-const maxHAParts = 1000
+const maxHAParts = 256
 
 // tell adds what is said of a topic; "~" stands for the base topic.
 func (d *haDevice) tell(base, topic string, told Told) {
@@ -114,7 +114,11 @@ func (d *haDevice) tell(base, topic string, told Told) {
 	if event.CheckFilter(topic) != nil || len(d.parts) >= maxHAParts {
 		return
 	}
-	told.Device, told.Name, told.Kind, told.Weak = d.Device, d.Name, d.Kind, true
+	told.Device, told.Name, told.Kind, told.Weak = d.told.Device, d.told.Name, d.told.Kind, true
+	if i := slices.IndexFunc(d.parts, func(p haPart) bool { return p.Topic == topic }); i >= 0 {
+		d.parts[i].Told = d.parts[i].Told.with(told)
+		return
+	}
 	d.parts = append(d.parts, haPart{topic, told})
 }
 
@@ -253,7 +257,7 @@ func templatePath(template string) (path string, simple bool) {
 
 // templateKey takes one key off: ".a", "['a']", "[0]" or ".get('a')".
 func templateKey(s string) (key, rest string, ok bool) {
-	end := ""
+	var end string
 	switch {
 	case strings.HasPrefix(s, ".get("):
 		s, end = s[len(".get("):], ")"

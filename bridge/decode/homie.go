@@ -121,8 +121,8 @@ func homieDescription(s *Scope, in *Input, out *Result) (bool, error) {
 		return understood, err
 	}
 	var d homieDevice
-	if json.Unmarshal(in.Payload, &d) != nil {
-		return true, nil
+	if err := json.Unmarshal(in.Payload, &d); err != nil {
+		s.Because("a part of the description is not as it should be: %s", err)
 	}
 	out.Name, out.Kind = d.Name, d.Type
 	base := strings.TrimSuffix(in.Topic, "$description")

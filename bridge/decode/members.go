@@ -169,6 +169,14 @@ func shortDevice(levels []string) string {
 	return strings.Join(levels[first:], "/")
 }
 
+// cutName shortens what names a device or its kind to MaxNameBytes.
+func cutName(name string) string {
+	if len(name) <= MaxNameBytes {
+		return name
+	}
+	return string(cut([]byte(name), MaxNameBytes))
+}
+
 // numberOf is a JSON value as a number; 0 if it is none.
 func numberOf(raw []byte) float64 {
 	v, err := strconv.ParseFloat(string(raw), 64)

@@ -13,7 +13,7 @@ var owntracks = &Scheme{
 	},
 	Keys: map[string]Key{
 		"lat": {Unit: "°"}, "lon": {Unit: "°"}, "acc": {Unit: "m"}, "vac": {Unit: "m"}, "alt": {Unit: "m"}, "vel": {Unit: kmPerHour},
-		"cog": {Unit: "°"}, "p": {Unit: "kPa"}, "batt": {Unit: "%"}, "rad": {Unit: "m"},
+		"cog": {Unit: "°"}, "p": {Unit: "kPa"}, "batt": {Unit: "%"}, "rad": {Unit: "m"}, "rssi": {Unit: "dBm"},
 		"tst": {Class: ClassTime}, "created_at": {Class: ClassHidden}, "wtst": {Class: ClassHidden}, "from": {Class: ClassHidden},
 		"to": {Class: ClassHidden}, "tid": {Class: ClassText}, "t": {Class: ClassText}, "conn": {Class: ClassText}, "desc": {Class: ClassText},
 		"event": {Class: ClassText}, "inregions": {Class: ClassText}, "inrids": {Class: ClassText}, "rid": {Class: ClassText},

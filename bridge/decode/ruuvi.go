@@ -18,13 +18,15 @@ var ruuvi = &Scheme{
 	Keys: map[string]Key{
 		"rssi": {Unit: "dBm"}, "ts": {Class: ClassTime}, "gwts": {Class: ClassHidden}, "gw_mac": {Class: ClassText},
 		"data": {Class: ClassHidden}, "id": {Class: ClassText}, "coords": {Class: ClassText}, "chan": {Class: ClassText},
-		"ble_phy": {Class: ClassText}, "dataFormat": {Class: ClassText}, "measurementSequenceNumber": {Class: ClassMetric},
+		"ble_phy": {Class: ClassText}, "dataFormat": {Class: ClassText}, sequenceNumber: {Class: ClassMetric},
 		"temperature": {Unit: "°C"}, "humidity": {Unit: "%"}, "pressure": {Unit: "Pa"}, "accelerationX": {Unit: "g"}, "accelerationY": {Unit: "g"},
 		"accelerationZ": {Unit: "g"}, "batteryVoltage": {Unit: "V"}, "voltage": {Unit: "V"}, "txPower": {Unit: "dBm"}, "tx_power": {Unit: "dBm"},
 		"accelX": {Unit: "g"}, "accelY": {Unit: "g"}, "accelZ": {Unit: "g"}, "co2": {Unit: "ppm"}, "pm1": {Unit: "µg/m³"}, "pm25": {Unit: "µg/m³"},
 		"pm4": {Unit: "µg/m³"}, "pm10": {Unit: "µg/m³"}, "luminosity": {Unit: "lx"},
 	},
 }
+
+const sequenceNumber = "measurementSequenceNumber"
 
 // ruuviHeard reads the gateway's message and the advertisement in it.
 func ruuviHeard(s *Scope, in *Input, out *Result) (bool, error) {
@@ -34,15 +36,14 @@ func ruuviHeard(s *Scope, in *Input, out *Result) (bool, error) {
 	if _, err := (JSON{}).Decode(s, in, out); err != nil {
 		return true, err
 	}
-	data := member(in.Payload, "data")
-	const most = 512 // an extended advertisement has 255 bytes
-	if len(data) < 2 || len(data) > most {
+	data := scalar(member(in.Payload, "data"))
+	const most = 510 // an extended advertisement has up to 255 bytes
+	if len(data) > most {
 		return true, nil
 	}
-	advertisement, err := hex.DecodeString(string(data[1 : len(data)-1]))
+	advertisement, err := hex.DecodeString(data)
 	if err != nil {
-		s.Because("the data are no hexadecimal digits")
-		return true, nil
+		s.Because("the data are not hexadecimal digits: %s", err)
 	}
 	s.ruuviData(out, ruuviPart(advertisement))
 	return true, nil
@@ -80,6 +81,7 @@ func (s *Scope) ruuviData(out *Result, b []byte) {
 		s.ruuviAdd(out, "pm25", u16(b, 7), 0xffff, 0.1, 0)
 		s.ruuviAdd(out, "co2", u16(b, 9), 0xffff, 1, 0)
 		s.ruuviIndexes(out, b[11], b[12], b[16])
+		s.ruuviAdd(out, sequenceNumber, int(b[15]), -1, 1, 0)
 		if code := float64(b[13]); code < 255 {
 			s.Add(out, []byte("luminosity"), "", math.Round(100*(math.Exp(code*math.Log(65536)/254)-1))/100)
 		}
@@ -91,6 +93,7 @@ func (s *Scope) ruuviData(out *Result, b []byte) {
 		s.ruuviAdd(out, "co2", u16(b, 15), 0xffff, 1, 0)
 		s.ruuviIndexes(out, b[17], b[18], b[28])
 		s.ruuviAdd(out, "luminosity", int(b[19])<<16|u16(b, 20), 0xffffff, 0.01, 0)
+		s.ruuviAdd(out, sequenceNumber, int(b[25])<<16|u16(b, 26), 0xffffff, 1, 0)
 	case len(b) > 0:
 		s.Because("the tag's data are of format %d, which is not known", b[0])
 	}
@@ -119,7 +122,7 @@ func (s *Scope) ruuviRaw2(out *Result, b []byte) {
 	s.ruuviAdd(out, "batteryVoltage", power>>5, 0x7ff, 0.001, 1.6)
 	s.ruuviAdd(out, "txPower", power&0x1f, 0x1f, 2, -40)
 	s.ruuviAdd(out, "movementCounter", int(b[15]), 0xff, 1, 0)
-	s.ruuviAdd(out, "measurementSequenceNumber", u16(b, 16), 0xffff, 1, 0)
+	s.ruuviAdd(out, sequenceNumber, u16(b, 16), 0xffff, 1, 0)
 }
 
 // ruuviClimate reads what all but the first format begin with.

@@ -93,13 +93,13 @@ const (
 
 // A Key says what the value of a key is.
 type Key struct {
-	Class KeyClass
+	Class KeyClass `json:"class,omitempty"`
 	// Name stands in the place of the path; empty: the path stays.
-	Name string
+	Name string `json:"name,omitempty"`
 	// Unit as a person reads it; empty: as the common rules find.
-	Unit string
+	Unit string `json:"unit,omitempty"`
 	// Scale is what its numbers are multiplied by; 0 is 1.
-	Scale float64
+	Scale float64 `json:"scale,omitempty"`
 }
 
 // A scheme is a Scheme made ready.

@@ -7,7 +7,8 @@ import "strings"
 var shelly2 = &Scheme{
 	Name: "shelly-gen2",
 	Rules: []Rule{
-		{Topic: "{device:shelly*}/rpc", Role: RoleCommand},
+		{Topic: "{device}/rpc", Decode: shelly2Call},
+		{Topic: "shellies/{device}/rpc", Decode: shelly2Call},
 		{Topic: "{device:shelly*}/online", Role: RoleStatus},
 		{Topic: "{device:shelly*}/announce", Role: RoleRegistry},
 		{Topic: "{device:shelly*}/debug/log", Role: RoleQuiet, Decode: verbatim},
@@ -69,6 +70,29 @@ func shelly2Part(level string) bool {
 		return kind != "" && isDigits(number)
 	}
 	return has(shelly2Parts, level)
+}
+
+// shelly2Call knows calls of a device's methods, which are commands, and replies to them, which are on the caller's topic
+// and have no readings: what they are of stands in the call alone.
+func shelly2Call(s *Scope, in *Input, out *Result) (bool, error) {
+	if ok, err := s.object(in, out); !ok {
+		return false, err
+	}
+	isReply, sender := false, ""
+	for key, value := range members(in.Payload) {
+		switch string(key) {
+		case "method":
+			out.Command = true
+		case "result", "error":
+			isReply = true
+		case "src":
+			sender = scalar(value)
+		}
+	}
+	if isReply && !out.Command {
+		s.SetDevice(out, sender)
+	}
+	return out.Command || isReply, nil
 }
 
 // shelly2Notification reads a notification of JSON-RPC: NotifyStatus, NotifyFullStatus and NotifyEvent have the components

@@ -45,7 +45,8 @@ func tasmotaTopic(levels []string) (Address, bool) {
 	if at == last-1 {
 		a.Device = shortDevice(levels[:at])
 	}
-	return a, a.tasmota(levels[at], levels[last])
+	known := a.tasmota(levels[at], levels[last])
+	return a, known
 }
 
 // tasmota says what the messages of a prefix and a last level are. It reports whether they are Tasmota's.

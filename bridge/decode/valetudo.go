@@ -10,7 +10,8 @@ var valetudo = &Scheme{
 		{Topic: "valetudo/{device}/hass/#", Role: RoleQuiet, Decode: quietly},
 	}, homieRules("valetudo")...),
 	Keys: map[string]Key{
-		"BatteryStateAttribute.level": {Unit: "%"}, "CurrentStatisticsCapability.area": {Unit: "cm²"}, "CurrentStatisticsCapability.time": {Unit: "s"},
+		"BatteryStateAttribute.level": {Unit: "%"}, "CurrentStatisticsCapability.area": {Unit: "cm²"},
+		"CurrentStatisticsCapability.time": {Class: ClassMetric, Unit: "s"},
 		"WifiConfigurationCapability.signal": {Unit: "dBm"}, "WifiConfigurationCapability.ssid": {Class: ClassText},
 		"ConsumableMonitoringCapability.brush-main": {Unit: "s"}, "ConsumableMonitoringCapability.brush-side_right": {Unit: "s"},
 		"ConsumableMonitoringCapability.brush-side_left": {Unit: "s"}, "ConsumableMonitoringCapability.filter-main": {Unit: "s"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -42,7 +43,7 @@ func (s *Scope) elements(out *Result, document []byte) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("not valid XML: %w", err)
 		}
 		switch t := token.(type) {
 		case xml.StartElement:

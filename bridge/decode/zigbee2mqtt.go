@@ -50,6 +50,9 @@ func zigbeeDevice(s *Scope, in *Input, out *Result) (bool, error) {
 	return false, nil
 }
 
+// maxZigbee bounds the devices of one registry.
+const maxZigbee = 2000
+
 // A zigbeeEntry is an entry of the registry.
 type zigbeeEntry struct {
 	Name       string `json:"friendly_name"`
@@ -75,16 +78,16 @@ func zigbeeDevices(s *Scope, in *Input, out *Result) (bool, error) {
 		return understood, err
 	}
 	var entries []json.RawMessage
-	if json.Unmarshal(in.Payload, &entries) != nil {
-		return true, nil
+	if err := json.Unmarshal(in.Payload, &entries); err != nil {
+		s.Because("it is no list: %s", err)
 	}
 	base, _, _ := strings.Cut(in.Topic, "/bridge/")
-	for _, raw := range entries {
+	for _, raw := range entries[:min(len(entries), maxZigbee)] {
 		var e zigbeeEntry
-		topic := ""
-		if json.Unmarshal(raw, &e) == nil {
-			topic = base + "/" + e.Name
+		if err := json.Unmarshal(raw, &e); err != nil {
+			s.Because("a part of an entry is not as it should be: %s", err)
 		}
+		topic := base + "/" + e.Name
 		if e.Name == "" || event.CheckTopic(topic) != nil {
 			continue
 		}

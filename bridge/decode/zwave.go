@@ -17,7 +17,6 @@ var zwave = &Scheme{
 		{Topic: zwaveBase + "/_CLIENTS/{device}/version", Role: RoleRegistry},
 		{Topic: zwaveBase + "/_CLIENTS/{device}/#", Role: RoleCommand},
 		{Topic: zwaveBase + "/_EVENTS/{device}/#", Role: RoleQuiet},
-		{Topic: zwaveBase + "/{device...}/set", Role: RoleCommand},
 		{Topic: zwaveBase + "/{device...}/status", Role: RoleStatus, Decode: zwaveStatus},
 		{Topic: zwaveBase + "/{device...}/nodeinfo|nodeInfo", Role: RoleRegistry, Decode: zwaveInfo},
 		{Topic: zwaveBase + "/{device...}/{subject:lastActive}", Decode: zwaveLastActive},
@@ -50,7 +49,10 @@ func zwaveTopic(levels []string) (Address, bool) {
 		return Address{}, false
 	}
 	a := Address{Device: strings.Join(levels[1:at], "/"), Subject: strings.Join(levels[at:], "."), Decode: zwaveValue}
-	if at > 0 && len(levels) > at+2 && levels[at+2] == "targetValue" {
+	switch property := at + 2; {
+	case levels[len(levels)-1] == "set":
+		a.Role = RoleCommand
+	case property < len(levels) && levels[property] == "targetValue":
 		a.Role = RoleQuiet // a wish
 	}
 	return a, true
