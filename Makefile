@@ -165,7 +165,7 @@ tools: ## Install the Go tools that are missing into bin/tools
 	@scripts/tools.sh $(TOOLS)
 
 .PHONY: programs
-programs: ## Install chromium, mosquitto and python3-websockets, with apt and as root
+programs: ## Install chromium, mosquitto, prometheus and python3-websockets, with apt and as root
 	@scripts/programs.sh
 
 $(TALLY): $(wildcard internal/tools/tally/*.go)

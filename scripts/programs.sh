@@ -6,6 +6,7 @@ set -euo pipefail
 missing=()
 command -v chromium >/dev/null || missing+=(chromium)
 command -v curl >/dev/null || missing+=(curl)
+command -v prometheus >/dev/null && command -v promtool >/dev/null || missing+=(prometheus)
 command -v mosquitto_pub >/dev/null || missing+=(mosquitto-clients)
 PATH=$PATH:/usr/sbin command -v mosquitto >/dev/null || missing+=(mosquitto)
 has_websockets() { "$1" -c 'import websockets' 2>/dev/null; }

@@ -11,10 +11,10 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// Bounds of an expression. One that is nested deeper takes more stack than it is worth.
+// Bounds of an expression.
 const (
 	maxQueryBytes = 64 << 10
-	maxQueryDepth = 1000
+	maxQueryParts = 2000
 )
 
 // maxRemarks is how many warnings, and how many infos, an answer has.
@@ -99,10 +99,10 @@ func (h *Handler) parse(text string) (parser.Expr, error) {
 	if err := checkLength(text); err != nil {
 		return nil, invalid("query", err)
 	}
-	e, err := h.parser.ParseExpr(text)
-	if err == nil && deeper(e, maxQueryDepth) {
-		err = fmt.Errorf("the expression is nested deeper than %d levels", maxQueryDepth)
+	if tooManyParts(text) {
+		return nil, invalid("query", fmt.Errorf("the expression has more than %d operators and parentheses", maxQueryParts))
 	}
+	e, err := h.parser.ParseExpr(text)
 	if err != nil {
 		return nil, invalid("query", err)
 	}
@@ -116,20 +116,18 @@ func checkLength(text string) error {
 	return nil
 }
 
-// deeper reports whether an expression has more than so many levels.
-func deeper(e parser.Expr, most int) bool {
-	level := []parser.Node{e}
-	for range most {
-		var next []parser.Node
-		for _, n := range level {
-			for child := range parser.ChildrenIter(n) {
-				next = append(next, child)
-			}
-		}
-		if len(next) == 0 {
+// tooManyParts reports whether an expression has more operators, calls and parentheses than one may: parsing takes time that
+// grows with the square of how deep they are nested, and is not interrupted.
+func tooManyParts(text string) bool {
+	lexer, count := parser.Lex(text), 0
+	for item := (parser.Item{}); count <= maxQueryParts; {
+		lexer.NextItem(&item)
+		switch {
+		case item.Typ == parser.EOF || item.Typ == parser.ERROR:
 			return false
+		case item.Typ.IsOperator() || item.Typ == parser.LEFT_PAREN || item.Typ == parser.LEFT_BRACKET:
+			count++
 		}
-		level = next
 	}
 	return true
 }
