@@ -18,8 +18,6 @@ type sample struct {
 	to    *variant
 	time  int64
 	value float64
-	// late reports that newer ones of the series came before it.
-	late bool
 }
 
 const (
@@ -63,6 +61,7 @@ func (v *View) Apply(batch []event.Decoded) {
 func (v *View) Tick(now time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.stored.newest = nil // the end of the log was reached: whatever comes now is new
 	if v.givenUp == nil {
 		v.commit()
 	}
@@ -119,11 +118,14 @@ func (v *View) add(d *event.Decoded, m event.Metric, at int64) {
 	case moved, lateMoved:
 		v.figures.moved.Add(1)
 	}
-	late := placed == lateInOrder || placed == lateMoved
-	if !late {
+	if placed == inOrder || placed == moved {
 		s.value = m.Value
+		if v.stored.has(s, t) {
+			v.figures.merged.Add(1)
+			return
+		}
 	}
-	v.pending = append(v.pending, sample{to: h.variant, time: t, value: m.Value, late: late})
+	v.pending = append(v.pending, sample{to: h.variant, time: t, value: m.Value})
 }
 
 // milliseconds rounds nanoseconds down.
@@ -160,17 +162,9 @@ func (v *View) flush() error {
 		return v.givenUp
 	}
 	var done [3]uint64 // stored, merged, too old
-	// The oldest time that is in order for all series is asked for after the appender has been given its own, which is then
-	// not newer.
 	a := v.db.Appender(context.Background())
-	oldest, known := v.db.Head().AppendableMinValidTime()
-	var options storage.AppendOptions
-	a.SetOptions(&options)
 	for i := range v.pending {
 		p := &v.pending[i]
-		// What is newer than all that was applied of its series, and yet not newer than what the storage has of it, is in the
-		// storage already: the log is being read again.
-		options.DiscardOutOfOrder = !p.late && known && p.time >= oldest
 		ref, err := a.Append(p.to.ref, p.to.labels, p.time, p.value)
 		switch {
 		case err == nil:

@@ -97,7 +97,7 @@ type View struct {
 	// deleted are devices whose events from before a position are not applied again.
 	deleted map[string]event.Position
 	// marks are how far the write-ahead logs were on the disk at the last Save.
-	marks [len(logs)]mark
+	marks marks
 	// trouble is why samples cannot be stored; given up, why what was applied since the last Save will not be.
 	trouble, givenUp error
 

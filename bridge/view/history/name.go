@@ -1,6 +1,7 @@
 package history
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -29,12 +30,15 @@ func metricName(path string) string {
 		return "value"
 	case name[0] >= '0' && name[0] <= '9':
 		return "_" + name
-	case name == "inf" || name == "nan": // PromQL reads these as numbers
+	case slices.Contains(reserved, name):
 		return name + "_"
 	default:
 		return name
 	}
 }
+
+// reserved are words that PromQL does not take for the name of a metric.
+var reserved = []string{"atan2", "bool", "fill_right", "group_left", "group_right", "ignoring", "inf", "nan", "on"}
 
 // snake writes a key in lower case, with underscores where words meet and for what PromQL does not allow.
 func snake(key string) string {

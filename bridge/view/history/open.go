@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"os"
@@ -25,25 +24,34 @@ const (
 	identityFile = "identity"
 	// deletedFile holds which devices were deleted and when.
 	deletedFile = "deleted.json"
+	// runningFile is there while a storage is open.
+	runningFile = "running"
+	// chunkDir is the storage's folder of what is in its write-ahead log, too, in the form in which it is queried.
+	chunkDir = "chunks_head"
 	// longestBlock is the longest time that one block of the storage covers.
 	longestBlock = 31 * 24 * time.Hour
 )
 
 // open opens the storage in the folder of the configuration, or in a temporary one.
-func (v *View) open() (err error) {
-	if v.keep {
-		err = os.MkdirAll(v.dir, 0o750)
-	} else {
-		v.dir, err = os.MkdirTemp("", "pulso-history-")
-	}
-	if err != nil {
+func (v *View) open() error {
+	if err := v.makeDir(); err != nil {
 		return err
 	}
-	if err := v.openStorage(); err != nil {
+	crashed, err := v.beginRunning()
+	if err == nil {
+		err = v.openStorage()
+	}
+	if err != nil {
 		return errors.Join(err, v.removeTemporary())
 	}
 	if err := errors.Join(v.identify(), v.readDeleted()); err != nil {
 		return errors.Join(err, v.shut())
+	}
+	if crashed {
+		// Its log of late samples refers to chunks that the crash may have taken. Blocks need neither.
+		if err := v.db.CompactOOOHead(context.Background()); err != nil {
+			return errors.Join(err, v.shut())
+		}
 	}
 	for _, b := range v.db.Blocks() {
 		v.uncleaned = v.uncleaned || b.Meta().Stats.NumTombstones > 0
@@ -51,8 +59,41 @@ func (v *View) open() (err error) {
 	return nil
 }
 
+func (v *View) makeDir() (err error) {
+	if v.keep {
+		return os.MkdirAll(v.dir, 0o750)
+	}
+	v.dir, err = os.MkdirTemp("", "pulso-history-")
+	return err
+}
+
 // shut closes the storage and removes a temporary one.
-func (v *View) shut() error { return errors.Join(v.db.Close(), v.removeTemporary()) }
+func (v *View) shut() error {
+	err := v.db.Close()
+	if err == nil && v.keep {
+		err = os.Remove(filepath.Join(v.dir, runningFile))
+	}
+	return errors.Join(err, v.removeTemporary())
+}
+
+// beginRunning notes that the storage is open, and reports whether it was when its process ended. Then its chunks are not
+// to be relied on: they are buffered in memory, and the storage may take those of a later life for them. All that is in
+// them is in the write-ahead logs, too.
+func (v *View) beginRunning() (crashed bool, err error) {
+	if !v.keep {
+		return false, nil
+	}
+	file := filepath.Join(v.dir, runningFile)
+	_, err = os.Stat(file)
+	switch {
+	case err == nil:
+		return true, os.RemoveAll(filepath.Join(v.dir, chunkDir))
+	case errors.Is(err, os.ErrNotExist):
+		return false, replace.File(file, nil)
+	default:
+		return false, err
+	}
+}
 
 func (v *View) removeTemporary() error {
 	if v.keep {
@@ -87,7 +128,7 @@ func (v *View) openStorage() (err error) {
 		return err
 	}
 	v.logger.Error("the newest hours of the history are damaged; they are set aside and read from the log again", "error", err)
-	for _, part := range []string{"wal", wlog.WblDirName, "chunks_head"} {
+	for _, part := range []string{"wal", wlog.WblDirName, chunkDir} {
 		from := filepath.Join(v.dir, part)
 		aside := from + ".damaged"
 		if err := os.RemoveAll(aside); err != nil {
@@ -120,76 +161,6 @@ func (v *View) identify() error {
 	}
 	v.identity = rand.Text()
 	return replace.File(file, []byte(v.identity))
-}
-
-// A mark is a place in a write-ahead log: up to it, all is on the disk.
-type mark struct{ segment, size int64 }
-
-// logs are the storage's two write-ahead logs: of all samples, and of late ones.
-var logs = [...]string{"wal", wlog.WblDirName}
-
-// sync brings the write-ahead logs onto the disk, and returns how far. The storage itself does so only when a segment is
-// full.
-func (v *View) sync(since [len(logs)]mark) (marks [len(logs)]mark, err error) {
-	for i, name := range logs {
-		dir := filepath.Join(v.dir, name)
-		first, last, err := wlog.Segments(dir)
-		if err != nil {
-			return marks, err
-		}
-		for segment := max(int64(first), since[i].segment); segment <= int64(last); segment++ {
-			size, err := syncFile(wlog.SegmentName(dir, int(segment)))
-			if errors.Is(err, os.ErrNotExist) {
-				continue // it has just been made into blocks
-			}
-			if err != nil {
-				return marks, err
-			}
-			marks[i] = mark{segment, size}
-		}
-		if _, err := syncFile(dir); err != nil {
-			return marks, err
-		}
-	}
-	return marks, nil
-}
-
-// syncFile brings a file, or a folder's entries, onto the disk and returns what size it had before.
-func syncFile(path string) (int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	info, err := f.Stat()
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, fmt.Errorf("sync %s: %w", path, err)
-	}
-	return info.Size(), nil
-}
-
-// has reports whether the storage still has all up to the marks. What has been made into blocks is no longer in the logs.
-func (v *View) has(marks [len(logs)]mark) error {
-	for i, name := range logs {
-		dir := filepath.Join(v.dir, name)
-		first, _, err := wlog.Segments(dir)
-		if err != nil {
-			return err
-		}
-		if marks[i].segment < int64(first) {
-			continue
-		}
-		info, err := os.Stat(wlog.SegmentName(dir, int(marks[i].segment)))
-		if err != nil {
-			return err
-		}
-		if info.Size() < marks[i].size {
-			return fmt.Errorf("%s is %d bytes long, not %d", info.Name(), info.Size(), marks[i].size)
-		}
-	}
-	return nil
 }
 
 // Bytes is the size of the storage on disk.

@@ -47,9 +47,16 @@ func (v *View) Range(ctx context.Context, r Request) ([]Series, error) {
 		r.Points = defaultPoints
 	}
 	r.Points = min(r.Points, maxPoints)
+	asked := r.Selection
 	if !v.clamp(&r.Selection) {
 		return nil, nil
 	}
+	// Steps are those of the time asked for, so that a chart's steps stay while samples come.
+	first, last := r.From, r.To
+	if asked.From > 0 && asked.To > asked.From {
+		first, last = asked.From, asked.To
+	}
+	step := (last-first)/int64(max(r.Points-1, 1)) + 1
 	q, err := v.querier(r.From, r.To)
 	if err != nil {
 		return nil, err
@@ -65,7 +72,7 @@ func (v *View) Range(ctx context.Context, r Request) ([]Series, error) {
 	for _, f := range all {
 		c = f.cursor(c)
 		s := Series{Info: f.Info}
-		if err := s.read(ctx, c, &r, &budget); err != nil {
+		if err := s.read(ctx, c, r.Points, step, &budget); err != nil {
 			return nil, fmt.Errorf("history of %q: %w", f.Field, err)
 		}
 		if len(s.Times) > 0 {
@@ -75,8 +82,9 @@ func (v *View) Range(ctx context.Context, r Request) ([]Series, error) {
 	return out, nil
 }
 
-// read takes all samples of a cursor, of which there may be as many as the budget says.
-func (s *Series) read(ctx context.Context, c *cursor, r *Request, budget *int) error {
+// read takes all samples of a cursor, of which there may be as many as the budget says; where they are more than points, by
+// steps.
+func (s *Series) read(ctx context.Context, c *cursor, points int, step int64, budget *int) error {
 	for n := 0; c.next(); n++ {
 		if n%checkEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -84,8 +92,8 @@ func (s *Series) read(ctx context.Context, c *cursor, r *Request, budget *int) e
 		if *budget--; *budget < 0 {
 			return fmt.Errorf("%w: too many samples", ErrTooMuch)
 		}
-		if s.Step == 0 && len(s.Times) == r.Points {
-			s.fold((r.To-r.From)/int64(r.Points) + 1)
+		if s.Step == 0 && len(s.Times) == points {
+			s.fold(step)
 		}
 		s.add(c.time, c.value, c.value, c.value, 1)
 	}

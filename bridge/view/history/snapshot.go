@@ -30,13 +30,13 @@ func (v *View) Save(w io.Writer) error {
 		return err
 	}
 	if v.keep {
-		marks, err := v.sync(v.marks)
+		reached, err := v.sync(v.marks)
 		if err != nil {
 			// What a failed sync has not written may never be: until the next start, no position is claimed.
 			v.givenUp = err
 			return err
 		}
-		v.marks = marks
+		v.marks = reached
 	}
 	_, err := w.Write(v.appendState(nil))
 	return err
@@ -50,8 +50,14 @@ func (v *View) Restore(r io.Reader) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if err := v.flush(); err != nil {
+		return err
+	}
 	v.forgetAll()
-	v.marks = [len(logs)]mark{}
+	v.marks = marks{}
+	if v.stored, err = v.survey(); err != nil {
+		return err
+	}
 	if len(data) == 0 {
 		return nil
 	}
@@ -67,6 +73,7 @@ func (v *View) appendState(b []byte) []byte {
 	b = appendText(b, v.identity)
 	for _, m := range v.marks {
 		b = binary.AppendVarint(binary.AppendVarint(b, m.segment), m.size)
+		b = binary.AppendUvarint(b, uint64(m.sum))
 	}
 	b = binary.AppendUvarint(binary.AppendUvarint(b, v.position.Epoch), v.position.Offset)
 	b = binary.AppendUvarint(b, uint64(len(v.devices)))
@@ -170,9 +177,9 @@ func (v *View) readState(data []byte) error {
 	}
 	r := &stateReader{rest: data[1:]}
 	identity := r.text()
-	var marks [len(logs)]mark
-	for i := range marks {
-		marks[i] = mark{r.varint(), r.varint()}
+	var known marks
+	for i := range known {
+		known[i] = mark{segment: r.varint(), size: r.varint(), sum: uint32(r.uvarint())}
 	}
 	position := event.Position{Epoch: r.uvarint(), Offset: r.uvarint()}
 	if r.bad {
@@ -182,7 +189,7 @@ func (v *View) readState(data []byte) error {
 		return errors.New("the history's folder is not the one that the state was saved with")
 	}
 	if v.keep {
-		if err := v.has(marks); err != nil {
+		if err := v.missing(known); err != nil {
 			return fmt.Errorf("the history's storage has lost samples: %w", err)
 		}
 	}
@@ -199,7 +206,7 @@ func (v *View) readState(data []byte) error {
 	if r.bad || len(r.rest) > 0 {
 		return fmt.Errorf("%w: %d bytes too many or too few", errState, len(r.rest))
 	}
-	v.marks, v.position = marks, position
+	v.marks, v.position = known, position
 	return nil
 }
 
@@ -208,7 +215,7 @@ func (r *stateReader) series(d *device, topic *string) *series {
 	if t := r.text(); t != "" {
 		*topic = t
 	}
-	s := &series{device: d, key: seriesKey{*topic, r.text()}}
+	s := &series{device: d, key: seriesKey{*topic, r.text()}, stored: math.MinInt64}
 	for range r.count() {
 		x := &variant{unit: r.text(), kind: r.text()}
 		x.labels, _ = labelsOf(d.id, s.key.topic, s.key.field, x.unit, x.kind)

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -23,6 +24,7 @@ type table struct {
 	// generation grows when series are forgotten: handles of an older one are looked up again.
 	generation uint64
 	refused    refusals
+	stored     stored
 }
 
 // A device has a kind, which it may tell at any time, and series.
@@ -43,6 +45,8 @@ type series struct {
 	newest, late run
 	// value is the latest sample's.
 	value float64
+	// stored is the time of the newest sample that the storage had at the start.
+	stored int64
 }
 
 // A variant is a series of the storage.
@@ -180,6 +184,9 @@ func (t *table) find(s *event.Series, now int64) *handle {
 	if h.series, h.reason = t.resolve(s); h.series != nil {
 		h.kind = h.series.device.kind
 		h.variant = h.series.variant(s.Unit, h.kind)
+		if t.stored.newest != nil {
+			h.series.stored = t.stored.until(h.series)
+		}
 	} else {
 		t.refused.note(RefusedSeries{Device: s.Device, Topic: s.Topic, Field: s.Name, Reason: h.reason, Time: now})
 	}
@@ -204,14 +211,21 @@ func (t *table) resolve(s *event.Series) (*series, Reason) {
 	case s.Device != "" && len(d.series) >= t.maxDeviceSeries:
 		return nil, ReasonDevice
 	}
-	made := &series{device: d, key: key, newest: noRun, late: noRun}
+	made := &series{device: d, key: key, newest: noRun, late: noRun, stored: math.MinInt64}
 	d.series[key] = made
 	t.series++
 	return made, ""
 }
 
-// variant returns what the storage is to have the series as.
+// variant returns what the storage is to have the series as. A unit or kind that is not said is the one that was.
 func (s *series) variant(unit, kind string) *variant {
+	if n := len(s.variants); n > 0 {
+		unit, kind = cmp.Or(unit, s.variants[n-1].unit), cmp.Or(kind, s.variants[n-1].kind)
+	}
+	return s.exactly(unit, kind)
+}
+
+func (s *series) exactly(unit, kind string) *variant {
 	for i, v := range s.variants {
 		if v.unit == unit && v.kind == kind {
 			s.variants = append(slices.Delete(s.variants, i, i+1), v)
@@ -220,7 +234,7 @@ func (s *series) variant(unit, kind string) *variant {
 	}
 	l, short := labelsOf(s.device.id, s.key.topic, s.key.field, unit, kind)
 	if unit+kind != "" && (!short || len(s.variants) >= maxVariants) {
-		return s.variant("", "")
+		return s.exactly("", "")
 	}
 	v := &variant{unit: unit, kind: kind, labels: l}
 	s.variants = append(s.variants, v)
@@ -241,7 +255,7 @@ type placing uint8
 const (
 	inOrder placing = iota
 	moved
-	lateInOrder
+	late
 	lateMoved
 	tooFast
 )
@@ -254,7 +268,7 @@ func (s *series) place(at int64) (int64, placing) {
 	}
 	r, plain, pushed := &s.newest, inOrder, moved
 	if at < s.newest.first {
-		r, plain, pushed = &s.late, lateInOrder, lateMoved
+		r, plain, pushed = &s.late, late, lateMoved
 	}
 	switch {
 	case at < r.first || at > r.last:
