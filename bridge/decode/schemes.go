@@ -7,6 +7,7 @@ func Schemes() []*Scheme {
 		sparkplug,
 		homie5, homie4, zigbee2mqtt, haDiscovery, owntracks, rtl433, ruuvi, wled, valetudo, frigate, zwave,
 		openMQTTGatewayCodes, openMQTTGateway, shelly2, shelly1, tasmota,
+		victron, thingsStack, chirpStack, teslamate, evcc, goECharger, solarAssistant, openEVSE,
 		esphome,
 	}
 }
