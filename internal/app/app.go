@@ -24,6 +24,7 @@ import (
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/poll"
+	"pulso/bridge/gateway/promapi"
 	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/gateway/sse"
 	"pulso/bridge/gateway/understand"
@@ -34,6 +35,7 @@ import (
 	"pulso/bridge/view/chat"
 	"pulso/bridge/view/devices"
 	"pulso/bridge/view/facts"
+	"pulso/bridge/view/history"
 	"pulso/bridge/view/hub"
 	"pulso/bridge/view/topics"
 	"pulso/bridge/wire"
@@ -60,6 +62,8 @@ type Hub struct {
 	devices *devices.View
 	topics  *topics.View
 	chat    *chat.View
+	history *history.View
+	queries *promapi.Handler // PromQL on the history
 	figures *hub.View
 	runners []*view.Runner // the first is that of the decoder's facts
 	rooms   *room.Registry
@@ -200,7 +204,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 		}
 		h.runners = append(h.runners, r)
 	}
-	return nil
+	return h.buildHistory(viewDir)
 }
 
 func (h *Hub) buildBroker(ctx context.Context) (err error) {

@@ -31,6 +31,11 @@ type Config struct {
 	RetainBytes Bytes         `name:"log-retain-bytes" env:"PULSO_LOG_RETAIN_BYTES" default:"10GiB" help:"How large the log may grow."`
 	SegmentSize Bytes         `name:"log-segment-bytes" env:"PULSO_LOG_SEGMENT_BYTES" default:"64MiB" help:"Size of the log's files; retention drops whole ones."`
 
+	HistoryRetainAge       time.Duration `name:"history-retain-age" env:"PULSO_HISTORY_RETAIN_AGE" default:"9600h" help:"How long the values of metrics are held."`
+	HistoryRetainBytes     Bytes         `name:"history-retain-bytes" env:"PULSO_HISTORY_RETAIN_BYTES" default:"10GiB" help:"How large the history may grow."`
+	HistoryMaxSeries       int           `group:"limits" name:"history-max-series" env:"PULSO_HISTORY_MAX_SERIES" default:"1000000" help:"Most time series that are kept; values of further ones are shown, and counted as not kept."`
+	HistoryMaxDeviceSeries int           `group:"limits" name:"history-max-device-series" env:"PULSO_HISTORY_MAX_DEVICE_SERIES" default:"1000" help:"Most time series of one device."`
+
 	MaxMemory Bytes `group:"limits" name:"max-memory" env:"PULSO_MAX_MEMORY" default:"0" help:"Most memory in use; 0: GOMEMLIMIT, else 80% of the container's, else 75% of the machine's."`
 
 	MaxConnections           int           `group:"limits" name:"max-connections" env:"PULSO_MAX_CONNECTIONS" default:"100000" help:"Most MQTT connections at one time."`
@@ -137,6 +142,9 @@ func (c *Config) Check() error {
 	if least := Bytes(64 << 20); c.MaxMemory != 0 && c.MaxMemory < least {
 		bad("max-memory", "%v is less than %v", c.MaxMemory, least)
 	}
+	if c.HistoryRetainAge < time.Hour {
+		bad("history-retain-age", "%v is less than an hour", c.HistoryRetainAge)
+	}
 	if c.RetainAge < time.Minute {
 		bad("log-retain-age", "%v is less than a minute", c.RetainAge)
 	}
@@ -189,6 +197,9 @@ func (c *Config) bounds() []bound {
 		size("max-retained-bytes", c.MaxRetainedBytes, 1<<10, 1<<40),
 		count("max-sessions", c.MaxSessions, 1, many),
 		count("max-devices", c.MaxDevices, 1, many),
+		size("history-retain-bytes", c.HistoryRetainBytes, 16<<20, 1<<50),
+		count("history-max-series", c.HistoryMaxSeries, 1, many),
+		count("history-max-device-series", c.HistoryMaxDeviceSeries, 1, many),
 	}
 }
 

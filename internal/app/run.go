@@ -62,7 +62,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			views = append(views, start(life, r.Run))
 		}
 		if err := h.await(ctx, views); err != nil {
-			return errors.Join(err, stopAll(views), watch.stop(), h.close(life))
+			return errors.Join(err, h.stopViews(views), watch.stop(), h.close(life))
 		}
 	}
 	for v := range h.devices.Values([]string{"#"}, nil) {
@@ -96,7 +96,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	err := errors.Join(
 		h.stopBroker(life, mqtt), inlets.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
-		rooms.stop(), figures.stop(), stopAll(views), watch.stop(), h.close(life),
+		rooms.stop(), figures.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
 	if err == nil {
 		h.logger.Info("hub has stopped")
@@ -154,6 +154,12 @@ func (h *Hub) await(ctx context.Context, views []*task) error {
 	return nil
 }
 
+// stopViews stops the views. The history, which may be waiting for room on the disk, gives up first.
+func (h *Hub) stopViews(views []*task) error {
+	h.history.Stop()
+	return stopAll(views)
+}
+
 func stopAll(tasks []*task) error {
 	var wg sync.WaitGroup
 	errs := make([]error, len(tasks))
@@ -180,6 +186,7 @@ func (h *Hub) close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("close the store of sessions: %w", err))
 		}
 	}
+	errs = append(errs, h.closeHistory())
 	if h.log != nil {
 		if err := h.log.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the log: %w", err))

@@ -79,7 +79,8 @@ func (h *Hub) deviceAddr() string {
 	return h.cfg.Sources[0].Address()
 }
 
-// remarks is what is wrong beyond this hub, a line each. The hub is ready nevertheless: it can store and serve what it has.
+// remarks is what is wrong beyond this hub, or with what can be made up for from the log, a line each. The hub is ready
+// nevertheless: it can store and serve what it has.
 func (h *Hub) remarks() []hub.Problem {
 	var away, refused []string
 	for _, s := range h.sources.States() {
@@ -92,6 +93,9 @@ func (h *Hub) remarks() []hub.Problem {
 		}
 	}
 	var out []hub.Problem
+	if err := h.history.Err(); err != nil {
+		out = append(out, hub.Problem{Kind: hub.HistoryBehind, Text: "history: " + err.Error()})
+	}
 	if len(away) > 0 {
 		out = append(out, hub.Problem{Kind: hub.SourceAway, Text: strings.Join(away, "; ")})
 	}

@@ -102,6 +102,9 @@ const (
 	// asked for. The hub is ready nevertheless.
 	SourceAway    ProblemKind = "source_away"
 	SourceRefused ProblemKind = "source_refused"
+	// HistoryBehind is that values cannot be stored as time series at present: they will be, from the log. The hub is ready
+	// nevertheless.
+	HistoryBehind ProblemKind = "history_behind"
 )
 
 // Config of a View.
