@@ -37,8 +37,8 @@ type Scheme struct {
 	// Topic tells what the rules cannot; it is asked after them. nil: nothing. The levels are never empty texts.
 	Topic func(levels []string) (Address, bool)
 	// Keys say what is in this family's payloads, by the whole path inside the payload ("ENERGY.Power") or by its end
-	// ("Power"), of which the longest counts, with indexes behind it or without; a bare value, or one whose key is "value", goes by its subject ("relay.0.power"). They
-	// count for more than the common rules.
+	// ("Power"), of which the longest counts, with indexes behind it or without; a bare value, or one whose key is "value",
+	// goes by its subject ("relay.0.power"). They count for more than the common rules.
 	Keys map[string]Key
 }
 

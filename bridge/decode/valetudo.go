@@ -11,7 +11,7 @@ var valetudo = &Scheme{
 	}, homieRules("valetudo")...),
 	Keys: map[string]Key{
 		"BatteryStateAttribute.level": {Unit: "%"}, "CurrentStatisticsCapability.area": {Unit: "cm²"},
-		"CurrentStatisticsCapability.time": {Class: ClassMetric, Unit: "s"},
+		"CurrentStatisticsCapability.time":   {Class: ClassMetric, Unit: "s"},
 		"WifiConfigurationCapability.signal": {Unit: "dBm"}, "WifiConfigurationCapability.ssid": {Class: ClassText},
 		"ConsumableMonitoringCapability.brush-main": {Unit: "s"}, "ConsumableMonitoringCapability.brush-side_right": {Unit: "s"},
 		"ConsumableMonitoringCapability.brush-side_left": {Unit: "s"}, "ConsumableMonitoringCapability.filter-main": {Unit: "s"},
