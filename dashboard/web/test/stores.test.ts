@@ -88,6 +88,7 @@ describe("charts", () => {
   it("enter and leave a range with one point on each side", () => {
     const live = trackData(
       track,
+      undefined,
       rangeOf({ name: "live" }, () => 9000, 3500),
       "--series-1",
     );
@@ -95,6 +96,7 @@ describe("charts", () => {
     expect(live.gapAfter).toBe(2500);
     const held = trackData(
       track,
+      undefined,
       rangeOf({ name: "exploring", from: 2500, to: 4500, events: 0 }, () => 9000, 3500),
       "--series-1",
     );
@@ -112,6 +114,7 @@ describe("charts", () => {
   it("keep a held range while the ring goes on", () => {
     const held = trackData(
       track,
+      undefined,
       rangeOf({ name: "paused", at: 9000, events: 0 }, () => 9000, 20_000),
       "--series-1",
     );
@@ -128,7 +131,7 @@ describe("charts", () => {
       time += i % 4 === 0 ? 60_000 : 5_000;
       irregular.apply(frameOf({ values: [[1, time, i]] }), false);
     }
-    expect(gapAfter(irregular.list()[0].ring)).toBe(150_000);
+    expect(gapAfter(irregular.list()[0].ring.times())).toBe(150_000);
   });
 
   it("join only what was measured, and show as a dot what no line leads to", () => {

@@ -46,7 +46,14 @@ class Place {
       return;
     }
     const link = (event.target as Element).closest("a");
-    if (link === null || link.target !== "" || link.origin !== location.origin || link.hash !== "") return;
+    if (
+      link === null ||
+      link.target !== "" ||
+      link.origin !== location.origin ||
+      link.hash !== "" ||
+      link.download !== ""
+    )
+      return;
     event.preventDefault();
     history.pushState(null, "", link.pathname + link.search);
     this.#read();

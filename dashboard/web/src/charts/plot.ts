@@ -1,6 +1,6 @@
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { formatClock, formatMinute, formatTicks } from "../core/format";
+import { formatClock, formatDay, formatMinute, formatTicks } from "../core/format";
 import { type Column, dots, nulled, type Stretch, stretches } from "./stretches";
 
 /** Line is one series to draw, times in ms ascending. Where min and max are given, the band between them is drawn too. */
@@ -12,6 +12,8 @@ export interface Line {
   values: ArrayLike<number>;
   min?: ArrayLike<number>;
   max?: ArrayLike<number>;
+  /** steps: it holds its value until the next point. */
+  steps?: boolean;
 }
 
 export interface PlotData {
@@ -28,6 +30,8 @@ export interface PlotData {
 
 export interface PlotConfig {
   height: number;
+  /** headroom leaves a line above the axis, for its unit. */
+  headroom: boolean;
   /** sync names the charts that share a cursor. */
   sync: string;
   /** color is the value of a custom property in the present theme. */
@@ -65,7 +69,9 @@ export class Plot {
       columns.push(nulled(values));
       if (min !== undefined && max !== undefined) columns.push(nulled(max), nulled(min));
     }
-    const shape = data.lines.map(({ name, color, min }) => [name, color, min !== undefined].join()).join("\n");
+    const shape = data.lines
+      .map(({ name, color, min, steps }) => [name, color, min !== undefined, steps].join())
+      .join("\n");
     if (shape !== this.#shape || this.#plot === undefined) {
       this.destroy();
       this.#shape = shape;
@@ -96,9 +102,10 @@ export class Plot {
     for (const line of lines) {
       const stroke = color(line.color);
       const points = { show: false, filter: this.#dots, size: 4, fill: stroke };
-      series.push({ label: line.name, stroke, width: 1.5, gaps: this.#gaps, points });
+      const paths = line.steps ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
+      series.push({ label: line.name, stroke, width: 1.5, gaps: this.#gaps, points, paths });
       if (line.min === undefined) continue;
-      const edge = { stroke: `${stroke}66`, width: 1, gaps: this.#gaps, points: { show: false } };
+      const edge = { stroke: `${stroke}66`, width: 1, gaps: this.#gaps, points: { show: false }, paths };
       series.push({ ...edge, label: "max" }, { ...edge, label: "min" });
       bands.push({ series: [series.length - 2, series.length - 1], fill: `${stroke}33` });
     }
@@ -106,7 +113,7 @@ export class Plot {
       width: this.#element.clientWidth,
       height: this.#config.height,
       ms: 1,
-      padding: [8, 28, 0, 0],
+      padding: [this.#config.headroom ? 20 : 8, 28, 0, 0],
       legend: { show: false },
       cursor: {
         sync: { key: this.#config.sync, scales: ["x", null] },
@@ -157,10 +164,11 @@ export class Plot {
   }
 }
 
-/** timeLabels are the times of the ticks, with seconds only where they tell something. */
+/** timeLabels are the times of the ticks, with seconds only where they tell something, and the day where one begins. */
 function timeLabels(splits: number[]): string[] {
   const whole = splits.map((time) => Math.round(time / 1000) * 1000);
-  return whole.map(whole.every((time) => time % 60_000 === 0) ? formatMinute : formatClock);
+  const time = whole.every((time) => time % 60_000 === 0) ? formatMinute : formatClock;
+  return whole.map((at) => (at === new Date(at).setHours(0, 0, 0, 0) ? formatDay(at) : time(at)));
 }
 
 /** paddedRange leaves a tenth above and below, and gives a flat line the middle. */

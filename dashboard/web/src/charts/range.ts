@@ -1,4 +1,5 @@
 import type { SeriesRing } from "../core/rings";
+import { joined, type Past, type Points } from "../core/seam";
 import type { Track } from "../core/state/series";
 import type { ViewMode } from "../core/state/view";
 import type { PlotData } from "./plot";
@@ -40,30 +41,53 @@ const usual = 0.9;
  * gapAfter is the distance from which two points are not joined, ms: 2.5 times what is usual in this series, so that one that
  * speaks once a minute, or whenever something changes, is not torn apart by the interval of another.
  */
-export function gapAfter(ring: SeriesRing): number {
-  const times = ring.times(Math.max(0, ring.length - looksAt));
-  if (times.length < 2) return Number.POSITIVE_INFINITY;
-  const distances = new Float64Array(times.length - 1);
-  for (let i = 0; i < distances.length; i++) distances[i] = times[i + 1] - times[i];
+export function gapAfter(times: Float64Array): number {
+  const newest = times.subarray(Math.max(0, times.length - looksAt));
+  if (newest.length < 2) return Number.POSITIVE_INFINITY;
+  const distances = new Float64Array(newest.length - 1);
+  for (let i = 0; i < distances.length; i++) distances[i] = newest[i + 1] - newest[i];
   distances.sort();
   return Math.max(joinedWithin, 2.5 * distances[Math.floor((distances.length - 1) * usual)]);
 }
 
 /**
- * trackData is the points of a series in a range, and one on each side so that the line enters and leaves. While the range is
- * held the points are copied, since the ring goes on beneath.
+ * gapIn is gapAfter for points that are first a past and then live ones, which may be closer together by much: what is usual
+ * in either joins them.
  */
-export function trackData(track: Track, range: Range, color: string): PlotData {
-  const { ring } = track;
-  const first = Math.max(0, ring.lowerBound(range.from) - 1);
-  const last = Math.min(ring.length, ring.lowerBound(range.to + 1) + 1);
-  const own = (points: Float64Array) => (range.held ? points.slice() : points);
-  const line = { name: track.meta.name, color, values: own(ring.lasts(first, last)) };
+function gapIn(past: Past | undefined, ring: SeriesRing): number {
+  const live = gapAfter(ring.times());
+  if (past === undefined || past.times.length < 2) return live;
+  const before = Math.max(gapAfter(past.times), 2.5 * past.step);
+  return Number.isFinite(live) ? Math.max(live, before) : before;
+}
+
+/**
+ * trackData is the points of a series in a range, and one on each side so that the line enters and leaves: its past as far as
+ * it is known, and the live points. While the range is held they are copied, since the ring goes on beneath.
+ */
+export function trackData(track: Track, past: Past | undefined, range: Range, color: string): PlotData {
+  const points = joined(past, track.ring, range.from, range.to);
+  const own = (column: Float64Array) => (range.held ? column.slice() : column);
+  const values = own(points.last);
+  const line = { name: track.meta.name, color, values, steps: track.meta.unit === "" && isSwitch(points) };
   return {
-    times: own(ring.times(first, last)),
-    lines: [ring.conflated ? { ...line, min: own(ring.mins(first, last)), max: own(ring.maxs(first, last)) } : line],
+    times: own(points.times),
+    lines: [points.conflated ? { ...line, min: own(points.min), max: own(points.max) } : line],
     from: range.from,
     to: range.to,
-    gapAfter: gapAfter(ring),
+    gapAfter: gapIn(past, track.ring),
   };
+}
+
+/** isSwitch reports that a series is on or off and nothing between, as far as it is seen: then it goes in steps. */
+function isSwitch({ last, min, max }: Points): boolean {
+  const bit = (value: number) => value === 0 || value === 1;
+  return last.length > 0 && last.every(bit) && min.every(bit) && max.every(bit);
+}
+
+/** shifted is a range moved by half of its length, back or on, but not beyond now; undefined where that is now itself. */
+export function shifted(range: Range, step: -1 | 1, now: number): { from: number; to: number } | undefined {
+  const length = range.to - range.from;
+  const to = range.to + (step * length) / 2;
+  return to >= now ? undefined : { from: to - length, to };
 }

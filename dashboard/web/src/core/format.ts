@@ -104,6 +104,7 @@ const clock = new Intl.DateTimeFormat(locale, {
   hourCycle: "h23",
 });
 const minuteClock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric" });
 const dayClock = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
 /** formatClock shows a time of day, local, to the second. */
@@ -114,6 +115,11 @@ export function formatClock(time: number): string {
 /** formatMinute shows a time of day, local, to the minute. */
 export function formatMinute(time: number): string {
   return Number.isFinite(time) ? minuteClock.format(time) : unknown;
+}
+
+/** formatDay shows the day of a time, local. */
+export function formatDay(time: number): string {
+  return Number.isFinite(time) ? day.format(time) : unknown;
 }
 
 /** formatClockMillis shows a time of day, local, to the millisecond. */

@@ -33,6 +33,10 @@ export class SeriesRing {
     return this.#length === 0 ? Number.NEGATIVE_INFINITY : this.#time[this.#head + this.capacity - 1];
   }
 
+  get oldestTime(): number {
+    return this.#length === 0 ? Number.POSITIVE_INFINITY : this.times(0, 1)[0];
+  }
+
   get newest(): number {
     return this.#length === 0 ? Number.NaN : this.#last[this.#head + this.capacity - 1];
   }
@@ -81,20 +85,12 @@ export class SeriesRing {
 
   /** lowerBound is the index of the first point at or after time; length when there is none. */
   lowerBound(time: number): number {
-    const times = this.times();
-    let low = 0;
-    let high = times.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (times[middle] < time) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return lowerBound(this.times(), time);
   }
 
-  /** valueAt is the last value at or before time; NaN when there is none. */
+  /** valueAt is the last value at or before time, whole ms; NaN when there is none. */
   valueAt(time: number): number {
-    const after = this.lowerBound(time + 1e-9);
+    const after = this.lowerBound(time + 0.5);
     return after === 0 ? Number.NaN : this.lasts()[after - 1];
   }
 
@@ -102,4 +98,16 @@ export class SeriesRing {
     const start = this.#head - this.#length + (this.#head < this.#length ? this.capacity : 0);
     return column.subarray(start + from, start + to);
   }
+}
+
+/** lowerBound is the index of the first time at or after another, of ascending ones; the length where there is none. */
+export function lowerBound(times: Float64Array, time: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle] < time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -8,6 +8,8 @@ export interface Track {
   key: string;
   meta: Series;
   ring: SeriesRing;
+  /** wholeSince is the time from which on the ring has all that came, ms; before it, points may be missing. */
+  wholeSince: number;
 }
 
 /**
@@ -22,6 +24,7 @@ export class SeriesStore extends Store {
   #byDevice = new Map<string, Track[]>();
   #refused = new Set<string>();
   #loaded = false;
+  #snapshots = 0;
 
   /** capacity is points a series; limit is series in all. */
   constructor(frames: Frames, capacity: number, limit: number) {
@@ -32,6 +35,11 @@ export class SeriesStore extends Store {
 
   get loaded(): boolean {
     return this.#loaded;
+  }
+
+  /** snapshots is how often the subscription began anew. */
+  get snapshots(): number {
+    return this.#snapshots;
   }
 
   /** refused is how many series there are beyond the limit. */
@@ -52,15 +60,24 @@ export class SeriesStore extends Store {
     if (snapshot) {
       this.#byNumber.clear();
       this.#loaded = true;
+      this.#snapshots++;
     }
     for (const series of frame.series) this.#announce(series);
-    let seen: Map<Track, number> | undefined;
-    if (snapshot) seen = new Map(this.list().map((track) => [track, track.ring.newestTime]));
+    const joins = new Set<Track>();
+    const seen = snapshot ? new Map(this.list().map((track) => [track, track.ring.newestTime])) : undefined;
     for (const row of frame.values) {
       const track = this.#byNumber.get(row[0]);
       if (track === undefined) continue;
       const known = seen?.get(track);
-      if (known !== undefined && row[1] <= known) continue;
+      if (known !== undefined) {
+        // A snapshot that reaches back to what is known leaves no hole; one that does not has left one before its first point.
+        if (row[1] <= known) {
+          joins.add(track);
+          continue;
+        }
+        if (!joins.has(track)) track.wholeSince = row[1];
+        joins.add(track);
+      }
       if (row.length === 6) track.ring.push(row[1], row[2], row[3], row[4]);
       else track.ring.push(row[1], row[2]);
     }
@@ -85,7 +102,7 @@ export class SeriesStore extends Store {
         if (this.#refused.size < 10_000) this.#refused.add(key);
         return;
       }
-      track = { key, meta: series, ring: new SeriesRing(this.#capacity) };
+      track = { key, meta: series, ring: new SeriesRing(this.#capacity), wholeSince: Number.NEGATIVE_INFINITY };
       this.#tracks.set(key, track);
       this.#byDevice.set(series.device, [...this.of(series.device), track]);
     }

@@ -3,9 +3,9 @@
  * into another number and drop repeated keys; the screen shows what the device sent, so the text is cut out instead.
  *
  * The text must be valid JSON (the caller has parsed it). The result has one entry an event, in order; undefined where
- * the event has no payload in JSON.
+ * the event has no payload in JSON. list is the name of the member that holds them.
  */
-export function payloadSources(text: string): (string | undefined)[] {
+export function payloadSources(text: string, list = "events"): (string | undefined)[] {
   const found: (string | undefined)[] = [];
   const events = (at: number): number =>
     eachElement(text, at, (element) => {
@@ -18,7 +18,7 @@ export function payloadSources(text: string): (string | undefined)[] {
       found.push(source);
       return end;
     });
-  const frame = (key: string, at: number): number => (key === '"events"' ? events(at) : skipValue(text, at));
+  const frame = (key: string, at: number): number => (key === `"${list}"` ? events(at) : skipValue(text, at));
   eachMember(text, skipSpace(text, 0), (key, at) =>
     key === '"snapshot"' && text[at] === "{" ? eachMember(text, at, frame) : frame(key, at),
   );
