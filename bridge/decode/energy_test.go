@@ -74,7 +74,10 @@ func TestTheThingsStack(t *testing.T) {
 			want:    "location.solved.location_solved.location.latitude=10.5 location.solved.location_solved.location.longitude=20;",
 		},
 		{topic: "v3/farm@t1/devices/probe-7/down/push", payload: `{"downlinks":[{"f_port":15}]}`, device: "probe-7", want: none, command: true},
-		{topic: "v3/farm@t1/devices/probe-7/down/ack", payload: `{"downlink_ack":{"f_cnt":3,"priority":"HIGH"}}`, device: "probe-7", want: ";downlink_ack.priority:HIGH"},
+		{
+			topic: "v3/farm@t1/devices/probe-7/down/ack", payload: `{"downlink_ack":{"f_cnt":3,"priority":"HIGH"}}`, device: "probe-7",
+			want: ";downlink_ack.priority:HIGH",
+		},
 	})
 	out := decodeOne(t, "v3/a@b/devices/d/up", `{"uplink_message":{"received_at":"2024-05-01T11:58:00Z"},"received_at":"2024-05-01T11:59:00Z"}`)
 	if want := noon.Add(-time.Minute); out.DeviceTime != want.UnixNano() {
@@ -103,7 +106,10 @@ func TestChirpStack(t *testing.T) {
 		{topic: base + "event/txack", device: "00000000000000a1", payload: `{"fCntDown":7,"gatewayId":"0016c001"}`, want: ";gatewayId:0016c001"},
 		{topic: base + "event/location", device: "00000000000000a1", payload: `{"location":{"latitude":3.5}}`, want: "location.latitude=3.5 °;"},
 		{topic: base + "command/down", device: "00000000000000a1", payload: `{"fPort":10}`, want: none, command: true},
-		{topic: "us915_0/gateway/0102030405060708/state/conn", device: "0102030405060708", payload: `{"state":"OFFLINE"}`, want: ";state:OFFLINE", status: event.StatusOffline},
+		{
+			topic: "us915_0/gateway/0102030405060708/state/conn", device: "0102030405060708", payload: `{"state":"OFFLINE"}`,
+			want: ";state:OFFLINE", status: event.StatusOffline,
+		},
 		{topic: "gateway/0102030405060708/event/stats", device: "0102030405060708", payload: `{"rxPacketsReceived":4}`, want: "rxPacketsReceived=4;"},
 		{topic: "eu868/gateway/0102030405060708/command/config", device: "0102030405060708", payload: `{"version":"1"}`, want: none, command: true},
 	})
@@ -120,7 +126,10 @@ func TestTeslaMate(t *testing.T) {
 		{topic: car + "/model", payload: "3", device: car, want: ";model:3"},
 		{topic: car + "/trim_badging", payload: "75", device: car, want: ";trim_badging:75"},
 		{topic: car + "/since", payload: "2024-05-01T11:00:00Z", device: car, want: ";since:2024-05-01T11:00:00Z"},
-		{topic: car + "/scheduled_charging_start_time", payload: "2024-05-01T11:00:00Z", device: car, want: ";scheduled_charging_start_time:2024-05-01T11:00:00Z"},
+		{
+			topic: car + "/scheduled_charging_start_time", payload: "2024-05-01T11:00:00Z", device: car,
+			want: ";scheduled_charging_start_time:2024-05-01T11:00:00Z",
+		},
 		{topic: car + "/sentry_mode", payload: "true", device: car, want: "sentry_mode=1;"},
 		{topic: car + "/location", payload: `{"latitude":1.5,"longitude":2}`, device: car, want: "location.latitude=1.5 ° location.longitude=2 °;"},
 		{
@@ -202,9 +211,26 @@ func TestOpenEVSE(t *testing.T) {
 func TestSolarAssistant(t *testing.T) {
 	checkTopics(t, []topicTest{
 		{topic: "solar_assistant/inverter_2/load_power/state", payload: "640", device: "solar_assistant/inverter_2", want: "load_power=640 W;"},
-		{topic: "solar_assistant/battery_1/state_of_charge/state", payload: "80", device: "solar_assistant/battery_1", want: "state_of_charge=80;"},
+		{topic: "solar_assistant/battery_1/state_of_charge/state", payload: "80", device: "solar_assistant/battery_1", want: "state_of_charge=80 %;"},
 		{topic: "solar_assistant/inverter_2/time_point_1/state", payload: "8", device: "solar_assistant/inverter_2", want: ";time_point_1:8"},
 		{topic: "solar_assistant/inverter_2/time_point_1/set", payload: "09:00", device: "solar_assistant/inverter_2", want: none, command: true},
 		{topic: "solar_assistant/set/response_message/state", payload: "Saved", device: "solar_assistant", want: none, command: true},
 	})
+}
+
+func TestSmallSchemes(t *testing.T) {
+	checkTopics(t, []topicTest{
+		{topic: "emonhub/rx/7/values", payload: "39,5", device: "emonhub/rx/7", want: "values.0=39 values.1=5;"},
+		{topic: "emonhub/rx/7/rssi", payload: "-60", device: "emonhub/rx/7", want: "rssi=-60 dBm;"},
+		{topic: "emonhub/tx/7/values", payload: "1", device: "emonhub/tx/7", want: none, command: true},
+		{topic: "airgradient/readings/a1", payload: `{"atmp":21.5,"model":"I-9PSL"}`, device: "a1", want: "atmp=21.5 °C;model:I-9PSL"},
+		{
+			topic: "domoticz/in", payload: `{"idx":4,"nvalue":0,"svalue":"20.5;60;1","Battery":255,"RSSI":12}`, device: "domoticz/4",
+			want: "nvalue=0 svalue.0=20.5 svalue.1=60 svalue.2=1;svalue:20.5;60;1",
+		},
+		{topic: "domoticz/in", payload: `{"idx":4,"command":"switchlight","switchcmd":"On"}`, device: "domoticz/4", want: none, command: true},
+	})
+	if out := decodeOne(t, "domoticz/out", `{"idx":4,"name":"Hall","nvalue":1,"unit":1}`); out.Name != "Hall" || show(&out) != "nvalue=1;name:Hall" {
+		t.Errorf("%q: %s", out.Name, show(&out))
+	}
 }

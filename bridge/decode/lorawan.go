@@ -108,7 +108,7 @@ func chirpStackUp(s *Scope, in *Input, out *Result) (bool, error) {
 	unknown := string(member(in.Payload, "batteryLevelUnavailable")) == "true"
 	understood, err := s.lorawan(in, out, func(r Reading) bool {
 		return !strings.HasPrefix(r.Name, "deviceInfo.") && !strings.HasPrefix(r.Name, "tags.") &&
-			!(strings.HasPrefix(r.Name, "rxInfo.") && strings.Contains(r.Name, ".location.")) && (!unknown || r.Name != "batteryLevel")
+			(!strings.HasPrefix(r.Name, "rxInfo.") || !strings.Contains(r.Name, ".location.")) && (!unknown || r.Name != "batteryLevel")
 	}, "time", "publishedAt")
 	if err != nil || !understood {
 		return understood, err

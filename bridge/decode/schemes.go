@@ -8,6 +8,7 @@ func Schemes() []*Scheme {
 		homie5, homie4, zigbee2mqtt, haDiscovery, owntracks, rtl433, ruuvi, wled, valetudo, frigate, zwave,
 		openMQTTGatewayCodes, openMQTTGateway, shelly2, shelly1, tasmota,
 		victron, thingsStack, chirpStack, teslamate, evcc, goECharger, solarAssistant, openEVSE,
+		airGradient, emonHub, domoticz,
 		esphome,
 	}
 }

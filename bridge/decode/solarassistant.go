@@ -30,6 +30,7 @@ var solarAssistant = &Scheme{
 		"battery_equalization_voltage": {Unit: "V"}, "shutdown_battery_voltage": {Unit: "V"}, "to_grid_battery_voltage": {Unit: "V"},
 		"time_point_1": {Class: ClassText}, "time_point_2": {Class: ClassText}, "time_point_3": {Class: ClassText},
 		"time_point_4": {Class: ClassText}, "time_point_5": {Class: ClassText}, "time_point_6": {Class: ClassText},
+		"state_of_charge": {Unit: "%"}, "state_of_health": {Unit: "%"}, "voltage": {Unit: "V"}, "current": {Unit: "A"}, "power": {Unit: "W"},
 		"serial_number": {Class: ClassText}, "firmware_version": {Class: ClassText},
 	},
 }
