@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -15,16 +16,22 @@ import (
 // sampleBytes is about what one sample takes in a request.
 const sampleBytes = 18
 
-// A batch gathers the samples of one request, by series.
+// A batch gathers the samples of one request in the log's order.
 type batch struct {
 	external             [][2]string
 	maxSamples, maxBytes int
 
-	index  map[string]int // of series, by their labels' own bytes
-	series []prompb.TimeSeries
-	count  int
-	bytes  int
-	key    []byte
+	index   map[string]int // of labels, by their series' own bytes
+	labels  [][]prompb.Label
+	entries []entry
+	bytes   int
+	key     []byte
+}
+
+// An entry is one sample and the index of its series' labels.
+type entry struct {
+	series int
+	sample prompb.Sample
 }
 
 func newBatch(external map[string]string, maxSamples, maxBytes int) *batch {
@@ -36,27 +43,26 @@ func newBatch(external map[string]string, maxSamples, maxBytes int) *batch {
 }
 
 // full reports that the batch should be sent before anything is added.
-func (b *batch) full() bool { return b.count >= b.maxSamples || b.bytes >= b.maxBytes }
+func (b *batch) full() bool { return len(b.entries) >= b.maxSamples || b.bytes >= b.maxBytes }
 
 func (b *batch) add(s series.Sample) {
 	b.key = s.Labels.Bytes(b.key[:0])
 	i, known := b.index[string(b.key)]
 	if !known {
-		i = len(b.series)
+		i = len(b.labels)
 		b.index[string(b.key)] = i
-		all := b.labels(s.Labels)
+		all := b.merge(s.Labels)
 		for _, l := range all {
 			b.bytes += len(l.Name) + len(l.Value) + 8
 		}
-		b.series = append(b.series, prompb.TimeSeries{Labels: all})
+		b.labels = append(b.labels, all)
 	}
-	b.series[i].Samples = append(b.series[i].Samples, prompb.Sample{Timestamp: s.Time, Value: s.Value})
-	b.count++
+	b.entries = append(b.entries, entry{i, prompb.Sample{Timestamp: s.Time, Value: s.Value}})
 	b.bytes += sampleBytes
 }
 
-// labels are a series' own and those of the target, sorted as the protocol wants them.
-func (b *batch) labels(own labels.Labels) []prompb.Label {
+// merge returns a series' own labels and those of the target, sorted as the protocol wants them.
+func (b *batch) merge(own labels.Labels) []prompb.Label {
 	out := make([]prompb.Label, 0, own.Len()+len(b.external))
 	own.Range(func(l labels.Label) { out = append(out, prompb.Label{Name: l.Name, Value: l.Value}) })
 	for _, e := range b.external {
@@ -70,16 +76,24 @@ func (b *batch) labels(own labels.Labels) []prompb.Label {
 
 func (b *batch) reset() {
 	clear(b.index)
-	b.series, b.count, b.bytes = nil, 0, 0
+	b.labels, b.entries, b.bytes = nil, b.entries[:0], 0
 }
 
-// encode is the body of a request with some of the series. Within each, samples are put in the order of their times.
-func encode(list []prompb.TimeSeries) ([]byte, error) {
-	for i := range list {
-		byTime := func(a, b prompb.Sample) int { return int(max(min(a.Timestamp-b.Timestamp, 1), -1)) }
-		if !slices.IsSortedFunc(list[i].Samples, byTime) {
-			slices.SortStableFunc(list[i].Samples, byTime)
+// encode is the body of a request with some of the entries: by series, in the order of their times.
+func (b *batch) encode(entries []entry) ([]byte, error) {
+	place := map[int]int{}
+	var list []prompb.TimeSeries
+	for _, e := range entries {
+		i, known := place[e.series]
+		if !known {
+			i = len(list)
+			place[e.series] = i
+			list = append(list, prompb.TimeSeries{Labels: b.labels[e.series]})
 		}
+		list[i].Samples = append(list[i].Samples, e.sample)
+	}
+	for i := range list {
+		slices.SortStableFunc(list[i].Samples, func(a, b prompb.Sample) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
 	}
 	data, err := (&prompb.WriteRequest{Timeseries: list}).Marshal()
 	if err != nil {

@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/prometheus/prometheus/prompb"
 )
 
 const (
@@ -85,49 +83,69 @@ func (r *refusal) final() bool {
 	}
 }
 
-// deliver sends a batch, again and again if need be. What the far side finally refuses is counted, and is done with. Its error is
-// the context's.
-func (c *client) deliver(ctx context.Context, b *batch) error { return c.send(ctx, b.series) }
+// maxSplits is how often a batch that is refused is divided. It finds one sample that is not good, or where those that the far
+// side has already end and the new ones begin, among thousands.
+const maxSplits = 32
 
-func (c *client) send(ctx context.Context, list []prompb.TimeSeries) error {
-	if len(list) == 0 {
+// deliver sends a batch, again and again if need be. What the far side finally refuses is divided, so that the rest gets there;
+// what remains of it is counted, and is done with. Its error is the context's.
+func (c *client) deliver(ctx context.Context, b *batch) error {
+	splits := maxSplits
+	return c.send(ctx, b, b.entries, &splits)
+}
+
+func (c *client) send(ctx context.Context, b *batch, entries []entry, splits *int) error {
+	if len(entries) == 0 {
 		return nil
 	}
-	body, err := encode(list)
+	body, err := b.encode(entries)
 	if err != nil {
-		c.drop(reasonUnfit, list, err)
+		c.drop(reasonUnfit, len(entries), err)
 		return nil
 	}
+	err = c.insist(ctx, body)
+	refused, final := errors.AsType[*refusal](err)
+	switch {
+	case err == nil:
+		c.metrics.sent.Add(float64(len(entries)))
+		return nil
+	case !final:
+		return err
+	case len(entries) > 1 && (*splits > 0 || refused.status == http.StatusRequestEntityTooLarge):
+		*splits--
+		half := len(entries) / 2
+		if err := c.send(ctx, b, entries[:half], splits); err != nil {
+			return err
+		}
+		return c.send(ctx, b, entries[half:], splits)
+	default:
+		c.drop(strconv.Itoa(refused.status), len(entries), err)
+		return nil
+	}
+}
+
+// insist makes a request until it has been taken or finally refused. Its error is the refusal, or the context's.
+func (c *client) insist(ctx context.Context, body []byte) error {
 	for wait := c.minBackoff; ; wait = min(2*wait, c.maxBackoff) {
 		err := c.post(ctx, body)
 		if err == nil {
-			c.metrics.sent.Add(float64(samples(list)))
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		refused, answered := errors.AsType[*refusal](err)
-		if answered && refused.final() {
-			if refused.status == http.StatusRequestEntityTooLarge && len(list) > 1 {
-				half := len(list) / 2
-				if err := c.send(ctx, list[:half]); err != nil {
-					return err
-				}
-				return c.send(ctx, list[half:])
+		// Hubs that lost the same target do not come back in step.
+		pause := wait/2 + rand.N(wait/2+1) //nolint:gosec // chance, not secrecy
+		if refused, answered := errors.AsType[*refusal](err); answered {
+			if refused.final() {
+				return refused
 			}
-			c.drop(strconv.Itoa(refused.status), list, err)
-			return nil
+			pause = max(pause, refused.after)
 		}
 		c.metrics.failed.Inc()
 		if time.Since(c.failed) >= complainEvery {
 			c.failed = time.Now()
 			c.logger.Warn("remote write fails and is tried again", "error", err)
-		}
-		// Hubs that lost the same target do not come back in step.
-		pause := wait/2 + rand.N(wait/2+1) //nolint:gosec // chance, not secrecy
-		if answered {
-			pause = max(pause, refused.after)
 		}
 		if !sleep(ctx, pause) {
 			return ctx.Err()
@@ -135,18 +153,11 @@ func (c *client) send(ctx context.Context, list []prompb.TimeSeries) error {
 	}
 }
 
-func samples(list []prompb.TimeSeries) (n int) {
-	for i := range list {
-		n += len(list[i].Samples)
-	}
-	return n
-}
-
-func (c *client) drop(reason string, list []prompb.TimeSeries, err error) {
-	c.metrics.dropped.WithLabelValues(reason).Add(float64(samples(list)))
+func (c *client) drop(reason string, samples int, err error) {
+	c.metrics.dropped.WithLabelValues(reason).Add(float64(samples))
 	if time.Since(c.dropped) >= complainEvery {
 		c.dropped = time.Now()
-		c.logger.Warn("remote write drops samples that the far side refuses", "samples", samples(list), "error", err)
+		c.logger.Warn("remote write drops samples that the far side refuses", "samples", samples, "error", err)
 	}
 }
 

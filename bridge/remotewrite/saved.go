@@ -7,14 +7,15 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"time"
+	"strconv"
+	"strings"
 
 	"pulso/bridge/event"
 	"pulso/internal/replace"
 )
 
-// A target's files are NAME.position, the place of what is to be read next in the wire's form, and NAME.kinds, the kinds that
-// devices have told before it, as a JSON object.
+// A target's files are NAME.position, the place of what is to be read next in the wire's form and, behind a space, the offset at
+// which what may have been sent ends; and NAME.kinds, the kinds that devices have told before it, as a JSON object.
 func (s *sender) file(suffix string) string {
 	return filepath.Join(s.config.Dir, url.PathEscape(s.name)+suffix)
 }
@@ -34,7 +35,11 @@ func (s *sender) load() (event.Position, error) {
 	if err != nil {
 		return event.Position{}, err
 	}
-	at, err := event.ParsePosition(string(text))
+	place, end, _ := strings.Cut(string(text), " ")
+	at, err := event.ParsePosition(place)
+	if err == nil {
+		s.until, err = strconv.ParseUint(end, 10, 64)
+	}
 	if err != nil {
 		return event.Position{}, fmt.Errorf("%s: %w", s.file(".position"), err)
 	}
@@ -51,10 +56,10 @@ func (s *sender) load() (event.Position, error) {
 	return at, nil
 }
 
-// save saves the position if it has moved on. The kinds that it needs are saved before it.
+// save saves where the sender is if that has changed. The kinds that it needs are saved before it.
 func (s *sender) save() error {
-	s.savedAt = time.Now()
-	if s.config.Dir == "" || s.at == s.saved {
+	text := fmt.Sprintf("%s %d", s.at, s.until)
+	if s.config.Dir == "" || text == s.saved {
 		return nil
 	}
 	if err := os.MkdirAll(s.config.Dir, 0o700); err != nil {
@@ -70,9 +75,9 @@ func (s *sender) save() error {
 		}
 		s.learned = s.mapper.Learned
 	}
-	if err := replace.File(s.file(".position"), []byte(s.at.String())); err != nil {
+	if err := replace.File(s.file(".position"), []byte(text)); err != nil {
 		return fmt.Errorf("save the position of remote write: %w", err)
 	}
-	s.saved = s.at
+	s.saved = text
 	return nil
 }

@@ -17,8 +17,6 @@ const (
 	// primeEvents is how many events before its position a sender looks at when it starts, so that samples whose times were
 	// moved on get the same ones again.
 	primeEvents = readLimit
-	// saveEvery is the least time between two saves of a position: what was sent since is sent again after a crash.
-	saveEvery = time.Second
 	// retryRead is how long a sender waits after the log could not be read.
 	retryRead = time.Second
 )
@@ -32,11 +30,14 @@ type sender struct {
 	metrics *senderMetrics
 	mapper  *series.Mapper
 
-	at      event.Position // of what is to be read next
-	saved   event.Position
+	at event.Position // of what is to be read next
+	// until is where the round ends that the last life may have sent, or not: it is sent again as it was, without what comes
+	// behind it, since a far side that has it already may refuse it as a whole.
+	until   uint64
+	saved   string // of at and until
 	learned uint64 // what the mapper had learned when that was saved last
-	savedAt time.Time
 	sentAt  time.Time
+	unsaved time.Time // when it was last logged that positions cannot be saved
 	batch   *batch
 }
 
@@ -71,11 +72,6 @@ func (s *sender) run(ctx context.Context) error {
 				return s.save()
 			}
 		}
-		if time.Since(s.savedAt) >= saveEvery {
-			if err := s.save(); err != nil {
-				s.logger.Error("position of remote write could not be saved", "error", err)
-			}
-		}
 	}
 }
 
@@ -93,7 +89,7 @@ func (s *sender) start() {
 	case at.IsZero():
 		at = first
 	}
-	s.at, s.saved, s.savedAt = at, at, time.Now()
+	s.at = at
 	s.metrics.done.Store(&progress{next: at.Offset, arrival: time.Now()})
 	prime := at
 	prime.Offset -= min(primeEvents, prime.Offset)
@@ -123,25 +119,35 @@ func (s *sender) round(ctx context.Context) error {
 		return ctx.Err()
 	}
 	for {
-		events, err := s.config.Log.Read(s.at, readLimit)
+		limit := readLimit
+		if s.until > s.at.Offset {
+			limit = int(min(s.until-s.at.Offset, readLimit))
+		}
+		events, err := s.config.Log.Read(s.at, limit)
 		if err != nil {
 			return s.skip(err)
 		}
 		if len(events) == 0 {
 			return nil
 		}
+		last := &events[len(events)-1]
+		s.until = max(s.until, last.Position.Offset+1)
+		s.note()
 		if err := s.send(ctx, s.config.Decode(events)); err != nil {
 			return err
 		}
-		s.done(&events[len(events)-1])
-		if len(events) < readLimit/2 {
+		s.done(last)
+		if len(events) < readLimit/2 && limit == readLimit {
 			return nil
 		}
-		if time.Since(s.savedAt) >= saveEvery {
-			if err := s.save(); err != nil {
-				return err
-			}
-		}
+	}
+}
+
+// note saves what is about to be sent, and with it that what is before has been.
+func (s *sender) note() {
+	if err := s.save(); err != nil && time.Since(s.unsaved) >= complainEvery {
+		s.unsaved = time.Now()
+		s.logger.Error("position of remote write could not be saved: after a crash more is sent again", "error", err)
 	}
 }
 
@@ -154,10 +160,10 @@ func (s *sender) skip(err error) error {
 		missed := trimmed.First.Offset - min(trimmed.From.Offset, trimmed.First.Offset)
 		s.metrics.missed.Add(float64(missed))
 		s.logger.Warn("remote write misses events", "events", missed, "reason", trimmed)
-		s.at = trimmed.First
+		s.at, s.until = trimmed.First, 0
 	case errors.Is(err, eventlog.ErrEpoch):
 		s.logger.Warn("remote write begins at the log's start", "reason", err)
-		s.at = first
+		s.at, s.until = first, 0
 	default:
 		return err
 	}
