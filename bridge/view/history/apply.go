@@ -46,12 +46,17 @@ func (v *View) Apply(batch []event.Decoded) {
 		v.since = time.Now()
 	}
 	for i := range batch {
+		if device, ok := batch[i].Forgets(); ok {
+			if !v.forgetDevice(device, &batch[i]) {
+				return
+			}
+			continue
+		}
 		v.take(&batch[i])
 		if len(v.pending) >= commitSamples && !v.commit() {
 			return
 		}
 	}
-	v.position = batch[len(batch)-1].Next()
 	if len(v.pending) > 0 && time.Since(v.since) >= commitAfter {
 		v.commit()
 	}
@@ -70,9 +75,6 @@ func (v *View) Tick(now time.Time) {
 
 // take gives the readings of an event their times and series.
 func (v *View) take(d *event.Decoded) {
-	if len(v.deleted) > 0 && v.wasDeleted(d) {
-		return
-	}
 	if d.DeviceKind != "" {
 		v.learn(d.Device, d.DeviceKind)
 	}
@@ -111,11 +113,11 @@ func (v *View) add(d *event.Decoded, m event.Metric, at int64) {
 		return
 	}
 	t, placed := s.place(taken)
-	switch placed {
-	case tooFast:
+	if placed == tooFast {
 		v.refused.samples[ReasonRate]++
 		return
-	case moved, lateMoved:
+	}
+	if placed == moved || placed == lateMoved {
 		v.figures.moved.Add(1)
 	}
 	if placed == inOrder || placed == moved {
@@ -140,14 +142,7 @@ func (v *View) commit() bool {
 			return true
 		}
 		v.mu.Unlock()
-		timer := time.NewTimer(retryAfter)
-		stopped := false
-		select {
-		case <-v.stop:
-			stopped = true
-		case <-timer.C:
-		}
-		timer.Stop()
+		stopped := v.pause()
 		v.mu.Lock()
 		if stopped {
 			v.givenUp, v.pending = err, nil

@@ -22,8 +22,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/tsdb"
-
-	"pulso/bridge/event"
 )
 
 // ErrClosed is returned by queries after Close.
@@ -78,6 +76,8 @@ func setDefault[T comparable](v *T, d T) {
 
 // A View is the history of all metrics. It implements view.View and view.Ticker.
 type View struct {
+	table
+
 	cfg    Config
 	logger *slog.Logger
 	dir    string
@@ -87,15 +87,11 @@ type View struct {
 	db       *tsdb.DB
 	figures  figures
 
+	// mu guards the table, and what follows.
 	mu sync.Mutex
-	table
 	// pending are samples that have their time and series and are not in the storage yet; since is when the first came.
 	pending []sample
 	since   time.Time
-	// position is after the last event applied.
-	position event.Position
-	// deleted are devices whose events from before a position are not applied again.
-	deleted map[string]event.Position
 	// marks are how far the write-ahead logs were on the disk at the last Save.
 	marks marks
 	// trouble is why samples cannot be stored; given up, why what was applied since the last Save will not be.
@@ -118,7 +114,7 @@ func New(c Config) (*View, error) {
 	c.setDefaults()
 	v := &View{
 		cfg: c, logger: c.Logger, dir: c.Dir, keep: c.Dir != "", table: newTable(&c),
-		deleted: make(map[string]event.Position), stop: make(chan struct{}),
+		stop: make(chan struct{}),
 	}
 	if err := v.open(); err != nil {
 		return nil, fmt.Errorf("history in %s: %w", v.dir, err)

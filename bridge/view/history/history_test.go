@@ -22,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(victimEnv); dir != "" {
-		os.Exit(victim(dir))
+		fmt.Fprintln(os.Stderr, victim(dir))
+		os.Exit(1)
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -62,6 +63,13 @@ func (f *feed) event(ms int64, metrics ...event.Metric) event.Decoded {
 		d.Device, d.Topic = metrics[0].Series.Device, metrics[0].Series.Topic
 	}
 	f.offset++
+	return d
+}
+
+// forget makes an event that has a device forgotten.
+func (f *feed) forget(ms int64, device string) event.Decoded {
+	d := f.event(ms)
+	d.Kind, d.Payload = event.KindForget, []byte(device)
 	return d
 }
 
@@ -297,9 +305,7 @@ func TestCaps(t *testing.T) {
 	if got := len(draw(t, v, Request{})); got != 25 {
 		t.Errorf("%d series", got)
 	}
-	if err := v.Delete(t.Context(), "greedy"); err != nil {
-		t.Fatal(err)
-	}
+	v.Apply([]event.Decoded{f.forget(500, "greedy")})
 	for i := range 20 {
 		v.Apply([]event.Decoded{f.event(1000, f.metric(fmt.Sprint("d", i), "t", "x", "", 1))})
 	}
@@ -328,7 +334,7 @@ func TestTooFastAndTooOld(t *testing.T) {
 	}
 }
 
-func TestDelete(t *testing.T) {
+func TestForget(t *testing.T) {
 	dir := t.TempDir()
 	v, f := newView(t, Config{Dir: dir}), newFeed()
 	var events []event.Decoded
@@ -336,13 +342,15 @@ func TestDelete(t *testing.T) {
 		events = append(events, f.event(i*1000, f.metric("a", "t", "x", "", 1)), f.event(i*1000, f.metric("b", "t", "x", "", 2)))
 	}
 	v.Apply(events)
-	if err := v.Delete(t.Context(), "a"); err != nil {
-		t.Fatal(err)
-	}
+	events = append(events, f.event(99_500, f.metric("a", "t", "x", "", 1)))
+	events[len(events)-1].DeviceTime = start - int64(time.Hour) // late
+	events = append(events, f.forget(100_000, "a"))
+	v.Apply(events[200:])
 	if all := draw(t, v, Request{}); len(all) != 1 || all[0].Device != "b" || len(all[0].Times) != 100 {
 		t.Errorf("%+v", all)
 	}
-	v.Apply([]event.Decoded{f.event(200_000, f.metric("a", "t", "x", "", 3))})
+	events = append(events, f.event(200_000, f.metric("a", "t", "x", "", 3)))
+	v.Apply(events[len(events)-1:])
 	if s := one(t, v, "a"); !slices.Equal(s.Last, []float64{3}) {
 		t.Errorf("%+v", s)
 	}

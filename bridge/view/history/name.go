@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -96,7 +97,7 @@ func labelsOf(device, topic, field, unit, kind string) (labels.Labels, bool) {
 			b.Add(name, strings.ToValidUTF8(value, "\uFFFD"))
 		}
 	}
-	add(labels.MetricName, name)
+	add(model.MetricNameLabel, name)
 	add(labelDevice, device)
 	add(labelField, field)
 	add(labelKind, kind)

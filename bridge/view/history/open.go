@@ -22,8 +22,6 @@ import (
 const (
 	// identityFile holds a random word that names this storage, so that a saved state of another one is recognised.
 	identityFile = "identity"
-	// deletedFile holds which devices were deleted and when.
-	deletedFile = "deleted.json"
 	// runningFile is there while a storage is open.
 	runningFile = "running"
 	// chunkDir is the storage's folder of what is in its write-ahead log, too, in the form in which it is queried.
@@ -44,7 +42,7 @@ func (v *View) open() error {
 	if err != nil {
 		return errors.Join(err, v.removeTemporary())
 	}
-	if err := errors.Join(v.identify(), v.readDeleted()); err != nil {
+	if err := v.identify(); err != nil {
 		return errors.Join(err, v.shut())
 	}
 	if crashed {
@@ -195,7 +193,7 @@ func (q quiet) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 // Handle implements slog.Handler.
-func (q quiet) Handle(ctx context.Context, r slog.Record) error { //nolint:gocritic // the interface's
+func (q quiet) Handle(ctx context.Context, r slog.Record) error {
 	r.Level = lowered(r.Level)
 	return q.Handler.Handle(ctx, r)
 }

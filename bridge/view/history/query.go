@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
@@ -126,7 +127,7 @@ func (v *View) findSeries(ctx context.Context, q storage.Querier, s Selection) (
 	for set.Next() {
 		at := set.At()
 		l := at.Labels()
-		key := Info{Device: l.Get(labelDevice), Topic: l.Get(labelTopic), Field: l.Get(labelField), Name: l.Get(labels.MetricName)}
+		key := Info{Device: l.Get(labelDevice), Topic: l.Get(labelTopic), Field: l.Get(labelField), Name: l.Get(model.MetricNameLabel)}
 		f := byKey[key]
 		if f == nil {
 			if len(out) >= v.cfg.MaxQuerySeries {

@@ -9,12 +9,10 @@ import (
 	"maps"
 	"math"
 	"slices"
-
-	"pulso/bridge/event"
 )
 
 // stateVersion is the version of the form in which the state is saved: this byte; the storage's identity; for each
-// write-ahead log its mark; the position; how many devices; for each of them its id, its kind and how many series; for
+// write-ahead log its mark; how many devices; for each of them its id, its kind and how many series; for
 // each of those topic (empty: as the one before), field, how many variants, for each its unit and kind, both runs, and the
 // newest value as 8 bytes. Texts have their length in front, other numbers are varints.
 const stateVersion = 1
@@ -75,7 +73,6 @@ func (v *View) appendState(b []byte) []byte {
 		b = binary.AppendVarint(binary.AppendVarint(b, m.segment), m.size)
 		b = binary.AppendUvarint(b, uint64(m.sum))
 	}
-	b = binary.AppendUvarint(binary.AppendUvarint(b, v.position.Epoch), v.position.Offset)
 	b = binary.AppendUvarint(b, uint64(len(v.devices)))
 	for _, d := range v.devices {
 		b = appendText(appendText(b, d.id), d.kind)
@@ -181,7 +178,6 @@ func (v *View) readState(data []byte) error {
 	for i := range known {
 		known[i] = mark{segment: r.varint(), size: r.varint(), sum: uint32(r.uvarint())}
 	}
-	position := event.Position{Epoch: r.uvarint(), Offset: r.uvarint()}
 	if r.bad {
 		return fmt.Errorf("%w: it ends too early", errState)
 	}
@@ -206,7 +202,7 @@ func (v *View) readState(data []byte) error {
 	if r.bad || len(r.rest) > 0 {
 		return fmt.Errorf("%w: %d bytes too many or too few", errState, len(r.rest))
 	}
-	v.marks, v.position = known, position
+	v.marks = known
 	return nil
 }
 
@@ -224,10 +220,4 @@ func (r *stateReader) series(d *device, topic *string) *series {
 	s.newest, s.late = r.run(), r.run()
 	s.value = r.float()
 	return s
-}
-
-// wasDeleted reports whether an event is of before its device was deleted.
-func (v *View) wasDeleted(d *event.Decoded) bool {
-	at, deleted := v.deleted[d.Device]
-	return deleted && d.Position.Epoch == at.Epoch && d.Position.Offset < at.Offset
 }

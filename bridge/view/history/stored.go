@@ -23,8 +23,9 @@ type stored struct {
 }
 
 type storedKey struct {
-	device string
 	seriesKey
+
+	device string
 }
 
 // survey finds out what is stored.
@@ -48,7 +49,7 @@ func (v *View) survey() (out stored, err error) {
 	for set.Next() {
 		series := set.At()
 		l := series.Labels()
-		key := storedKey{l.Get(labelDevice), seriesKey{l.Get(labelTopic), l.Get(labelField)}}
+		key := storedKey{seriesKey{l.Get(labelTopic), l.Get(labelField)}, l.Get(labelDevice)}
 		each = series.Iterator(each)
 		var last chunkenc.Chunk
 		for each.Next() {
@@ -76,7 +77,7 @@ func (v *View) survey() (out stored, err error) {
 
 // until is the time of the newest sample of a series in the storage.
 func (s *stored) until(x *series) int64 {
-	if t, known := s.newest[storedKey{valid(x.device.id), seriesKey{valid(x.key.topic), valid(x.key.field)}}]; known {
+	if t, known := s.newest[storedKey{seriesKey{valid(x.key.topic), valid(x.key.field)}, valid(x.device.id)}]; known {
 		return t
 	}
 	return math.MinInt64

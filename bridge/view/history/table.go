@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -125,9 +126,7 @@ func (v *View) Refused() Refused {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	out := Refused{Samples: make(map[Reason]uint64, len(v.refused.samples)), Series: slices.Clone(v.refused.series)}
-	for reason, n := range v.refused.samples {
-		out.Samples[reason] = n
-	}
+	maps.Copy(out.Samples, v.refused.samples)
 	return out
 }
 

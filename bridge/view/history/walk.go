@@ -91,18 +91,18 @@ type walker struct {
 type walkers []walker
 
 // Len implements heap.Interface.
-func (w walkers) Len() int { return len(w) }
+func (w *walkers) Len() int { return len(*w) }
 
 // Less implements heap.Interface.
-func (w walkers) Less(i, j int) bool {
-	if a, b := w[i].cursor.time, w[j].cursor.time; a != b {
+func (w *walkers) Less(i, j int) bool {
+	if a, b := (*w)[i].cursor.time, (*w)[j].cursor.time; a != b {
 		return a < b
 	}
-	return w[i].order < w[j].order
+	return (*w)[i].order < (*w)[j].order
 }
 
 // Swap implements heap.Interface.
-func (w walkers) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
+func (w *walkers) Swap(i, j int) { (*w)[i], (*w)[j] = (*w)[j], (*w)[i] }
 
 // Push implements heap.Interface.
 func (w *walkers) Push(x any) {
