@@ -1,5 +1,7 @@
 package event
 
+import "time"
+
 // Status is what a message says of its device, in so many words (an "online" topic, a will), not what is concluded from
 // silence.
 type Status uint8
@@ -74,4 +76,17 @@ type Decoded struct {
 	Command bool
 	// JSON reports whether Payload is valid JSON in valid UTF-8, so that it can stand in a frame as it is.
 	JSON bool
+}
+
+// maxAhead is how far ahead of the arrival a device's clock is believed, in nanoseconds: what it says of a later time would
+// stand alone at the end of every chart.
+const maxAhead = int64(10 * time.Minute)
+
+// Taken is when the readings were taken: by the device's clock where it is to be trusted, else when the event arrived, in
+// nanoseconds since the Unix epoch. Live values and the history count by it, so that they are one line.
+func (d *Decoded) Taken() int64 {
+	if d.DeviceTime == 0 || d.DeviceTime > d.Time+maxAhead {
+		return d.Time
+	}
+	return d.DeviceTime
 }

@@ -73,7 +73,7 @@ func (g *gatherer) add(d *event.Decoded, takers *[wire.Encodings]int) {
 		g.addLatest(d)
 	case g.delivery == wire.DeliveryEvery:
 		for _, m := range d.Metrics {
-			g.values = append(g.values, single(m.Series, d.Time, m.Value))
+			g.values = append(g.values, single(m.Series, d.Taken(), m.Value))
 		}
 	default:
 		for _, m := range d.Metrics {
@@ -84,7 +84,7 @@ func (g *gatherer) add(d *event.Decoded, takers *[wire.Encodings]int) {
 				g.values = append(g.values, wire.Value{})
 			}
 			g.values[i].Series = m.Series
-			g.values[i].Add(d.Time, m.Value)
+			g.values[i].Add(d.Taken(), m.Value)
 		}
 	}
 }

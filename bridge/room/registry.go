@@ -165,7 +165,7 @@ func (r *Registry) Offer(batch []event.Decoded) {
 			continue
 		}
 		for _, m := range d.Metrics {
-			r.current.set(m.Series, d.Time, m.Value)
+			r.current.set(m.Series, d.Taken(), m.Value)
 		}
 		for _, room := range r.roomsOf(d.Topic, d.Ref) {
 			r.give(room, d, now)

@@ -73,8 +73,8 @@ func (s *Sub) valuesSnapshot(history []event.Decoded, truncated bool) *wire.Mess
 	last := make(map[uint32]int64)
 	for i := range history {
 		for _, m := range history[i].Metrics {
-			values = append(values, single(m.Series, history[i].Time, m.Value))
-			last[m.Series.ID] = history[i].Time
+			values = append(values, single(m.Series, history[i].Taken(), m.Value))
+			last[m.Series.ID] = history[i].Taken()
 		}
 	}
 	for _, c := range s.entrance.values {

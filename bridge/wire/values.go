@@ -10,12 +10,14 @@ type Aggregate struct {
 	Count          uint32
 }
 
-// Add takes one more value in.
+// Add takes one more value in. One that is older than the newest, by its device's clock, changes only what is between.
 func (a *Aggregate) Add(time int64, v float64) {
 	if a.Count == 0 {
 		a.Min, a.Max = v, v
 	}
-	a.Time, a.Last = time, v
+	if time >= a.Time || a.Count == 0 {
+		a.Time, a.Last = time, v
+	}
 	a.Min, a.Max = min(a.Min, v), max(a.Max, v)
 	a.Count++
 }

@@ -34,6 +34,7 @@ type device struct {
 	topics      []string
 	topic       int // index of the topic last seen
 	values      []Value
+	lead        int                   // the index of the most telling value
 	index       map[*event.Series]int // of values, once there are many
 	texts       []event.Text
 
@@ -112,6 +113,9 @@ func (d *device) find(s *event.Series, guess int) int {
 
 func (d *device) addValue(v Value) {
 	d.values = append(d.values, v)
+	if at := len(d.values) - 1; telling(v.Series) < telling(d.values[d.lead].Series) {
+		d.lead = at
+	}
 	switch {
 	case d.index != nil:
 		d.index[v.Series] = len(d.values) - 1
@@ -129,6 +133,7 @@ func (d *device) replaceValue(at int, v Value) {
 		d.index[v.Series] = at
 	}
 	d.values[at] = v
+	d.retell()
 }
 
 // changes is the list of devices by the version of their newest change.

@@ -65,7 +65,7 @@ func records(selected []*device, since uint64) []*pulsov1.Device {
 		r.Topics = slices.Clip(d.topics) // it grows, and nothing in it changes
 		r.Metrics = allMetrics.cut(len(d.values))
 		for i, m := range r.GetMetrics() {
-			s := d.values[i].Series
+			s := d.values[d.inOrder(i)].Series
 			m.Series, m.Device, m.Name, m.Unit, m.Topic = s.ID, s.Device, s.Name, s.Unit, s.Topic
 		}
 		r.Texts = allTexts.cut(len(d.texts))
@@ -85,7 +85,7 @@ func status(selected []*device) []*pulsov1.DeviceStatus {
 		s.Device, s.Status, s.Time, s.Rate = d.number, d.status.String(), wire.Millis(d.last), d.rate
 		s.Events, s.Interval, s.Undecodable = d.events, d.interval.Milliseconds(), d.undecodable
 		if len(d.values) > 0 {
-			values[i] = d.values[0].Value
+			values[i] = d.values[d.lead].Value
 			s.Value = &values[i]
 		}
 	}
