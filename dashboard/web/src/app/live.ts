@@ -1,4 +1,3 @@
-import { Api } from "../core/api";
 import { HubClock } from "../core/clock";
 import { Connection } from "../core/connection";
 import { Frames } from "../core/frame";
@@ -14,7 +13,6 @@ export const clock = new HubClock();
 export const ticker = new Ticker(frames);
 export const devices = new DeviceStore(frames);
 export const hub = new HubStore(frames);
-export const api = new Api();
 export const chat = new ChatStore(frames);
 export const view = new ViewStore(frames, clock, () => devices.events);
 export const connection = new Connection({
