@@ -19,6 +19,7 @@ func emonHubValues(s *Scope, in *Input, out *Result) (bool, error) {
 	if len(fields) > MaxReadings {
 		return false, nil
 	}
+	_ = s.checkJSON(in, out) // only notes whether it is, as a single number is
 	for i, field := range fields {
 		value, ok := looseNumber(trim(field))
 		if !ok {

@@ -1,8 +1,11 @@
 package decode_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
@@ -233,4 +236,44 @@ func TestSmallSchemes(t *testing.T) {
 	if out := decodeOne(t, "domoticz/out", `{"idx":4,"name":"Hall","nvalue":1,"unit":1}`); out.Name != "Hall" || show(&out) != "nvalue=1;name:Hall" {
 		t.Errorf("%q: %s", out.Name, show(&out))
 	}
+}
+
+// energyTopics are a topic of each kind that is read in its own way.
+var energyTopics = []string{
+	"N/p1/battery/1/Dc/0/Voltage", "N/p1/battery/1/CustomName", "N/p1/heartbeat", "v3/a@t/devices/d/up", "v3/a@t/devices/d/join",
+	"application/1/device/a/event/up", "application/1/device/a/event/log", "r/gateway/g/event/up", "teslamate/cars/1/display_name",
+	"evcc/site/forecast/grid", "evcc/loadpoints/1/title", "go-eCharger/1/nrg", "go-eCharger/1/fna", "openevse/announce/1", "base/amp",
+	"emonhub/rx/1/values", "domoticz/in", "airgradient/readings/a",
+}
+
+// FuzzEnergy has a message come on each of these topics.
+func FuzzEnergy(f *testing.F) {
+	for _, payload := range []string{
+		`{"value":[1,2]}`, `{"max":1,"value":"x"}`, `{"received_at":"2024-05-01T11:58:00Z","uplink_message":{"decoded_payload":{"a":1}}}`,
+		`{"deviceInfo":{"deviceName":"a"},"objectJSON":"{\"a\":[1","batteryLevelUnavailable":true}`, `"name"`, `name`, `12`, `12,3`,
+		`[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]`, `{"state":"connected","name":"n","mqtt":"base","id":1}`, `{"mqtt":"#"}`,
+		`{"idx":1,"svalue":"1;2;x"}`, `{"idx":[1],"command":"a"}`, "\x00", `{"value`, `"\ud800"`,
+	} {
+		f.Add([]byte(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		d := newDecoder(t)
+		var out decode.Result
+		for _, topic := range energyTopics {
+			d.Decode(decode.Input{Topic: topic, Client: "c1", Payload: payload, Time: noon.UnixNano()}, &out)
+			if (out.Format == "") != (out.Problem != "") || len(out.Readings) > decode.MaxReadings || len(out.Texts) > decode.MaxTexts {
+				t.Fatalf("%s %q: format %q, problem %q", topic, payload, out.Format, out.Problem)
+			}
+			if valid := json.Valid(payload) && utf8.Valid(payload); out.JSON && !valid {
+				t.Fatalf("%s %q is not valid JSON", topic, payload)
+			} else if !out.JSON && valid && bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) <= decode.MaxDepth {
+				t.Fatalf("%s %q is valid JSON: %s", topic, payload, out.Problem)
+			}
+			for _, text := range []string{out.Device, out.Kind, out.Name} {
+				if !utf8.ValidString(text) || len(text) > decode.MaxNameBytes {
+					t.Fatalf("%s %q: %q", topic, payload, text)
+				}
+			}
+		}
+	})
 }

@@ -38,14 +38,11 @@ func namesDevice(s *Scope, in *Input, out *Result) (bool, error) {
 	if len(b) == 0 || b[0] == '{' || b[0] == '[' || string(b) == "null" {
 		return false, nil
 	}
-	if b[0] == '"' {
-		if err := s.checkJSON(in, out); err != nil {
-			return false, err
-		}
-		b = []byte(scalar(b))
-	}
 	if unprintable(b) >= 0 {
 		return false, nil
+	}
+	if err := s.checkJSON(in, out); err == nil && b[0] == '"' {
+		b = []byte(scalar(b))
 	}
 	out.Name = s.intern(cut(b, MaxTextBytes))
 	s.text(out, s.bare(), b)
