@@ -19,6 +19,28 @@ var haDiscovery = &Scheme{
 		{Topic: "homeassistant/+/+/config", Role: RoleRegistry, Decode: haConfig},
 		{Topic: "homeassistant/+/+/+/config", Role: RoleRegistry, Decode: haConfig},
 	},
+	Topic: haTopic,
+}
+
+// haTopic knows topics below the prefix that are no configurations: devices that keep their state beside it do so, and so
+// does Home Assistant, of what it knows itself.
+func haTopic(levels []string) (Address, bool) {
+	const least, object = 4, 2
+	if len(levels) < least || levels[0] != "homeassistant" {
+		return Address{}, false
+	}
+	a := Address{Device: levels[object], Role: RoleState, Vague: true}
+	switch rest := levels[object+1:]; {
+	case has(commandWords, rest[len(rest)-1]):
+		a.Role = RoleCommand
+	case rest[0] == "last_updated", rest[0] == "last_changed":
+		a.Role = RoleQuiet
+	case statusLevels[rest[0]] == surelyStatus:
+		a.Role = RoleStatus
+	case rest[0] != "state" && rest[0] != "attributes":
+		a.Subject = strings.Join(rest, ".")
+	}
+	return a, true
 }
 
 // A haPart is what one configuration tells of one topic.

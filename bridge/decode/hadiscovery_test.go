@@ -51,5 +51,15 @@ func TestHomeAssistantDiscovery(t *testing.T) {
 			`{"id":"AA:BB:CC:00:11:33","zzz":3,"rssi":-3,"mac_type":1}`,
 			"[AA:BB:CC:00:11:33, NN] zzz=3 °F rssi=-3 dBm;id:AA:BB:CC:00:11:33 mac_type:1",
 		},
+		{"homeassistant/binary_sensor/garden/state", "ON", "[garden] state=1;"},
+		{
+			"homeassistant/binary_sensor/garden/config",
+			`{"name":null,"stat_t":"homeassistant/binary_sensor/garden/state","dev":{"ids":["01ad"],"name":"Garden"}}`,
+			"[01ad, Garden] ;stat_t:homeassistant/binary_sensor/garden/state dev.ids.0:01ad dev.name:Garden",
+		},
+		{"homeassistant/binary_sensor/garden/state", "OFF", "[01ad, Garden] state=0;"},
+		{"homeassistant/light/kitchen/set", "ON", "[kitchen, command] ;"},
+		{"homeassistant/sensor/kitchen_temp/friendly_name", "Kitchen", "[kitchen_temp] ;friendly_name:Kitchen"},
+		{"homeassistant/sensor/kitchen_temp/last_changed", "2024-05-01T12:00:00+00:00", "[kitchen_temp] ;last_changed:2024-05-01T12:00:00+00:00"},
 	})
 }

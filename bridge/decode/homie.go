@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 )
@@ -49,8 +50,11 @@ func homieRules(root string) []Rule {
 	}
 }
 
-// homieValue knows the one byte 0 that stands for an empty text.
+// homieValue knows the one byte 0 that stands for an empty text, and colours, which are numbers with commas between.
 func homieValue(s *Scope, in *Input, out *Result) (bool, error) {
+	if bytes.IndexByte(in.Payload, ',') >= 0 {
+		return verbatim(s, in, out)
+	}
 	if string(in.Payload) != "\x00" {
 		return false, nil
 	}

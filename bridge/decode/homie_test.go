@@ -6,6 +6,7 @@ func TestHomie(t *testing.T) {
 	listen(t, []heard{
 		{"homie/dev/engine/temperature/$unit", "°C", "[dev] ;engine.temperature.$unit:°C unit engine.temperature:°C"},
 		{"homie/dev/engine/temperature/$datatype", "float", "[dev] ;engine.temperature.$datatype:float"},
+		{"homie/dev/engine/colour", "255,0,0", "[dev] ;engine.colour:255,0,0"},
 		{"homie/dev/engine/temperature/$format", "-20:120", "[dev] ;engine.temperature.$format:-20:120"},
 		{"homie/dev/engine/temperature", "21.5", "[dev] engine.temperature=21.5 °C;"},
 		{"homie/dev/engine/mode/$datatype", "enum", "[dev] ;engine.mode.$datatype:enum"},

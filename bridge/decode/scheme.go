@@ -73,6 +73,8 @@ type Address struct {
 	Kind    string
 	Role    Role
 	Decode  DecodeFunc
+	// Vague reports that discovery may name the device better than the topic does.
+	Vague bool
 }
 
 // A KeyClass says what may become of a value.

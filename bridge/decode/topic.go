@@ -32,7 +32,9 @@ type topicInfo struct {
 	// kind and name are what is known of the device by a scheme, by discovery or by an override.
 	kind, name string
 	role       Role
-	status     statusWord
+	// vague reports that discovery may name the device better.
+	vague  bool
+	status statusWord
 	// online and offline are the words that it has for presence; empty: the common ones.
 	online, offline string
 	decode          DecodeFunc
@@ -181,7 +183,7 @@ func splitLevels(topic string) []string {
 // take takes what a scheme says of the topic.
 func (t *topicInfo) take(a *Address) {
 	t.device, t.kind, t.role, t.decode = a.Device, a.Kind, a.Role, a.Decode
-	t.byClient = a.Device == ""
+	t.byClient, t.vague = a.Device == "", a.Vague
 	switch a.Role {
 	case RoleState, RoleRegistry:
 		t.status = maybeStatus
@@ -193,7 +195,7 @@ func (t *topicInfo) take(a *Address) {
 
 // tell takes what discovery has said of the topic; ofScheme reports that it is one of a scheme's.
 func (t *topicInfo) tell(told *Told, ofScheme bool) {
-	if !told.Weak || !ofScheme || t.device == "" {
+	if !told.Weak || !ofScheme || t.vague {
 		t.device = first(told.Device, t.device)
 	}
 	t.online, t.offline = told.Online, told.Offline

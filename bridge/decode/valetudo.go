@@ -7,7 +7,7 @@ var valetudo = &Scheme{
 	Rules: append([]Rule{
 		{Topic: "valetudo/{device}/MapData/#", Role: RoleQuiet, Decode: quietly},
 		{Topic: "valetudo/{device}/+/{subject}/set", Role: RoleCommand},
-		{Topic: "valetudo/{device}/hass/#", Role: RoleQuiet, Decode: quietly},
+		{Topic: "valetudo/{device}/{subject:hass}/{subject...}"},
 	}, homieRules("valetudo")...),
 	Keys: map[string]Key{
 		"BatteryStateAttribute.level": {Unit: "%"}, "CurrentStatisticsCapability.area": {Unit: "cm²"},

@@ -24,7 +24,7 @@ var zwave = &Scheme{
 	Topic: zwaveTopic,
 	Keys: map[string]Key{
 		"time": {Class: ClassTime}, "lastUpdate": {Class: ClassTime}, "nodeId": {Class: ClassText}, "nodeName": {Class: ClassText},
-		"nodeLocation": {Class: ClassText},
+		"nodeLocation": {Class: ClassText}, "battery.endpoint_0.level": {Unit: "%"}, "128.0.level": {Unit: "%"},
 	},
 }
 
