@@ -49,7 +49,7 @@ func TestHomeAssistantDiscovery(t *testing.T) {
 		{
 			"home/G/BTtoMQTT/AABBCC001133",
 			`{"id":"AA:BB:CC:00:11:33","zzz":3,"rssi":-3,"mac_type":1}`,
-			"[AA:BB:CC:00:11:33, NN] zzz=3 °F rssi=-3 dBm;id:AA:BB:CC:00:11:33 mac_type:1",
+			"[AA:BB:CC:00:11:33, NN, MM] zzz=3 °F rssi=-3 dBm;id:AA:BB:CC:00:11:33 mac_type:1",
 		},
 		{"homeassistant/binary_sensor/garden/state", "ON", "[garden] state=1;"},
 		{

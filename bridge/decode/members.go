@@ -134,6 +134,14 @@ func scalar(raw []byte) string {
 	return text
 }
 
+// word is scalar for short texts that come again: the same string each time.
+func (s *Scope) word(raw []byte) string {
+	if len(raw) > 1 && raw[0] == '"' && bytes.IndexByte(raw, '\\') < 0 {
+		return s.intern(raw[1 : len(raw)-1])
+	}
+	return scalar(raw)
+}
+
 // quietly understands any payload and adds nothing of it: pictures, maps, logs.
 func quietly(s *Scope, in *Input, out *Result) (bool, error) {
 	_ = s.checkJSON(in, out) // only notes whether it is

@@ -68,21 +68,20 @@ func omgHeard(s *Scope, in *Input, out *Result) (bool, error) {
 	if ok, err := s.object(in, out); !ok {
 		return false, err
 	}
-	var id, model string
+	var id string
 	for key, value := range members(in.Payload) {
 		switch string(key) {
 		case "id":
-			id = scalar(value)
+			id = s.word(value)
 		case "model":
-			model = scalar(value)
+			out.Kind = s.word(value)
 		case "name":
-			out.Name = scalar(value)
+			out.Name = s.word(value)
 		}
 	}
-	out.Kind = model
 	switch radio := strings.Contains(in.Topic, "/RTL_433toMQTT"); {
 	case radio:
-		s.SetDevice(out, rtl433Device(in.Payload))
+		s.SetDevice(out, s.rtl433Device(in.Payload))
 	case id != "":
 		s.SetDevice(out, id)
 	}

@@ -1,6 +1,6 @@
 package decode
 
-import "strings"
+import "bytes"
 
 // rtl433 is rtl_433, which hears sensors by radio: https://triq.org/rtl_433/INTEGRATION.html. All of them share the topic
 // "events"; model and id in the payload tell them apart.
@@ -34,25 +34,31 @@ func rtl433Event(s *Scope, in *Input, out *Result) (bool, error) {
 	if ok, err := s.object(in, out); !ok {
 		return false, err
 	}
-	s.SetDevice(out, rtl433Device(in.Payload))
+	s.SetDevice(out, s.rtl433Device(in.Payload))
 	return JSON{}.Decode(s, in, out)
 }
 
 // rtl433Device names a sensor by its model and id; by its model and channel where it has no id.
-func rtl433Device(payload []byte) string {
-	var model, id, channel string
+func (s *Scope) rtl433Device(payload []byte) string {
+	var model, id, channel []byte
 	for key, value := range members(payload) {
 		switch string(key) {
 		case "model":
-			model = scalar(value)
+			model = value
 		case "id":
-			id = scalar(value)
+			id = value
 		case "channel":
-			channel = scalar(value)
+			channel = value
 		}
 	}
-	if model == "" {
-		return id
+	if id == nil {
+		id = channel
 	}
-	return strings.TrimSuffix(model+"/"+first(id, channel), "/")
+	name := append(s.scratch[:0], s.word(model)...)
+	if len(name) > 0 && id != nil {
+		name = append(name, '/')
+	}
+	name = append(name, bytes.Trim(id, `"`)...)
+	s.scratch = name[:0]
+	return s.intern(name)
 }

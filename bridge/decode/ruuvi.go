@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"math"
@@ -36,16 +37,16 @@ func ruuviHeard(s *Scope, in *Input, out *Result) (bool, error) {
 	if _, err := (JSON{}).Decode(s, in, out); err != nil {
 		return true, err
 	}
-	data := scalar(member(in.Payload, "data"))
-	const most = 510 // an extended advertisement has up to 255 bytes
-	if len(data) > most {
+	data := bytes.Trim(member(in.Payload, "data"), `"`)
+	var advertisement [255]byte // an extended one has no more
+	if len(data) > 2*len(advertisement) {
 		return true, nil
 	}
-	advertisement, err := hex.DecodeString(data)
+	n, err := hex.Decode(advertisement[:], data)
 	if err != nil {
 		s.Because("the data are not hexadecimal digits: %s", err)
 	}
-	s.ruuviData(out, ruuviPart(advertisement))
+	s.ruuviData(out, ruuviPart(advertisement[:n]))
 	return true, nil
 }
 

@@ -44,8 +44,10 @@ func (s *Scope) SetDevice(out *Result, device string) {
 	if s.topic.space.override.device != "" || device == "" {
 		return
 	}
-	s.Because("the payload names the device %q", device)
-	out.Device = string(cut([]byte(strings.ToValidUTF8(device, "\uFFFD")), MaxNameBytes))
+	if s.why != nil { // the hot path allocates nothing
+		s.Because("the payload names the device %q", device)
+	}
+	out.Device = cutName(strings.ToValidUTF8(device, "\uFFFD"))
 	s.units = s.decoder.unitsOf(out.Device)
 }
 

@@ -101,18 +101,24 @@ func shelly2Notification(s *Scope, in *Input, out *Result) (bool, error) {
 	if ok, err := s.object(in, out); !ok {
 		return false, err
 	}
+	var method, params []byte
 	for key, value := range members(in.Payload) {
 		switch string(key) {
 		case "src":
-			s.SetDevice(out, scalar(value))
+			s.SetDevice(out, s.word(value))
+		case "method":
+			method = value
 		case "params":
-			if err := s.part(in, out, "", value); err != nil {
-				return true, err
-			}
+			params = value
 		}
 	}
-	if events := member(in.Payload, "params", "events"); len(events) > 0 && events[0] == '[' {
-		s.SetDevice(out, scalar(member(events[1:], "data", "address")))
+	if params == nil {
+		return true, nil
 	}
-	return true, nil
+	if string(method) == `"NotifyEvent"` {
+		if events := member(params, "events"); len(events) > 0 && events[0] == '[' {
+			s.SetDevice(out, s.word(member(events[1:], "data", "address")))
+		}
+	}
+	return true, s.part(in, out, "", params)
 }
