@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"maps"
 	"strings"
 
 	"pulso/bridge/event"
@@ -42,4 +43,11 @@ func (d *Decoder) announce(out *Result) {
 		return
 	}
 	d.remember(factKey{unitFacts.Kind, out.Device}, units, d.input.Time)
+}
+
+// Announced returns the units that a device has announced, by the names of its readings.
+func (d *Decoder) Announced(device string) map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.unitsOf(device))
 }

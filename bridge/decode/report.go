@@ -39,6 +39,16 @@ func (d *Decoder) Report(in Input) Report {
 	return d.report(in)
 }
 
+// Review is [Decoder.Report] of a message of the past: nothing is learned from it.
+func (d *Decoder) Review(in Input) Report {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trying = true
+	r := d.report(in)
+	d.trying = false
+	return r
+}
+
 func (d *Decoder) report(in Input) Report {
 	var out Result
 	why := d.explain(in, &out)

@@ -73,6 +73,8 @@ type Runner struct {
 	once     sync.Once
 
 	position atomic.Pointer[event.Position]
+	// moved says that position has.
+	moved eventlog.Signal
 	// saved is the position of the newest snapshot, savedAt when it was written; of Run's goroutine alone.
 	saved   event.Position
 	savedAt time.Time
@@ -115,6 +117,21 @@ func (r *Runner) Offer(batch []event.Decoded) {
 
 // Position is the place after the last event that the view has applied; zero before Run has found where to begin.
 func (r *Runner) Position() event.Position { return *r.position.Load() }
+
+// Reach waits until the view has applied everything before a position of the log's present life. Its error is the context's.
+func (r *Runner) Reach(ctx context.Context, p event.Position) error {
+	for {
+		moved := r.moved.C()
+		if at := r.Position(); at.Epoch == p.Epoch && at.Offset >= p.Offset {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the view %s: %w", r.view.Name(), context.Cause(ctx))
+		}
+	}
+}
 
 // CaughtUp is closed once the view has reached what was the log's end.
 func (r *Runner) CaughtUp() <-chan struct{} { return r.caughtUp }
@@ -196,6 +213,7 @@ func (r *Runner) apply(batch []event.Decoded) {
 	r.view.Apply(batch)
 	next := batch[len(batch)-1].Next()
 	r.position.Store(&next)
+	r.moved.Wake()
 	r.metrics.events.Add(float64(len(batch)))
 }
 

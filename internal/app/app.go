@@ -25,11 +25,13 @@ import (
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/poll"
 	"pulso/bridge/gateway/promapi"
+	"pulso/bridge/gateway/rest"
 	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/gateway/sse"
 	"pulso/bridge/gateway/understand"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/gateway/ws"
+	"pulso/bridge/remotewrite"
 	"pulso/bridge/room"
 	"pulso/bridge/view"
 	"pulso/bridge/view/chat"
@@ -64,6 +66,9 @@ type Hub struct {
 	chat    *chat.View
 	history *history.View
 	queries *promapi.Handler // PromQL on the history
+	remote  *remotewrite.Writer
+	rest    *rest.Handler
+	decoder *decode.Decoder
 	figures *hub.View
 	runners []*view.Runner // the first is that of the decoder's facts
 	rooms   *room.Registry
@@ -117,6 +122,9 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildSources(); err != nil {
 		return err
 	}
+	if err := h.buildRemoteWrite(); err != nil {
+		return err
+	}
 	if err := h.bind(ctx); err != nil {
 		return err
 	}
@@ -140,6 +148,9 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.polls = poll.New(poll.Config{Gateway: h.gateway, Metrics: h.registry})
 	h.calls = rpc.New(rpc.Config{Gateway: h.gateway, Logger: h.logger.With("part", "rpc"), Metrics: h.registry})
 	h.publish = web.NewPublisher(h.gateway, h.registry)
+	if err := h.buildRest(); err != nil {
+		return err
+	}
 	h.origins = newOrigins(h.checkOrigin, h.registry)
 	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
 	// that become WebSockets or streams, or wait for news, have times of their own.
@@ -177,6 +188,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
+	h.decoder = decoder
 	h.understand = understand.New(understand.Config{Store: overrides, Decoder: decoder, Metrics: h.registry})
 	h.bridge, err = bridge.New(bridge.Config{Log: h.log, Decoder: decoder, Logger: h.logger.With("part", "bridge"), Metrics: h.registry})
 	if err != nil {

@@ -32,6 +32,9 @@ func (h *Hub) routes() http.Handler {
 	} {
 		mux.Handle(pattern, h.origins.guard(handler))
 	}
+	for pattern, handler := range h.rest.Routes() {
+		mux.Handle(pattern, h.origins.guard(handler))
+	}
 	for _, pattern := range h.queries.Patterns() {
 		mux.Handle(pattern, h.origins.guard(h.queries))
 	}

@@ -204,12 +204,16 @@ func (v *View) Device(id string) (Device, bool) {
 	if !found {
 		return Device{}, false
 	}
+	return d.copy(), true
+}
+
+func (d *device) copy() Device {
 	return Device{
 		Number: d.number, ID: d.id, Kind: d.kind, Name: d.name, Client: d.client, Status: d.status,
 		First: time.Unix(0, d.first), Last: time.Unix(0, d.last), Rate: d.rate, Events: d.events,
 		Undecodable: d.undecodable, Interval: d.interval,
 		Topics: slices.Clone(d.topics), Values: slices.Clone(d.values), Texts: slices.Clone(d.texts),
-	}, true
+	}
 }
 
 // Values returns the current value of each series whose topic one of filters matches and that belongs to one of devices
