@@ -129,7 +129,7 @@ type Format interface {
 
 // Formats returns the formats that a Decoder uses by default, in the order in which they are tried.
 func Formats() []Format {
-	return []Format{Empty{}, JSON{}, Number{}, Boolean{}, Plain{}}
+	return []Format{Empty{}, SenML{}, Envelope{}, JSON{}, Number{}, Boolean{}, Influx{}, Kura{}, CBOR{}, MessagePack{}, Plain{}}
 }
 
 // Config configures a Decoder. The zero value is ready for use.

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"iter"
 	"math"
 	"strconv"
 )
@@ -83,7 +84,7 @@ func (p *points) numberThen(path []byte, unit string, value float64, at int64, p
 // text adds a text. Words of truth are numbers. Of a name that comes again, the last counts.
 func (p *points) text(path, value []byte, at int64) {
 	n := p.name(path)
-	if n == nil || p.device != "" {
+	if n == nil || p.device != "" || n.class == keyTime {
 		return
 	}
 	if v, ok := truth(value); ok && n.class == keyPlain {
@@ -111,6 +112,87 @@ func (p *points) truth(path []byte, value bool, at int64) {
 		v = 1
 	}
 	p.number(path, "", v, at)
+}
+
+// json adds a JSON value that has been checked: what is in it goes by the path inside of it, the value beside a unit has that
+// one.
+func (p *points) json(path []byte, unit string, raw []byte, at int64) {
+	if len(raw) == 0 || len(path) > MaxNameBytes {
+		return
+	}
+	switch raw[0] {
+	case '{':
+		unit := readUnit(first(scalar(member(raw, "unit")), scalar(member(raw, "units"))))
+		for key, value := range members(raw) {
+			of := ""
+			if string(key) == "value" || string(key) == "Value" {
+				of = unit
+			}
+			if unit == "" || string(key) != "unit" && string(key) != "units" {
+				p.json(below(path, unescape(nil, key)), of, value, at)
+			}
+		}
+	case '[':
+		i := 0
+		for value := range elements(raw) {
+			p.json(below(path, appendIndex(nil, i)), unit, value, at)
+			i++
+		}
+	case '"':
+		text := []byte(scalar(raw))
+		if v, ok := plainNumber(text); ok {
+			p.number(path, unit, v, at)
+		} else {
+			p.text(path, text, at)
+		}
+	case 't', 'f':
+		p.truth(path, raw[0] == 't', at)
+	case 'n', 'N', 'I':
+	default:
+		if v, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			p.number(path, unit, v, at)
+		}
+	}
+}
+
+// floatOf is a JSON value as a number, written as such or as a string; 0 if it is none.
+func floatOf(raw []byte) float64 {
+	v, err := strconv.ParseFloat(scalar(raw), 64)
+	if err != nil {
+		return 0
+	}
+	return v
+}
+
+// below is a path with one element more.
+func below(path, element []byte) []byte {
+	if len(path) == 0 {
+		return bytes.Clone(element)
+	}
+	return bytes.Join([][]byte{path, element}, []byte("."))
+}
+
+// elements goes over the elements of an array, as they are written; over a value that is none as if it were the only one.
+func elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func(value []byte) bool) {
+		i := skipSpace(array, 0)
+		if i == len(array) || array[i] != '[' {
+			if i < len(array) {
+				yield(trim(array))
+			}
+			return
+		}
+		for i++; ; i++ {
+			i = skipSpace(array, i)
+			end := skipValue(array, i)
+			if end == i || !yield(array[i:end]) {
+				return
+			}
+			if i = skipSpace(array, end); i >= len(array) || array[i] != ',' {
+				return
+			}
+		}
+	}
 }
 
 // done makes readings of what was gathered. Those of which another device is named go to [Result.Earlier] all.

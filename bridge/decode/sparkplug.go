@@ -169,7 +169,7 @@ func sparkplugState(s *Scope, in *Input, out *Result) (bool, error) {
 	switch string(member(in.Payload, "online")) {
 	case "true":
 		out.Status = event.StatusOnline
-		s.time(in, out, timeOfNumber(numberOf(member(in.Payload, "timestamp"))))
+		s.time(in, out, timeOfNumber(floatOf(member(in.Payload, "timestamp"))))
 	case "false":
 		out.Status = event.StatusOffline
 	}

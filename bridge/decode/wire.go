@@ -23,8 +23,8 @@ type wireField struct {
 	bytes  []byte
 }
 
-// float32 and float64 are what the bits of a fixed field stand for.
-func (f *wireField) float32() float64 { return float64(math.Float32frombits(uint32(f.bits))) }
+// float32 and float64 are what the bits of a fixed field stand for, the short one as a person would write it.
+func (f *wireField) float32() float64 { return shortFloat(math.Float32frombits(uint32(f.bits))) }
 func (f *wireField) float64() float64 { return math.Float64frombits(f.bits) }
 
 // isBytes, isVarint, isFixed32 and isFixed64 say how it travels.
