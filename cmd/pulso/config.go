@@ -34,6 +34,7 @@ type configValues struct {
 	// The keys that are no flags.
 	sources   []app.Source
 	overrides []decode.Override
+	remote    []app.RemoteWrite
 }
 
 // forgetEmpty unsets our variables that are empty: a container's environment says "not set" that way.
@@ -71,7 +72,10 @@ func configFile(args []string) (*configValues, error) {
 	if err := yaml.Unmarshal(text, &tree); err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", path, err)
 	}
-	if err := errors.Join(takeList(c, tree, "sources", &c.sources), takeList(c, tree, "decode", &c.overrides)); err != nil {
+	err = errors.Join(
+		takeList(c, tree, "sources", &c.sources), takeList(c, tree, "decode", &c.overrides), takeList(c, tree, "remote-write", &c.remote),
+	)
+	if err != nil {
 		return nil, err
 	}
 	if err := c.flatten("", tree); err != nil {
@@ -196,7 +200,8 @@ func (c *configValues) blame(err error) error {
 		return errors.Join(errs...)
 	case *app.KeyError:
 		list, _, _ := strings.Cut(e.Key, "[")
-		if c.used[e.Key] || list == "sources" && len(c.sources) > 0 || list == "decode" && len(c.overrides) > 0 {
+		if c.used[e.Key] || list == "sources" && len(c.sources) > 0 || list == "decode" && len(c.overrides) > 0 ||
+			list == "remote-write" && len(c.remote) > 0 {
 			return fmt.Errorf("%w (%s sets it)", err, c.path)
 		}
 	}

@@ -13,7 +13,7 @@ type serveCmd struct{ hubFlags }
 
 // AfterApply takes from the configuration file what no flag can hold.
 func (f *hubFlags) AfterApply(file *configValues) error { //nolint:unparam // kong's form of a hook
-	f.Sources, f.Decode = file.sources, file.overrides
+	f.Sources, f.Decode, f.RemoteWrite = file.sources, file.overrides, file.remote
 	return nil
 }
 
