@@ -106,7 +106,7 @@ func TestChirpStack(t *testing.T) {
 			topic: base + "event/status", device: "00000000000000a1", payload: `{"margin":10,"batteryLevelUnavailable":true,"batteryLevel":0}`,
 			want: "margin=10 dB batteryLevelUnavailable=1;",
 		},
-		{topic: base + "event/txack", device: "00000000000000a1", payload: `{"fCntDown":7,"gatewayId":"0016c001"}`, want: ";gatewayId:0016c001"},
+		{topic: base + "event/txack", device: "00000000000000a1", payload: `{"fCntDown":7,"gatewayId":"0016c001"}`, want: "fCntDown=7;gatewayId:0016c001"},
 		{topic: base + "event/location", device: "00000000000000a1", payload: `{"location":{"latitude":3.5}}`, want: "location.latitude=3.5 °;"},
 		{topic: base + "command/down", device: "00000000000000a1", payload: `{"fPort":10}`, want: none, command: true},
 		{
@@ -118,6 +118,19 @@ func TestChirpStack(t *testing.T) {
 	})
 	if out := decodeOne(t, base+"event/up", `{"deviceInfo":{"deviceName":"Cellar","deviceProfileName":"CO2"}}`); out.Name != "Cellar" || out.Kind != "CO2" {
 		t.Errorf("it is called %q and is a %q", out.Name, out.Kind)
+	}
+}
+
+func TestLoRaWANHistory(t *testing.T) {
+	out := decodeOne(t, "v3/a@b/devices/d/up", `{"received_at":"2024-05-01T11:59:00Z","uplink_message":{"decoded_payload":{"t":3,
+		"history":[{"timestamp":1714557600,"t":1},{"timestamp":1714561200,"t":2}]}}}`)
+	if len(out.Readings) != 1 || out.Readings[0].Value != 3 || len(out.Earlier) != 2 {
+		t.Fatalf("%s, and before: %v", show(&out), out.Earlier)
+	}
+	for i, at := range []int64{1714557600, 1714561200} {
+		if e := out.Earlier[i]; e.Time != at*1e9 || e.Value != float64(i+1) || e.Name != out.Readings[0].Name {
+			t.Errorf("before: %v", e)
+		}
 	}
 }
 

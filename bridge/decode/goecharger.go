@@ -18,14 +18,14 @@ var goECharger = &Scheme{
 	},
 	Keys: map[string]Key{
 		"amp": {Unit: "A"}, "ama": {Unit: "A"}, "acu": {Unit: "A"}, "amt": {Unit: "A"}, "cbl": {Unit: "A"}, "mca": {Unit: "A"},
-		"clp": {Unit: "A"}, "wh": {Unit: "Wh"}, "fhz": {Unit: "Hz"}, "rssi": {Unit: "dBm"}, "rbt": {Unit: "ms"}, "cdi.value": {Unit: "ms"},
+		"clp": {Unit: "A"}, "wh": {Unit: "Wh"}, "fhz": {Unit: "Hz"}, "rssi": {Unit: "dBm"}, "rbt": {Unit: "ms"},
 		"pgrid": {Unit: "W"}, "ppv": {Unit: "W"}, "pakku": {Unit: "W"}, "pvopt_averagePGrid": {Unit: "W"},
 		"pvopt_averagePPv": {Unit: "W"}, "pvopt_averagePAkku": {Unit: "W"}, "pgt": {Unit: "W"}, "fst": {Unit: "W"}, "spl3": {Unit: "W"},
 		"po": {Unit: "W"}, "mpwst": {Unit: "ms"}, "mptwt": {Unit: "ms"}, "mcpd": {Unit: "ms"}, "mcpea": {Unit: "ms"}, "fmt": {Unit: "ms"},
 		"fna": {Class: ClassText}, "ffna": {Class: ClassText}, "sse": {Class: ClassText}, "fwv": {Class: ClassText}, "typ": {Class: ClassText},
 		"oem": {Class: ClassText}, "loc": {Class: ClassText}, "utc": {Class: ClassTime}, "lwf": {Class: ClassText}, "tme": {Class: ClassText},
 		"version": {Class: ClassText}, "wss": {Class: ClassText}, "wak": {Class: ClassText}, "cid": {Class: ClassText}, "cch": {Class: ClassText},
-		"cfi": {Class: ClassText}, "lbr": {Unit: "%", Class: ClassCommon}, "mcs": {Class: ClassText}, "tds": {Class: ClassCommon},
+		"cfi": {Class: ClassText}, "mcs": {Class: ClassText},
 		"cards.name": {Class: ClassText}, "awcp.start": {Class: ClassHidden}, "awcp.end": {Class: ClassHidden},
 	},
 }

@@ -64,8 +64,28 @@ func (s *Scope) lorawan(in *Input, out *Result, keep func(Reading) bool, times .
 	if err == nil && at != 0 {
 		out.DeviceTime = at
 	}
-	out.Readings = slices.DeleteFunc(out.Readings, func(r Reading) bool { return !keep(r) })
+	out.Readings = slices.DeleteFunc(out.Readings, func(r Reading) bool { return !keep(r) || strings.Contains(r.Name, ".history.") })
+	if err == nil {
+		s.lorawanHistory(in, out, "uplink_message.decoded_payload")
+		s.lorawanHistory(in, out, "object")
+	}
 	return understood, err
+}
+
+// lorawanHistory reads what a device sends later than it measured it, as the codecs of Milesight's have it:
+// {"history":[{"timestamp":1714550000,"temperature":20}]}.
+func (s *Scope) lorawanHistory(in *Input, out *Result, path string) {
+	p := s.points(in, out)
+	p.sent = out.DeviceTime
+	for entry := range elements(member(member(in.Payload, strings.Split(path, ".")...), "history")) {
+		at := timeOfNumber(numberOf(member(entry, "timestamp")))
+		for key, value := range members(entry) {
+			if v, ok := plainNumber(value); ok && at != 0 {
+				p.numberThen(append(append([]byte(path), '.'), key...), "", v, at, true)
+			}
+		}
+	}
+	p.done()
 }
 
 // chirpStack is ChirpStack: https://www.chirpstack.io/docs/chirpstack/integrations/events.html, with the gateways' own topics,
@@ -120,9 +140,11 @@ func chirpStackUp(s *Scope, in *Input, out *Result) (bool, error) {
 	return true, nil
 }
 
-// chirpStackEvent reads what the network tells of a device: texts and a time.
+// chirpStackEvent reads what the network tells of a device: texts, a time, and what became of a downlink.
 func chirpStackEvent(s *Scope, in *Input, out *Result) (bool, error) {
-	understood, err := s.lorawan(in, out, func(Reading) bool { return false }, "time", "publishedAt")
+	understood, err := s.lorawan(in, out, func(r Reading) bool {
+		return r.Name == "acknowledged" || r.Name == "fCntDown" || r.Name == "fCnt"
+	}, "time", "publishedAt")
 	if err == nil && understood {
 		chirpStackNames(in, out)
 	}

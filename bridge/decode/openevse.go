@@ -26,7 +26,7 @@ var openEVSE = &Scheme{
 		"temp4": {Unit: tenthCelsius}, "temp_max": {Unit: tenthCelsius}, "elapsed": {Unit: "s"}, "session_elapsed": {Unit: "s"},
 		"uptime": {Unit: "s"}, "srssi": {Unit: "dBm"}, "freeram": {Unit: "B"}, "free_heap": {Unit: "B"}, "battery_level": {Unit: "%"},
 		"battery_range": {Unit: "km"}, "time_to_full_charge": {Unit: "s"}, "vehicle_soc": {Unit: "%"}, "vehicle_range": {Unit: "km"},
-		"vehicle_eta": {Unit: "s"}, "status": {Class: ClassText}, "colour": {Class: ClassCommon}, "override.state": {Class: ClassText},
+		"vehicle_eta": {Unit: "s"}, "status": {Class: ClassText}, "override.state": {Class: ClassText},
 	},
 }
 
