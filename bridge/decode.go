@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"cmp"
+
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
 )
@@ -62,10 +64,10 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 			b.metrics.seriesRefused.Inc()
 			continue
 		}
-		metrics = append(metrics, event.Metric{Series: s, Value: reading.Value})
+		metrics = append(metrics, event.Metric{Series: s, Value: reading.Value, Time: reading.Time})
 	}
 	for _, reading := range r.Earlier {
-		if s := b.series.intern(known, 0, d.Device, reading.Name, reading.Unit, d.Time); s != nil {
+		if s := b.series.intern(known, 0, cmp.Or(reading.Device, d.Device), reading.Name, reading.Unit, d.Time); s != nil {
 			d.Earlier = append(d.Earlier, event.Sample{Metric: event.Metric{Series: s, Value: reading.Value}, Time: reading.Time})
 		} else {
 			b.metrics.seriesRefused.Inc()

@@ -54,9 +54,6 @@ func (p *points) name(path []byte) *nameInfo {
 		p.s.left++
 		return nil
 	}
-	if len(path) == 0 {
-		return p.s.bare()
-	}
 	return p.s.info(p.path(path))
 }
 

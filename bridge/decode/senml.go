@@ -217,7 +217,7 @@ func (p *senmlPack) end() {
 		if device != "" {
 			_, name = splitSenML(name)
 		}
-		p.record(r, []byte(first(name, "value")))
+		p.record(r, []byte(name))
 	}
 	p.done()
 }

@@ -33,6 +33,9 @@ type Series struct {
 type Metric struct {
 	Series *Series
 	Value  float64
+	// Time is when it was taken, by the device's clock, where that is not the event's DeviceTime, in nanoseconds since the
+	// Unix epoch; else 0.
+	Time int64
 }
 
 // A Sample is a reading that was taken at another time than its message's others.

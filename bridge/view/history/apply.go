@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"pulso/bridge/event"
+	rules "pulso/bridge/view/series"
 )
 
 // A sample waits for the storage.
@@ -27,9 +28,6 @@ const (
 	commitAfter   = 100 * time.Millisecond
 	// retryAfter is how long a commit that failed is waited with.
 	retryAfter = time.Second
-	// maxFuture is how far ahead of the arrival a device's clock is believed. One sample of tomorrow would make those of all
-	// other devices late.
-	maxFuture = int64(10 * time.Minute)
 )
 
 // Apply implements view.View. While the disk is full it waits, see [View.Stop].
@@ -78,17 +76,11 @@ func (v *View) take(d *event.Decoded) {
 	if d.DeviceKind != "" {
 		v.learn(d.Device, d.DeviceKind)
 	}
-	earlier := d.Earlier
-	byTime := func(a, b event.Sample) int { return cmp.Compare(a.Time, b.Time) }
-	if !slices.IsSortedFunc(earlier, byTime) {
-		earlier = slices.Clone(earlier)
-		slices.SortStableFunc(earlier, byTime)
-	}
-	for i := range earlier {
-		v.add(d, earlier[i].Metric, earlier[i].Time)
+	for _, e := range rules.Earlier(d) {
+		v.add(d, e.Metric, e.Time)
 	}
 	for _, m := range d.Metrics {
-		v.add(d, m, d.DeviceTime)
+		v.add(d, m, cmp.Or(m.Time, d.DeviceTime))
 	}
 }
 
@@ -97,7 +89,7 @@ func (v *View) add(d *event.Decoded, m event.Metric, at int64) {
 	if math.IsNaN(m.Value) || math.IsInf(m.Value, 0) {
 		return
 	}
-	if at == 0 || at > d.Time+maxFuture {
+	if at == 0 || at > d.Time+int64(rules.MaxFuture) {
 		at = d.Time
 	}
 	arrival := milliseconds(d.Time)
@@ -108,19 +100,19 @@ func (v *View) add(d *event.Decoded, m event.Metric, at int64) {
 		return
 	}
 	taken := milliseconds(at)
-	if d.Retain && at != d.Time && taken == s.newest.last && m.Value == s.value {
+	if d.Retain && at != d.Time && taken == s.Newest.Last && m.Value == s.value {
 		v.figures.merged.Add(1) // a retained message that has come before
 		return
 	}
-	t, placed := s.place(taken)
-	if placed == tooFast {
+	t, placed := s.Place(taken)
+	if placed == rules.TooFast {
 		v.refused.samples[ReasonRate]++
 		return
 	}
-	if placed == moved || placed == lateMoved {
+	if placed == rules.Moved || placed == rules.LateMoved {
 		v.figures.moved.Add(1)
 	}
-	if placed == inOrder || placed == moved {
+	if placed == rules.InOrder || placed == rules.Moved {
 		s.value = m.Value
 		if v.stored.has(s, t) {
 			v.figures.merged.Add(1)

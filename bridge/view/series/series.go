@@ -5,6 +5,7 @@
 package series
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -72,7 +73,7 @@ func (m *Mapper) Samples(d *event.Decoded, add func(Sample)) {
 		m.sample(d, s.Metric, s.Time, add)
 	}
 	for _, metric := range d.Metrics {
-		m.sample(d, metric, d.DeviceTime, add)
+		m.sample(d, metric, cmp.Or(metric.Time, d.DeviceTime), add)
 	}
 }
 
