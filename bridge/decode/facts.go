@@ -199,6 +199,11 @@ type Told struct {
 	Offline string `json:"offline,omitempty"`
 }
 
+// says reports whether anything is told.
+func (t Told) says() bool {
+	return t.Keys != nil || t.Device != "" || t.Name != "" || t.Kind != "" || t.Role != RoleReading
+}
+
 // toldFacts are by topic.
 var toldFacts = Facts[Told]{Kind: "topic"}
 

@@ -136,15 +136,21 @@ func BenchmarkHomes(b *testing.B) {
 	for _, m := range []struct{ name, topic, payload string }{
 		{
 			"tasmota", "tele/plug/SENSOR",
-			`{"Time":"2024-05-01T12:00:00","ENERGY":{"TotalStartTime":"2018-11-14T18:39:40","Total":6.404,"Yesterday":5.34,"Today":1.064,"Power":2629,"ApparentPower":2645,"Factor":0.99,"Voltage":226,"Current":11.677}}`,
+			`{"Time":"2024-05-01T12:00:00",` +
+				`"ENERGY":{"TotalStartTime":"2018-11-14T18:39:40","Total":6.404,"Yesterday":5.34,"Today":1.064,` +
+				`"Power":2629,"ApparentPower":2645,"Factor":0.99,"Voltage":226,"Current":11.677}}`,
 		},
 		{
 			"shelly", "shellyplus1pm-a/events/rpc",
-			`{"src":"shellyplus1pm-a","dst":"shellyplus1pm-a/events","method":"NotifyStatus","params":{"ts":1714564800.5,"switch:0":{"id":0,"apower":8.9,"current":0.04,"aenergy":{"total":6.532,"by_minute":[45.199,47.141],"minute_ts":1714564740}}}}`,
+			`{"src":"shellyplus1pm-a","dst":"shellyplus1pm-a/events",` +
+				`"method":"NotifyStatus","params":{"ts":1714564800.5,"switch:0":{"id":0,"apower":8.9,"current":0.04,` +
+				`"aenergy":{"total":6.532,"by_minute":[45.199,47.141],"minute_ts":1714564740}}}}`,
 		},
 		{
 			"rtl_433", "rtl_433/hub/events",
-			`{"time":"1714564800","protocol":40,"model":"Acurite-Tower","id":10327,"channel":"A","battery_ok":1,"temperature_C":26.5,"humidity":72,"mic":"CHECKSUM","mod":"ASK","freq":433.932,"rssi":-0.101,"snr":21.039,"noise":-21.14}`,
+			`{"time":"1714564800","protocol":40,"model":"Acurite-Tower","id":10327,` +
+				`"channel":"A","battery_ok":1,"temperature_C":26.5,"humidity":72,"mic":"CHECKSUM",` +
+				`"mod":"ASK","freq":433.932,"rssi":-0.101,"snr":21.039,"noise":-21.14}`,
 		},
 		{"homie", "homie/5/car/engine/temperature", "21.5"},
 	} {

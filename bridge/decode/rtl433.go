@@ -54,11 +54,10 @@ func (s *Scope) rtl433Device(payload []byte) string {
 	if id == nil {
 		id = channel
 	}
-	name := append(s.scratch[:0], s.word(model)...)
-	if len(name) > 0 && id != nil {
-		name = append(name, '/')
+	s.scratch = append(s.scratch[:0], s.word(model)...)
+	if len(s.scratch) > 0 && id != nil {
+		s.scratch = append(s.scratch, '/')
 	}
-	name = append(name, bytes.Trim(id, `"`)...)
-	s.scratch = name[:0]
-	return s.intern(name)
+	s.scratch = append(s.scratch, bytes.Trim(id, `"`)...)
+	return s.intern(s.scratch)
 }

@@ -107,11 +107,13 @@ type Key struct {
 // A scheme is a Scheme made ready.
 type scheme struct {
 	*Scheme
+
 	rules []rule
 }
 
 type rule struct {
 	*Rule
+
 	levels []level
 	// open is the index of the level that takes several; -1 if none does. rest: it ends in "#".
 	open int

@@ -146,17 +146,17 @@ func newNameInfo(of *space, key string) *nameInfo {
 
 // known is what the scheme says of a path, or of the most of its end that it says something of; with the indexes behind it
 // or without.
-func (of *space) known(path string) Key {
-	if of.scheme == nil {
+func (s *space) known(path string) Key {
+	if s.scheme == nil {
 		return Key{}
 	}
 	last := lastKey(path)
 	whole := path[:strings.LastIndex(path, last)+len(last)]
 	for {
-		if k, found := of.scheme.Keys[path]; found {
+		if k, found := s.scheme.Keys[path]; found {
 			return k
 		}
-		if k, found := of.scheme.Keys[whole]; found {
+		if k, found := s.scheme.Keys[whole]; found {
 			return k
 		}
 		_, rest, more := strings.Cut(path, ".")

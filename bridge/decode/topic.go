@@ -122,9 +122,9 @@ func (d *Decoder) newTopicInfo(name string, why *[]string) *topicInfo {
 		}
 	}
 	told := d.told(name)
-	if told.Keys != nil || told.Device != "" || told.Name != "" || told.Kind != "" || told.Role != RoleReading {
+	if told.says() {
 		key.told = name
-		t.tell(&told, found)
+		subject = t.tell(&told, found, subject)
 		because("discovery has announced the topic")
 	}
 	if override.device != "" {
@@ -193,8 +193,9 @@ func (t *topicInfo) take(a *Address) {
 	}
 }
 
-// tell takes what discovery has said of the topic; ofScheme reports that it is one of a scheme's.
-func (t *topicInfo) tell(told *Told, ofScheme bool) {
+// tell takes what discovery has said of the topic; ofScheme reports that it is one of a scheme's. It returns the subject,
+// which is none where it was guessed for another device.
+func (t *topicInfo) tell(told *Told, ofScheme bool, subject string) string {
 	if !told.Weak || !ofScheme || t.vague {
 		t.device = first(told.Device, t.device)
 	}
@@ -207,6 +208,10 @@ func (t *topicInfo) tell(told *Told, ofScheme bool) {
 		t.status = notStatus
 		t.take(&Address{Device: t.device, Kind: t.kind, Role: told.Role, Decode: t.decode})
 	}
+	if told.Device != "" && !told.Weak && !ofScheme {
+		return ""
+	}
+	return subject
 }
 
 // common applies the rules by which a topic of no known family names a device:

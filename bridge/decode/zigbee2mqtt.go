@@ -24,6 +24,7 @@ var zigbee2mqtt = &Scheme{
 		{Topic: zigbeeBase + "/{device...}/set|get/+", Role: RoleCommand},
 		{Topic: zigbeeBase + "/{device...}", Decode: zigbeeDevice},
 	},
+	Topic: zigbeeTopic,
 	Keys: map[string]Key{
 		"linkquality": {Unit: "lqi"}, "temperature": {Unit: "°C"}, "device_temperature": {Unit: "°C"}, "local_temperature": {Unit: "°C"},
 		"occupied_heating_setpoint": {Unit: "°C"}, "current_heating_setpoint": {Unit: "°C"}, "humidity": {Unit: "%"},
@@ -37,8 +38,28 @@ var zigbee2mqtt = &Scheme{
 	},
 }
 
-// zigbeeBase are the base topics in use; it is a setting.
+// zigbeeBase are base topics in use; it is a setting, and where it is another, the registry tells which topics are devices'.
 const zigbeeBase = "zigbee2mqtt*|z2m*|zigbee2MQTT*|Zigbee2MQTT*"
+
+// zigbeeTopic knows the bridge below other base topics.
+func zigbeeTopic(levels []string) (Address, bool) {
+	const least = 3
+	n := len(levels)
+	if n < least || levels[n-2] != "bridge" {
+		return Address{}, false
+	}
+	a := Address{Device: "bridge", Role: RoleRegistry}
+	switch levels[n-1] {
+	case "devices":
+		a.Decode = zigbeeDevices
+	case "info", "groups", "definitions", "extensions", "converters":
+	case "logging":
+		a.Role = RoleQuiet
+	default:
+		return Address{}, false
+	}
+	return a, true
+}
 
 // zigbeeDevice reads what a device says: an object, or with the setting "attribute" a bare value on a level of its own.
 func zigbeeDevice(s *Scope, in *Input, out *Result) (bool, error) {
@@ -81,7 +102,9 @@ func zigbeeDevices(s *Scope, in *Input, out *Result) (bool, error) {
 	if err := json.Unmarshal(in.Payload, &entries); err != nil {
 		s.Because("it is no list: %s", err)
 	}
-	base, _, _ := strings.Cut(in.Topic, "/bridge/")
+	base := strings.TrimSuffix(in.Topic, "/bridge/devices")
+	known := level{forms: newForms(zigbeeBase)}
+	isKnown := known.fits(base)
 	for _, raw := range entries[:min(len(entries), maxZigbee)] {
 		var e zigbeeEntry
 		if err := json.Unmarshal(raw, &e); err != nil {
@@ -93,6 +116,10 @@ func zigbeeDevices(s *Scope, in *Input, out *Result) (bool, error) {
 		}
 		told := Told{Kind: strings.TrimSpace(e.Definition.Vendor + " " + e.Definition.Model), Keys: make(map[string]Key)}
 		zigbeeKeys(told.Keys, "", e.Definition.Exposes)
+		if !isKnown {
+			told.Device = e.Name
+			s.tellMore(topic+"/availability", Told{Device: e.Name, Role: RoleStatus})
+		}
 		s.tellMore(topic, told)
 		s.Because("%s is %s, and %d of its values are described", topic, told.Kind, len(told.Keys))
 	}

@@ -61,5 +61,11 @@ func TestZigbee2MQTT(t *testing.T) {
 			"[remote] action_step_size=32 battery=80 % linkquality=20 lqi;action:brightness_step_up device.networkAddress:29159 " +
 				"device.model:x device.manufacturerID:4476 device.dateCode:20170228",
 		},
+		{
+			"home/zb/bridge/devices", `[{"friendly_name":"hall/lamp","definition":{"exposes":[{"property":"power","unit":"W"}]}}]`,
+			"[bridge] ;0.friendly_name:hall/lamp 0.definition.exposes.0.property:power",
+		},
+		{"home/zb/hall/lamp", `{"power":3}`, "[hall/lamp] power=3 W;"},
+		{"home/zb/hall/lamp/availability", "offline", "[hall/lamp, offline] ;"},
 	})
 }
