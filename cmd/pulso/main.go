@@ -31,6 +31,7 @@ type cli struct {
 	Pub     pubCmd     `cmd:"" help:"Publish a message."`
 	Tail    tailCmd    `cmd:"" help:"Show what arrives, as it arrives."`
 	Decode  decodeCmd  `cmd:"" help:"Explain how a message is understood."`
+	Export  exportCmd  `cmd:"" help:"Fetch what a hub keeps as a file: samples as CSV or JSON lines, or messages."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, or a running hub."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

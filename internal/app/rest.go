@@ -12,7 +12,7 @@ import (
 func (h *Hub) buildRest() (err error) {
 	h.rest, err = rest.New(rest.Config{
 		Devices: h.devices, Topics: h.topics, Log: h.log, Decode: h.bridge.Decode, Decoder: h.decoder, History: h.history,
-		Forget: h.forget, Logger: h.logger.With("part", "rest"), Metrics: h.registry,
+		Forget: h.forget, Catch: h.catch, Logger: h.logger.With("part", "rest"), Metrics: h.registry,
 	})
 	return err
 }
@@ -46,4 +46,19 @@ func (h *Hub) forget(ctx context.Context, device string) error {
 		}
 	}
 	return nil
+}
+
+// catchFor is how long a question waits for views that are behind.
+const catchFor = 500 * time.Millisecond
+
+// catch waits a little until all views know what the log has now.
+func (h *Hub) catch(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchFor)
+	defer cancel()
+	_, next := h.log.Bounds()
+	for _, r := range h.runners {
+		if r.Reach(ctx, next) != nil {
+			return
+		}
+	}
 }

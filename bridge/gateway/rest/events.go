@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,11 +46,15 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if before.IsZero() {
 		before = next
 	}
-	if after.Offset < first.Offset {
+	err := cmp.Or(h.check(after), h.check(before))
+	if after.IsZero() || after.Offset < first.Offset {
 		after = first
 	}
 	p := page{limit: n, end: before, from: after}
-	if err := p.fill(ctx, h.cfg.Log, q.Text("topic"), want); err != nil {
+	if err == nil {
+		err = p.fill(ctx, h.cfg.Log, q.Text("topic"), want)
+	}
+	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
@@ -67,6 +72,18 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	out = append(before.Append(append(out, `,"after":"`...)), "\"}\n"...)
 	h.send(w, out)
+}
+
+// check returns an error unless a position is zero or of this log.
+func (h *Handler) check(p event.Position) error {
+	if p.IsZero() {
+		return nil
+	}
+	_, err := h.cfg.Log.Read(p, 1)
+	if errors.As(err, new(*eventlog.TrimmedError)) {
+		return nil
+	}
+	return err
 }
 
 // appendEvent appends an event as it stands in frames, and its position.

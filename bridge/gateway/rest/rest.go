@@ -48,6 +48,7 @@ type Topics interface {
 
 // Log is the part of eventlog.Log that is read.
 type Log interface {
+	Read(from event.Position, limit int) ([]event.Event, error)
 	Scan(from event.Position, want func(topic string) bool, limit int) (found []event.Event, next event.Position, err error)
 	Last(topic string, before event.Position, limit int) ([]event.Event, error)
 	Bounds() (first, next event.Position)
@@ -72,6 +73,9 @@ type Config struct {
 	// Forget stores that a device is to be forgotten, and waits until the views know. Its error is ErrPending where that is
 	// stored, and not known everywhere yet. nil: devices cannot be deleted.
 	Forget func(ctx context.Context, device string) error
+	// Catch waits a little until the views know what the log has, so that who has been told that a message is stored finds it;
+	// nil: nobody waits.
+	Catch func(ctx context.Context)
 	// Readers is how many requests read the log or the history at one time; 0: 8. Exports is how many of them may be
 	// exports besides; 0: 4.
 	Readers, Exports int
@@ -132,14 +136,23 @@ func New(c Config) (*Handler, error) {
 
 // Routes are the handlers by the patterns under which a [http.ServeMux] is to know them.
 func (h *Handler) Routes() map[string]http.Handler {
-	return map[string]http.Handler{
-		"/api/v1/devices":         http.HandlerFunc(h.serveDevices),
-		"/api/v1/devices/{id...}": http.HandlerFunc(h.serveDevice),
-		"/api/v1/topics":          http.HandlerFunc(h.serveTopics),
-		"/api/v1/events":          http.HandlerFunc(h.serveEvents),
-		"/api/v1/history":         http.HandlerFunc(h.serveHistory),
-		"/api/v1/export":          http.HandlerFunc(h.serveExport),
+	routes := make(map[string]http.Handler)
+	for pattern, serve := range map[string]http.HandlerFunc{
+		"/api/v1/devices":         h.serveDevices,
+		"/api/v1/devices/{id...}": h.serveDevice,
+		"/api/v1/topics":          h.serveTopics,
+		"/api/v1/events":          h.serveEvents,
+		"/api/v1/history":         h.serveHistory,
+		"/api/v1/export":          h.serveExport,
+	} {
+		routes[pattern] = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if h.cfg.Catch != nil {
+				h.cfg.Catch(r.Context())
+			}
+			serve(w, r)
+		})
 	}
+	return routes
 }
 
 // begin takes a place among those who read, until the request's time is over. ok is false where it has answered; release
