@@ -25,7 +25,7 @@ func (v *View) forgetDevice(id string, e *event.Decoded) bool {
 	if d := v.devices[id]; d != nil && len(d.series) > 0 {
 		until = math.MinInt64
 		for _, s := range d.series {
-			until = max(until, s.newest.last)
+			until = max(until, s.Newest.Last)
 		}
 	}
 	v.forget(id)

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	rules "pulso/bridge/view/series"
 )
 
 // stateVersion is the version of the form in which the state is saved: this byte; the storage's identity; for each
@@ -100,8 +102,8 @@ func (s *series) append(b []byte) []byte {
 	for _, x := range s.variants {
 		b = appendText(appendText(b, x.unit), x.kind)
 	}
-	for _, r := range []run{s.newest, s.late} {
-		b = binary.AppendVarint(binary.AppendVarint(b, r.first), r.last)
+	for _, r := range []rules.Run{s.Newest, s.Late} {
+		b = binary.AppendVarint(binary.AppendVarint(b, r.First), r.Last)
 	}
 	return binary.BigEndian.AppendUint64(b, math.Float64bits(s.value))
 }
@@ -158,7 +160,7 @@ func (r *stateReader) count() int {
 
 func (r *stateReader) text() string { return string(r.take(r.count())) }
 
-func (r *stateReader) run() run { return run{r.varint(), r.varint()} }
+func (r *stateReader) run() rules.Run { return rules.Run{First: r.varint(), Last: r.varint()} }
 
 func (r *stateReader) float() float64 {
 	b := r.take(8)
@@ -214,10 +216,10 @@ func (r *stateReader) series(d *device, topic *string) *series {
 	s := &series{device: d, key: seriesKey{*topic, r.text()}, stored: math.MinInt64}
 	for range r.count() {
 		x := &variant{unit: r.text(), kind: r.text()}
-		x.labels, _ = labelsOf(d.id, s.key.topic, s.key.field, x.unit, x.kind)
+		x.labels, _ = rules.Labels(d.id, s.key.topic, s.key.field, x.unit, x.kind)
 		s.variants = append(s.variants, x)
 	}
-	s.newest, s.late = r.run(), r.run()
+	s.Newest, s.Late = r.run(), r.run()
 	s.value = r.float()
 	return s
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"pulso/bridge/event"
+	rules "pulso/bridge/view/series"
 )
 
 // A table knows the series that there are, and what reading the log again needs to know of them. It is guarded by the
@@ -38,12 +39,12 @@ type seriesKey struct{ topic, field string }
 
 // A series is one metric of a device on one topic, whatever unit and kind are said of it.
 type series struct {
+	rules.Times
+
 	device *device
 	key    seriesKey
 	// variants are what the storage has it as; the newest is the last.
 	variants []*variant
-	// newest is the latest samples' run, late that of samples which came after newer ones.
-	newest, late run
 	// value is the latest sample's.
 	value float64
 	// stored is the time of the newest sample that the storage had at the start.
@@ -201,7 +202,7 @@ func (t *table) resolve(s *event.Series) (*series, Reason) {
 	if found := d.series[key]; found != nil {
 		return found, ""
 	}
-	_, short := labelsOf(s.Device, s.Topic, s.Name, "", "")
+	_, short := rules.Labels(s.Device, s.Topic, s.Name, "", "")
 	switch {
 	case !short:
 		return nil, ReasonLength
@@ -210,7 +211,7 @@ func (t *table) resolve(s *event.Series) (*series, Reason) {
 	case s.Device != "" && len(d.series) >= t.maxDeviceSeries:
 		return nil, ReasonDevice
 	}
-	made := &series{device: d, key: key, newest: noRun, late: noRun, stored: math.MinInt64}
+	made := &series{device: d, key: key, Times: rules.NoTimes, stored: math.MinInt64}
 	d.series[key] = made
 	t.series++
 	return made, ""
@@ -231,52 +232,11 @@ func (s *series) exactly(unit, kind string) *variant {
 			return v
 		}
 	}
-	l, short := labelsOf(s.device.id, s.key.topic, s.key.field, unit, kind)
+	l, short := rules.Labels(s.device.id, s.key.topic, s.key.field, unit, kind)
 	if unit+kind != "" && (!short || len(s.variants) >= maxVariants) {
 		return s.exactly("", "")
 	}
 	v := &variant{unit: unit, kind: kind, labels: l}
 	s.variants = append(s.variants, v)
 	return v
-}
-
-// A run is a stretch of milliseconds that are all taken, first to last.
-type run struct{ first, last int64 }
-
-var noRun = run{math.MaxInt64, math.MinInt64}
-
-// maxAhead is how far in milliseconds a sample may be moved on.
-const maxAhead = 10 * 60 * 1000
-
-// A placing is what became of a sample's time.
-type placing uint8
-
-const (
-	inOrder placing = iota
-	moved
-	late
-	lateMoved
-	tooFast
-)
-
-// place gives a sample taken at the given millisecond its time.
-func (s *series) place(at int64) (int64, placing) {
-	if at > s.newest.last {
-		s.newest = run{at, at}
-		return at, inOrder
-	}
-	r, plain, pushed := &s.newest, inOrder, moved
-	if at < s.newest.first {
-		r, plain, pushed = &s.late, late, lateMoved
-	}
-	switch {
-	case at < r.first || at > r.last:
-		*r = run{at, at}
-		return at, plain
-	case r.last+1-at > maxAhead:
-		return 0, tooFast
-	default:
-		r.last++
-		return r.last, pushed
-	}
 }

@@ -1,43 +1,15 @@
 package series
 
 import (
+	"slices"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-)
-
-// The names of the labels.
-const (
-	LabelDevice = "device"
-	LabelField  = "field"
-	LabelKind   = "kind"
-	LabelTopic  = "topic"
-	LabelUnit   = "unit"
 )
 
 // MaxLabelBytes bounds the bytes of a series' labels: every query that touches the series reads them.
 const MaxLabelBytes = 4096
-
-// Labels are the labels of a series; false if they are too long to be kept. Those that would be empty are absent.
-func Labels(device, topic, field, unit, kind string) (labels.Labels, bool) {
-	name := Name(field)
-	if len(name)+len(device)+len(topic)+len(field)+len(unit)+len(kind) > MaxLabelBytes {
-		return labels.EmptyLabels(), false
-	}
-	b := labels.NewScratchBuilder(6)
-	add := func(name, value string) { // in the order of the names
-		if value != "" {
-			b.Add(name, strings.ToValidUTF8(value, "\uFFFD"))
-		}
-	}
-	add(labels.MetricName, name)
-	add(LabelDevice, device)
-	add(LabelField, field)
-	add(LabelKind, kind)
-	add(LabelTopic, topic)
-	add(LabelUnit, unit)
-	return b.Labels(), true
-}
 
 // Name is the name of a metric in PromQL: the last key of its path that is no index, in lower-case snake_case.
 func Name(path string) string {
@@ -59,12 +31,15 @@ func Name(path string) string {
 		return "value"
 	case name[0] >= '0' && name[0] <= '9':
 		return "_" + name
-	case name == "inf" || name == "nan": // PromQL reads these as numbers
+	case slices.Contains(reserved, name):
 		return name + "_"
 	default:
 		return name
 	}
 }
+
+// reserved are words that PromQL does not take for the name of a metric.
+var reserved = []string{"atan2", "bool", "fill_right", "group_left", "group_right", "ignoring", "inf", "nan", "on"}
 
 // snake writes a key in lower case, with underscores where words meet and for what PromQL does not allow.
 func snake(key string) string {
@@ -100,3 +75,33 @@ func snake(key string) string {
 func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
 func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// The names of the labels.
+const (
+	LabelDevice = "device"
+	LabelField  = "field"
+	LabelKind   = "kind"
+	LabelTopic  = "topic"
+	LabelUnit   = "unit"
+)
+
+// Labels are the labels of a series in the storage; false if they are too long to be kept.
+func Labels(device, topic, field, unit, kind string) (labels.Labels, bool) {
+	name := Name(field)
+	if len(name)+len(device)+len(topic)+len(field)+len(unit)+len(kind) > MaxLabelBytes {
+		return labels.EmptyLabels(), false
+	}
+	b := labels.NewScratchBuilder(6)
+	add := func(name, value string) { // in the order of the names
+		if value != "" {
+			b.Add(name, strings.ToValidUTF8(value, "\uFFFD"))
+		}
+	}
+	add(model.MetricNameLabel, name)
+	add(LabelDevice, device)
+	add(LabelField, field)
+	add(LabelKind, kind)
+	add(LabelTopic, topic)
+	add(LabelUnit, unit)
+	return b.Labels(), true
+}

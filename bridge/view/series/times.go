@@ -16,8 +16,8 @@ type Times struct{ Newest, Late Run }
 // NoTimes are those of a series without samples.
 var NoTimes = Times{NoRun, NoRun}
 
-// maxAhead is how far in milliseconds a sample may be moved on.
-const maxAhead = 10 * 60 * 1000
+// MaxAhead is how far in milliseconds a sample may be moved on.
+const MaxAhead = 10 * 60 * 1000
 
 // A Placing is what became of a sample's time.
 type Placing uint8
@@ -28,7 +28,7 @@ const (
 	InOrder Placing = iota
 	// Moved: it has been moved on to be newer than all before.
 	Moved
-	// LateInOrder, LateMoved: the same of one that came after newer ones.
+	// LateInOrder and LateMoved: the same of one that came after newer ones.
 	LateInOrder
 	LateMoved
 	// TooFast: the milliseconds after it are taken for ten minutes.
@@ -49,7 +49,7 @@ func (t *Times) Place(at int64) (int64, Placing) {
 	case at < r.First || at > r.Last:
 		*r = Run{at, at}
 		return at, plain
-	case r.Last+1-at > maxAhead:
+	case r.Last+1-at > MaxAhead:
 		return 0, TooFast
 	default:
 		r.Last++
