@@ -10,7 +10,7 @@ for (const colorScheme of ["dark", "light"] as const) {
     ["phone", { width: 390, height: 844 }],
   ] as const) {
     test(`all can use each screen, ${colorScheme}, ${size}`, async ({ browser }) => {
-      test.setTimeout(240_000); // Nine screens, each looked over whole.
+      test.setTimeout(240_000); // Ten screens, each looked over whole.
       const context = await browser.newContext({ colorScheme, viewport, hasTouch: size === "phone" });
       const page = await context.newPage();
       await page.goto("/devices?status=online");
@@ -23,6 +23,7 @@ for (const colorScheme of ["dark", "light"] as const) {
         "/devices",
         `/devices?selected=${id}`,
         `/devices/${id}`,
+        `/devices/${id}?tab=understood`,
         `/devices/${id}?tab=messages`,
         "/topics",
         "/connect",

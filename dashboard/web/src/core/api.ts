@@ -40,12 +40,15 @@ export interface ExplainedTopic {
   topic: string;
   format: string;
   problem: string;
+  /** time of arrival; 0 where the hub holds no message of the topic any more. */
   time: number;
   /** deviceTime is the device's own clock where it is trusted; NaN where it is not. */
   deviceTime: number;
   why: string[];
   payload: string;
   encoding: "json" | "text" | "base64";
+  /** omitted reports that there is a payload, which would have made the answer too long. */
+  omitted: boolean;
 }
 
 export interface DeviceDetail {
@@ -53,7 +56,6 @@ export interface DeviceDetail {
   name: string;
   kind: string;
   topics: ExplainedTopic[];
-  texts: { name: string; value: string; since: number }[];
 }
 
 export interface Field {
@@ -131,10 +133,6 @@ export class Api {
       name: text(answer.name),
       kind: text(answer.kind),
       topics: list(answer.topics).map((item, i) => explainedTopic(item, payloads[i])),
-      texts: list(answer.texts).map((item) => {
-        const { name, value, since } = record(item);
-        return { name: text(name), value: text(value), since: number(since) };
-      }),
     };
   }
 
@@ -187,8 +185,9 @@ export class Api {
   }
 }
 
-/** devicePath keeps the slashes of an id, which the hub takes as they are. */
+/** devicePath keeps the slashes of an id, which the hub takes as they are; an id that no path can carry goes as a parameter. */
 export function devicePath(id: string): string {
+  if (/(^|\/)\.{0,2}(\/|$)/.test(id)) return `/api/v1/devices/?${new URLSearchParams({ id })}`;
   return `/api/v1/devices/${id.split("/").map(encodeURIComponent).join("/")}`;
 }
 
@@ -232,7 +231,7 @@ function pastSeries(item: unknown): PastSeries {
 }
 
 function explainedTopic(item: unknown, json: string | undefined): ExplainedTopic {
-  const { topic, format, problem, time, device_time, why, payload_text, payload_base64 } = record(item);
+  const { topic, format, problem, time, device_time, why, payload_text, payload_base64, omitted } = record(item);
   const base64 = typeof payload_base64 === "string";
   return {
     topic: text(topic),
@@ -243,6 +242,7 @@ function explainedTopic(item: unknown, json: string | undefined): ExplainedTopic
     why: list(why).map(text),
     payload: json ?? (base64 ? payload_base64 : text(payload_text)),
     encoding: json !== undefined ? "json" : base64 ? "base64" : "text",
+    omitted: omitted === true,
   };
 }
 

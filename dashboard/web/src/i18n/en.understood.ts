@@ -12,6 +12,8 @@ export const enUnderstood = {
     at: (time: string) => `arrived ${time}`,
     deviceTime: (time: string) => `The device's own clock counts: ${time}`,
     arrivalTime: "The time of arrival counts: the message has no time that can be trusted.",
+    omitted: "It is too long to be shown here; the messages have it.",
+    notHeld: "The hub holds no message of this topic any more.",
     cut: (shown: string, all: string) => `first ${shown} of ${all} characters`,
     change: "Read it otherwise…",
     another: "Add another override…",

@@ -43,6 +43,7 @@ export class HistoryStore extends Store {
   readonly #api: Api;
   readonly #device: string;
   #pasts = new Map<string, Past>();
+  #oldest = Number.NaN;
   #asking: Asked | undefined;
   #answered: Asked | undefined;
   #abort: AbortController | undefined;
@@ -65,6 +66,11 @@ export class HistoryStore extends Store {
     return this.#problem;
   }
 
+  /** oldest is the time of the first point of all series; NaN where there is none. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+
   /** of is the past of a series; undefined where nothing has come. */
   of(series: Pick<Series, "topic" | "name">): Past | undefined {
     return this.#pasts.get(keyOf(series.topic, series.name));
@@ -77,14 +83,6 @@ export class HistoryStore extends Store {
     if (this.#problem !== undefined && wish.now < this.#retryAt && this.#asking === undefined) return;
     const { from, now, renewed, points } = wish;
     void this.#ask({ from, until: untilOf(wish), at: now, renewed, points });
-  }
-
-  /** forget begins anew: what was asked for is not what is there any more. */
-  forget(): void {
-    this.#abort?.abort();
-    this.#pasts = new Map();
-    this.#asking = this.#answered = this.#problem = undefined;
-    this.changed();
   }
 
   close(): void {
@@ -113,6 +111,8 @@ export class HistoryStore extends Store {
       const series = await this.#api.history(query, abort.signal);
       if (abort.signal.aborted) return;
       this.#pasts = new Map(series.map((one) => [keyOf(one.topic, one.field), pastOf(one, until)]));
+      const first = Math.min(...[...this.#pasts.values()].map(({ times }) => times[0] ?? Number.POSITIVE_INFINITY));
+      this.#oldest = Number.isFinite(first) ? first : Number.NaN;
       this.#answered = asked;
       this.#problem = undefined;
       this.#waits = waitsFirst;
