@@ -28,8 +28,8 @@ type Config struct {
 	Filter string   `help:"Of topics that this MQTT filter matches (events)."`
 	Field  []string `help:"Of these metrics only, by their whole path (samples)."`
 	// From and To are times: RFC 3339, or a duration before now.
-	From string `placeholder:"TIME" help:"From this time on: 2026-01-31T13:00:00Z, or a duration before now: -24h."`
-	To   string `placeholder:"TIME" help:"Up to this time."`
+	From string `placeholder:"TIME" help:"From this time on: 2026-01-31T13:00:00Z, or so long ago: 24h."`
+	To   string `placeholder:"TIME" help:"Up to this time, or so long ago."`
 	// Format is how samples are written.
 	Format string `default:"" enum:",csv,jsonl" placeholder:"FORMAT" help:"csv or jsonl; by default what the output's name says, else jsonl."`
 	// Output is a file, which is there when it is whole; empty: the standard output.
@@ -151,7 +151,7 @@ func instant(s string, now time.Time) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return t, fmt.Errorf("%q is neither a time like 2026-01-31T13:00:00Z nor a duration like -24h", s)
+		return t, fmt.Errorf("%q is neither a time like 2026-01-31T13:00:00Z nor a duration like 24h", s)
 	}
 	return t, nil
 }
