@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -247,9 +248,7 @@ func (f *farSide) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(f.answers) > 0 {
 		status, f.answers = f.answers[0], f.answers[1:]
 	}
-	for name, values := range f.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), f.header)
 	if status == http.StatusNoContent {
 		for _, s := range request.Timeseries {
 			for _, v := range s.Samples {
@@ -317,16 +316,16 @@ func TestAnswers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b, far, reg := newBench(t), newFarSide(t, test.answers...), prometheus.NewPedanticRegistry()
-			for name, values := range test.header {
-				far.header[name] = values
-			}
+			maps.Copy(far.header, test.header)
 			for i := range 10 {
 				b.add([...]string{"a", "b"}[i%2], i, 1, time.Now())
 			}
 			began := time.Now()
 			b.start(remotewrite.Config{
 				MaxSamples: 2, Metrics: reg, Version: "9", Logger: slog.New(slog.NewTextHandler(&log, nil)),
-				Targets: []remotewrite.Target{{URL: far.URL + "/push", Username: "me", PasswordFile: password, Headers: map[string]string{"X-Scope-Orgid": "plant"}}},
+				Targets: []remotewrite.Target{{
+					URL: far.URL + "/push", Username: "me", PasswordFile: password, Headers: map[string]string{"X-Scope-Orgid": "plant"},
+				}},
 			})
 			values := far.took(t, 10-test.lost)
 			if !slices.IsSorted(values) || len(values) != 10-test.lost || values[len(values)-1] != 9 {
@@ -344,7 +343,8 @@ func TestAnswers(t *testing.T) {
 			r := far.requests[0]
 			user, secret, _ := r.BasicAuth()
 			if user != "me" || secret != "geheim" || r.Header.Get("X-Scope-Orgid") != "plant" || r.UserAgent() != "pulso/9" ||
-				r.Header.Get("X-Prometheus-Remote-Write-Version") != "0.1.0" || r.Header.Get("Content-Type") != "application/x-protobuf" || r.URL.Path != "/push" {
+				r.Header.Get("X-Prometheus-Remote-Write-Version") != "0.1.0" || r.Header.Get("Content-Type") != "application/x-protobuf" ||
+				r.URL.Path != "/push" {
 				t.Errorf("%v %v", r.URL, r.Header)
 			}
 		})

@@ -53,8 +53,11 @@ func FuzzRequest(f *testing.F) {
 		r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/api/v1/" + paths[int(which)%len(paths)], RawQuery: query}, Body: http.NoBody}
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r.WithContext(t.Context()))
-		var answer struct{ Status string }
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || (answer.Status == "success") != (w.Code == http.StatusOK) || w.Code == http.StatusInternalServerError {
+		var answer struct {
+			Status string `json:"status"`
+		}
+		err := json.Unmarshal(w.Body.Bytes(), &answer)
+		if err != nil || (answer.Status == "success") != (w.Code == http.StatusOK) || w.Code == http.StatusInternalServerError {
 			t.Fatalf("%d, %v: %s", w.Code, err, w.Body.Bytes())
 		}
 	})

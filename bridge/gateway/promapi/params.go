@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -128,19 +129,12 @@ func (h *Handler) selectors(texts []string) ([][]*labels.Matcher, error) {
 	if err != nil {
 		return nil, invalid("match[]", err)
 	}
-	for _, set := range sets {
-		if everything(set) {
-			return nil, invalid("match[]", errors.New("match[] must contain at least one non-empty matcher"))
-		}
+	if slices.ContainsFunc(sets, everything) {
+		return nil, invalid("match[]", errors.New("match[] must contain at least one non-empty matcher"))
 	}
 	return sets, nil
 }
 
 func everything(set []*labels.Matcher) bool {
-	for _, m := range set {
-		if !m.Matches("") {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(set, func(m *labels.Matcher) bool { return !m.Matches("") })
 }

@@ -146,9 +146,10 @@ func (h *Handler) endpoints() []endpoint {
 
 // Patterns are the patterns under which a [http.ServeMux] is to know the Handler.
 func (h *Handler) Patterns() []string {
-	var out []string
-	for _, e := range h.endpoints() {
-		out = append(out, e.path)
+	all := h.endpoints()
+	out := make([]string, len(all))
+	for i, e := range all {
+		out[i] = e.path
 	}
 	return out
 }
