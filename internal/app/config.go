@@ -72,6 +72,8 @@ type Config struct {
 	Sources []Source `name:"sources" kong:"-"`
 	// Decode says of topics what is known better than the hub can know it. Only the configuration file has it, as a list.
 	Decode []decode.Override `name:"decode" kong:"-"`
+	// RemoteWrite are other stores that samples are written to. Only the configuration file has them, as a list.
+	RemoteWrite []RemoteWrite `name:"remote-write" kong:"-"`
 
 	LogLevel  string `name:"verbosity" env:"PULSO_VERBOSITY" default:"info" enum:"debug,info,warn,error" help:"What the hub writes to its standard error: debug, info, warn or error."`
 	LogFormat string `name:"log-format" env:"PULSO_LOG_FORMAT" default:"text" enum:"text,json" help:"How it does: text or json."`
@@ -123,6 +125,7 @@ func (c *Config) Check() error {
 		}
 	}
 	c.checkSources(bad)
+	c.checkRemoteWrite(bad)
 	if at, err := decode.CheckOverrides(c.Decode); err != nil {
 		bad(fmt.Sprintf("decode[%d]", at), "%v", err)
 	}

@@ -72,7 +72,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	rooms, figures, stream := start(life, h.rooms.Run), start(life, h.figures.Run), start(life, h.stream.Run)
 	events, polls := start(life, h.events.Run), start(life, h.polls.Run)
 	calls := start(life, h.calls.Run)
-	inlets := start(life, h.sources.Run)
+	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt := start(life, h.runBroker)
 	web := start(life, func(context.Context) error {
 		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
@@ -96,7 +96,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	err := errors.Join(
 		h.stopBroker(life, mqtt), inlets.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
-		rooms.stop(), figures.stop(), h.stopViews(views), watch.stop(), h.close(life),
+		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
 	if err == nil {
 		h.logger.Info("hub has stopped")
