@@ -55,7 +55,7 @@ func (c CBOR) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 		if forced {
 			return true, fmt.Errorf("not valid CBOR: %w", err)
 		}
-		return false, nil //nolint:nilerr // it may be of another format
+		return false, nil
 	}
 	tree = untagged(tree)
 	if s.senmlCBOR(in, out, tree) {

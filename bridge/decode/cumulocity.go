@@ -57,7 +57,9 @@ var smartTemplates = map[string]smartTemplate{
 }
 
 var smartPosition = []smartField{
-	{1, "c8y_Position.lat", "°", false}, {2, "c8y_Position.lng", "°", false}, {3, "c8y_Position.alt", "m", false},
+	{1, "c8y_Position.lat", "°", false},
+	{2, "c8y_Position.lng", "°", false},
+	{3, "c8y_Position.alt", "m", false},
 	{4, "c8y_Position.accuracy", "m", false},
 }
 
@@ -76,15 +78,13 @@ func decodeSmartREST(s *Scope, in *Input, out *Result) (bool, error) {
 	r := csv.NewReader(bytes.NewReader(in.Payload))
 	r.FieldsPerRecord, r.LazyQuotes, r.ReuseRecord = -1, true, true
 	p := s.points(in, out)
-	for range MaxReadings {
-		row, err := r.Read()
-		if err != nil {
-			break
-		}
-		if len(row) == 0 || len(row[0]) > 4 || !isDigits(row[0]) {
+	row, err := r.Read()
+	for lines := 0; err == nil && lines < MaxReadings; lines++ { // its end: with lazy quotes, nothing is broken
+		if len(row[0]) > 4 || !isDigits(row[0]) {
 			return false, nil
 		}
 		p.smartREST(row)
+		row, err = r.Read()
 	}
 	p.done()
 	return true, nil

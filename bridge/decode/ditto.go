@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -75,7 +76,7 @@ func (p *points) ditto(path []string, value []byte) {
 func (p *points) dittoEach(path []string, value []byte, keys ...string) {
 	for _, key := range keys {
 		if inner := member(value, key); inner != nil {
-			p.ditto(append(path[:len(path):len(path)], key), inner)
+			p.ditto(append(slices.Clip(path), key), inner)
 		}
 	}
 }

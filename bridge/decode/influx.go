@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -90,10 +91,9 @@ func (s *Scope) influx(in *Input, out *Result, lines []influxLine) {
 		prefix := l.prefix(lines)
 		for _, f := range l.fields {
 			path := append(bytes.Clone(prefix), f.key...)
-			switch {
-			case f.kind == 's':
+			if f.kind == 's' {
 				p.text(path, f.text, l.at)
-			default:
+			} else {
 				p.number(path, l.unit(), f.value, l.at)
 			}
 		}
@@ -160,21 +160,8 @@ func readInfluxLine(b []byte) (l influxLine, n int, ok bool) {
 		return l, 0, false
 	}
 	l.measurement = name
-	for i < len(b) && b[i] == ',' {
-		var t [2]string
-		if t[0], i = influxWord(b, i+1, ",= "); i >= len(b) || b[i] != '=' || t[0] == "" {
-			return l, 0, false
-		}
-		if t[1], i = influxWord(b, i+1, ", "); t[1] == "" || len(l.tags) >= MaxTexts {
-			return l, 0, false
-		}
-		l.tags = append(l.tags, t)
-	}
-	if i >= len(b) || b[i] != ' ' {
+	if i, ok = l.readTags(b, i); !ok {
 		return l, 0, false
-	}
-	for i < len(b) && b[i] == ' ' {
-		i++
 	}
 	for i--; ; {
 		var f influxField
@@ -200,6 +187,27 @@ func readInfluxLine(b []byte) (l influxLine, n int, ok bool) {
 	return l, end, true
 }
 
+// readTags reads the tags and the space behind them.
+func (l *influxLine) readTags(b []byte, i int) (end int, ok bool) {
+	for i < len(b) && b[i] == ',' {
+		var t [2]string
+		if t[0], i = influxWord(b, i+1, ",= "); i >= len(b) || b[i] != '=' || t[0] == "" {
+			return 0, false
+		}
+		if t[1], i = influxWord(b, i+1, ", "); t[1] == "" || len(l.tags) >= MaxTexts {
+			return 0, false
+		}
+		l.tags = append(l.tags, t)
+	}
+	if i >= len(b) || b[i] != ' ' {
+		return 0, false
+	}
+	for i < len(b) && b[i] == ' ' {
+		i++
+	}
+	return i, true
+}
+
 // influxTime reads a time stamp of any precision, exactly.
 func influxTime(v int64) int64 {
 	switch {
@@ -221,12 +229,12 @@ func influxWord(b []byte, i int, ends string) (word string, end int) {
 	var w []byte
 	for ; i < len(b) && b[i] != '\n'; i++ {
 		c := b[i]
-		if c == '\\' && i+1 < len(b) && bytes.IndexByte([]byte(",= \\"), b[i+1]) >= 0 {
+		if c == '\\' && i+1 < len(b) && strings.IndexByte(`,= \`, b[i+1]) >= 0 {
 			i++
 			w = append(w, b[i])
 			continue
 		}
-		if bytes.IndexByte([]byte(ends), c) >= 0 {
+		if strings.IndexByte(ends, c) >= 0 {
 			break
 		}
 		w = append(w, c)
@@ -248,13 +256,14 @@ func readInfluxField(b []byte, i int) (f influxField, end int, ok bool) {
 			}
 			f.text = append(f.text, b[i])
 		}
-		return f, i + 1, i < len(b) && (i+1 == len(b) || bytes.IndexByte([]byte(", \r\n"), b[i+1]) >= 0)
+		return f, i + 1, i < len(b) && (i+1 == len(b) || strings.IndexByte(", \r\n", b[i+1]) >= 0)
 	}
 	end = i
-	for end < len(b) && bytes.IndexByte([]byte(", \r\n"), b[end]) < 0 {
+	for end < len(b) && strings.IndexByte(", \r\n", b[end]) < 0 {
 		end++
 	}
-	return f, end, f.number(string(b[i:end]))
+	ok = f.number(string(b[i:end]))
+	return f, end, ok
 }
 
 // number reads a value that is no text. It reports whether it is one.

@@ -175,7 +175,7 @@ func (m *kuraMessage) place(message []byte) error {
 	})
 }
 
-// readKuraMetric reads KuraPayload.KuraMetric: its value is in the field of its type.
+// readKuraMetric reads KuraPayload.KuraMetric. Data (type 6) is nothing to show.
 func readKuraMetric(message []byte) (m kuraMetric, err error) {
 	err = wireFields(message, func(f *wireField) error {
 		switch {
@@ -184,21 +184,8 @@ func readKuraMetric(message []byte) (m kuraMetric, err error) {
 		case f.number == 2 && f.isVarint():
 			const text, data = 5, 6
 			m.isText = f.bits >= text && f.bits <= data
-		case f.number == 3 && f.isFixed64():
-			m.value = f.float64()
-		case f.number == 4 && f.isFixed32():
-			m.value = f.float32()
-		case f.number == 5 && f.isVarint():
-			m.value = float64(int64(f.bits))
-		case f.number == 6 && f.isVarint():
-			m.value = float64(int32(f.bits))
-		case f.number == 7 && f.isVarint():
-			m.value = float64(min(f.bits, 1))
-		case f.number == 8 && f.isBytes():
-			m.text = f.bytes
-		case f.number == 9 && f.isBytes():
 		default:
-			return errKura
+			return m.setValue(f)
 		}
 		return nil
 	})
@@ -206,4 +193,26 @@ func readKuraMetric(message []byte) (m kuraMetric, err error) {
 		err = errKura
 	}
 	return m, err
+}
+
+// setValue takes the value, which is in the field of its type.
+func (m *kuraMetric) setValue(f *wireField) error {
+	switch {
+	case f.number == 3 && f.isFixed64():
+		m.value = f.float64()
+	case f.number == 4 && f.isFixed32():
+		m.value = f.float32()
+	case f.number == 5 && f.isVarint():
+		m.value = float64(int64(f.bits))
+	case f.number == 6 && f.isVarint():
+		m.value = float64(int32(f.bits))
+	case f.number == 7 && f.isVarint():
+		m.value = float64(min(f.bits, 1))
+	case f.number == 8 && f.isBytes():
+		m.text = f.bytes
+	case f.number == 9 && f.isBytes():
+	default:
+		return errKura
+	}
+	return nil
 }

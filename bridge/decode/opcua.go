@@ -96,7 +96,7 @@ func (p *points) opcuaSet(set []byte, prefix string) {
 const (
 	opcuaString        = "12"
 	opcuaDateTime      = "13"
-	opcuaGuid          = "14"
+	opcuaGUID          = "14"
 	opcuaByteString    = "15"
 	opcuaLocalizedText = "21"
 )
@@ -123,7 +123,7 @@ func (p *points) opcuaValue(name []byte, unit string, raw []byte, at int64, dept
 	case value == nil:
 		p.opcuaStructure(name, unit, raw, at, depth)
 	case kind == opcuaByteString:
-	case kind == opcuaString, kind == opcuaDateTime, kind == opcuaGuid:
+	case kind == opcuaString, kind == opcuaDateTime, kind == opcuaGUID:
 		if text := scalar(value); text != "" {
 			p.text(name, []byte(text), at)
 		}

@@ -18,7 +18,7 @@ func (SenML) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 		return false, nil
 	}
 	if err := s.checkJSON(in, out); err != nil {
-		return false, nil //nolint:nilerr // the JSON format says what is wrong with it
+		return false, nil // the JSON format says what is wrong with it
 	}
 	pack := &senmlPack{points: s.points(in, out)}
 	for raw := range elements(in.Payload) {
