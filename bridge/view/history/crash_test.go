@@ -100,7 +100,6 @@ func victim(dir string) error {
 		case <-ticker.C:
 			if n%3 == 0 {
 				if err := snapshot(v, dir, s.feed.offset); err != nil {
-					fmt.Fprintln(os.Stderr, err)
 					return err
 				}
 			}

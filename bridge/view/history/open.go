@@ -108,6 +108,7 @@ func (v *View) options() *tsdb.Options {
 	o.MaxBlockDuration = max(min(longestBlock.Milliseconds(), o.RetentionDuration/10), o.MinBlockDuration)
 	o.OutOfOrderTimeWindow = v.cfg.OutOfOrder.Milliseconds()
 	o.WALCompression = compression.Snappy
+	o.NewCompactorFunc = newCompactor
 	// Of what the storage has by default, these are for a hundred thousand series a scrape; a hub's samples come evenly.
 	o.StripeSize = 1 << 11
 	o.HeadChunksWriteBufferSize = 1 << 20
