@@ -79,7 +79,7 @@ func New(c Config) (*Writer, error) {
 		return nil, errors.New("remote write: Log and Decode are required")
 	}
 	c.setDefaults()
-	m, err := newMetrics(c.Metrics)
+	m, err := newMetrics(c.Metrics, c.Log)
 	if err != nil {
 		return nil, fmt.Errorf("remote write: register metrics: %w", err)
 	}

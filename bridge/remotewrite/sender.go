@@ -49,10 +49,8 @@ func newSender(c Config, t Target, m *metrics) (*sender, error) {
 		config: c, name: t.EffectiveName(), logger: c.Logger.With("target", t.EffectiveName()), mapper: series.NewMapper(),
 		batch: newBatch(t.Labels, c.MaxSamples, c.MaxBytes),
 	}
+	s.metrics = m.of(s.name)
 	var err error
-	if s.metrics, err = m.of(s.name, c.Log); err != nil {
-		return nil, err
-	}
 	s.client, err = newClient(c, t, s.logger, s.metrics)
 	return s, err
 }
