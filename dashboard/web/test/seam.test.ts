@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { trackData } from "../src/charts/range";
+import { shifted, trackData } from "../src/charts/range";
 import type { Api, PastQuery, PastSeries } from "../src/core/api";
 import { Frames } from "../src/core/frame";
 import { SeriesRing } from "../src/core/rings";
@@ -174,6 +174,16 @@ describe("the joint of the past and the live points", () => {
     expect(data.lines[0].steps).toBe(true);
     store.apply(frameOf({ values: [[1, 105_000, 7]] }), false);
     expect(trackData(store.list()[0], past, { from: 0, to: 110_000, held: false }, "").lines[0].steps).toBe(false);
+  });
+});
+
+describe("a range", () => {
+  it("moves by half of itself, and is now where it would end there", () => {
+    const range = { from: 1_000, to: 2_000, held: true };
+    expect(shifted(range, -1, 2_000)).toEqual({ from: 500, to: 1_500 });
+    expect(shifted(range, 1, 9_000)).toEqual({ from: 1_500, to: 2_500 });
+    expect(shifted(range, 1, 2_540)).toBeUndefined();
+    expect(shifted(range, 1, 2_000)).toBeUndefined();
   });
 });
 

@@ -51,7 +51,7 @@ class Place {
       link.target !== "" ||
       link.origin !== location.origin ||
       link.hash !== "" ||
-      link.download !== ""
+      link.hasAttribute("download")
     )
       return;
     event.preventDefault();

@@ -85,9 +85,12 @@ function isSwitch({ last, min, max }: Points): boolean {
   return last.length > 0 && last.every(bit) && min.every(bit) && max.every(bit);
 }
 
+/** What ends this close to now, as a part of its length, is now: time goes on while one looks. */
+const nearNow = 1 / 20;
+
 /** shifted is a range moved by half of its length, back or on, but not beyond now; undefined where that is now itself. */
 export function shifted(range: Range, step: -1 | 1, now: number): { from: number; to: number } | undefined {
   const length = range.to - range.from;
   const to = range.to + (step * length) / 2;
-  return to >= now ? undefined : { from: to - length, to };
+  return to >= now - length * nearNow ? undefined : { from: to - length, to };
 }
