@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"errors"
 	"time"
 	"unicode/utf8"
@@ -48,9 +49,12 @@ func kuraLife(status event.Status) DecodeFunc {
 	}
 }
 
+// kuraHeads are what a payload can begin with: the tags of its fields, or gzip.
+var kuraHeads = []byte{0x08, 0x12, 0xc2, 0xca, 0x1f}
+
 // Decode implements [Format].
 func (Kura) Decode(s *Scope, in *Input, out *Result) (bool, error) {
-	if unprintable(in.Payload) < 0 {
+	if len(in.Payload) == 0 || bytes.IndexByte(kuraHeads, in.Payload[0]) < 0 || unprintable(in.Payload) < 0 {
 		return false, nil
 	}
 	m, err := readKura(in.Payload)

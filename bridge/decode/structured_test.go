@@ -92,8 +92,16 @@ func TestKura(t *testing.T) {
 		message(5000, wire{}.text(1, "n").varint(2, 2).varint(5, 1<<63)).
 		message(5000, wire{}.text(1, "mode").varint(2, 5).text(8, "eco")))
 	listen(t, []heard{
-		{"acct/client-1/app/data", payload, "[client-1, 12:00:00] app.position.latitude=45.5 ° app.position.satellites=7 app.t=20.1 app.n=-9.223372036854776e+18;app.mode:eco"},
-		{"$EDC/acct/client-1/MQTT/BIRTH", string(wire{}.varint(1, 1).message(5000, wire{}.text(1, "display_name").varint(2, 5).text(8, "Edge"))), "[client-1, Edge, online] ;display_name:Edge"},
+		{
+			"acct/client-1/app/data",
+			payload,
+			"[client-1, 12:00:00] app.position.latitude=45.5 ° app.position.satellites=7 app.t=20.1 app.n=-9.223372036854776e+18;app.mode:eco",
+		},
+		{
+			"$EDC/acct/client-1/MQTT/BIRTH",
+			string(wire{}.varint(1, 1).message(5000, wire{}.text(1, "display_name").varint(2, 5).text(8, "Edge"))),
+			"[client-1, Edge, online] ;display_name:Edge",
+		},
 		{"$EDC/acct/client-1/MQTT/LWT", string(wire{}.varint(1, noonMs())), "[client-1, offline] ;"},
 		{"acct/c/app/x", `{"SENTON":` + fmt.Sprint(noonMs()) + `,"METRICS":{"t":1,"ok":true,"m":"eco"}}`, "[c, 12:00:00] x.t=1 x.ok=1;x.m:eco"},
 	})
@@ -103,25 +111,67 @@ func TestOPCUA(t *testing.T) {
 	const header = `{"MessageId":"1","MessageType":"ua-data","PublisherId":"pub","Messages":`
 	at := noon.Format("2006-01-02T15:04:05.000Z")
 	listen(t, []heard{
-		{"opcua/json/metadata/pub/g/w", `{"MessageId":"1","MessageType":"ua-metadata","PublisherId":"pub","DataSetWriterId":1,"MetaData":{"Name":"n","Fields":[{"Name":"P","Properties":[{"Key":{"Name":"EngineeringUnits"},"Value":{"Type":22,"Body":{"Body":{"UnitId":1,"DisplayName":{"Text":"bar"}}}}}]}]}}`, "[pub] ;MetaData.Name:n unit P:bar"},
-		{"opcua/json/data/pub/g/w", header + `[{"DataSetWriterId":1,"MessageType":"ua-deltaframe","Timestamp":"` + at + `","Payload":{"P":{"Value":{"Type":10,"Body":2.5}},"S":{"Type":12,"Body":"42"},"B":{"Value":1,"StatusCode":{"Code":2147483648}}}}]}`, "[pub, 12:00:00] P=2.5 bar;S:42"},
+		{
+			"opcua/json/metadata/pub/g/w",
+			`{"MessageId":"1","MessageType":"ua-metadata","PublisherId":"pub","DataSetWriterId":1,"MetaData":{"Name":"n","Fields":[{"Name":"P",` +
+				`"Properties":[{"Key":{"Name":"EngineeringUnits"},"Value":{"Type":22,"Body":{"Body":{"UnitId":1,"DisplayName":{"Text":"bar"}}}}}]}]}}`,
+			"[pub] ;MetaData.Name:n unit P:bar",
+		},
+		{
+			"opcua/json/data/pub/g/w",
+			header + `[{"DataSetWriterId":1,"MessageType":"ua-deltaframe","Timestamp":"` + at + `","Payload":{"P":{"Value":{"Type":10,` +
+				`"Body":2.5}},"S":{"Type":12,"Body":"42"},"B":{"Value":1,"StatusCode":{"Code":2147483648}}}}]}`,
+			"[pub, 12:00:00] P=2.5 bar;S:42",
+		},
 		{"x/y", header + `[{"DataSetWriterId":1,"Payload":{"a":1}},{"DataSetWriterId":2,"Payload":{"a":2}}]}`, "[pub] 1.a=1 2.a=2;"},
 		{"x/y", header + `[{"DataSetWriterId":1,"MessageType":"ua-keepalive"}]}`, "[pub] ;"},
 		{"opcua/json/status/pub", `{"MessageId":"1","MessageType":"ua-status","PublisherId":"pub","Status":2}`, "[pub, online] ;"},
-		{"devices/e/messages/events/a=b", `[{"NodeId":"ns=2;s=Pump","Value":{"Value":3,"SourceTimestamp":"` + at + `"}},{"NodeId":"i=1","DisplayName":"N","Value":7}]`, "[e, 12:00:00] Pump=3 N=7;"},
+		{
+			"devices/e/messages/events/a=b",
+			`[{"NodeId":"ns=2;s=Pump","Value":{"Value":3,"SourceTimestamp":"` + at + `"}},{"NodeId":"i=1","DisplayName":"N","Value":7}]`,
+			"[e, 12:00:00] Pump=3 N=7;",
+		},
 	})
 }
 
 func TestFactories(t *testing.T) {
 	at := noon.Format("2006-01-02T15:04:05Z")
 	listen(t, []heard{
-		{"x/y", `{"content-spec":"urn:spec://eclipse.org/unide/measurement-message#v3","device":{"id":"m1"},"measurements":[{"ts":"` + at + `","context":{"t":{"unit":"C","upperLimit":9}},"series":{"time":[0,500],"t":[1,2]}}]}`, "[m1, 12:00:00] t=2 °C;"},
-		{"x/y", `{"content-spec":"urn:spec://eclipse.org/unide/machine-message#v2","device":{"deviceID":"m1"},"messages":[{"ts":"` + at + `","code":"33","title":"hot"}]}`, "[m1, 12:00:00] ;code:33 title:hot"},
-		{"x/y", `{"content-spec":"urn:spec://eclipse.org/unide/process-message#v2","device":{"deviceID":"m1"},"process":{"ts":"` + at + `","result":"OK","shutoffValues":{"force":{"value":24,"upperError":30}}}}`, "[m1, 12:00:00] shutoffValues.force=24;result:OK"},
-		{"ie/m/j/simatic/v1/c/dp", `{"seq":1,"connections":[{"name":"P","dataPoints":[{"topic":"ie/d/j/simatic/v1/c/dp/r/P/default","dataPointDefinitions":[{"id":"7","name":"level"}]}]}]}`, "[c/P] ;"},
-		{"ie/d/j/simatic/v1/c/dp/r/P/default", `{"seq":2,"vals":[{"id":"7","qc":3,"ts":"` + at + `","val":1.5},{"id":"8","qc":0,"val":9},{"id":"9","qc":3,"val":true}]}`, "[c/P, 12:00:00] level=1.5 9=1;"},
+		{
+			"x/y",
+			`{"content-spec":"urn:spec://eclipse.org/unide/measurement-message#v3","device":{"id":"m1"},"measurements":[{"ts":"` + at + `",` +
+				`"context":{"t":{"unit":"C","upperLimit":9}},"series":{"time":[0,500],"t":[1,2]}}]}`,
+			"[m1, 12:00:00] t=2 °C;",
+		},
+		{
+			"x/y",
+			`{"content-spec":"urn:spec://eclipse.org/unide/machine-message#v2","device":{"deviceID":"m1"},"messages":[{"ts":"` + at + `",` +
+				`"code":"33","title":"hot"}]}`,
+			"[m1, 12:00:00] ;code:33 title:hot",
+		},
+		{
+			"x/y",
+			`{"content-spec":"urn:spec://eclipse.org/unide/process-message#v2","device":{"deviceID":"m1"},"process":{"ts":"` + at + `",` +
+				`"result":"OK","shutoffValues":{"force":{"value":24,"upperError":30}}}}`,
+			"[m1, 12:00:00] shutoffValues.force=24;result:OK",
+		},
+		{
+			"ie/m/j/simatic/v1/c/dp",
+			`{"seq":1,"connections":[{"name":"P","dataPoints":[{"topic":"ie/d/j/simatic/v1/c/dp/r/P/default","dataPointDefinitions":[{"id":"7",` +
+				`"name":"level"}]}]}]}`,
+			"[c/P] ;",
+		},
+		{
+			"ie/d/j/simatic/v1/c/dp/r/P/default",
+			`{"seq":2,"vals":[{"id":"7","qc":3,"ts":"` + at + `","val":1.5},{"id":"8","qc":0,"val":9},{"id":"9","qc":3,"val":true}]}`,
+			"[c/P, 12:00:00] level=1.5 9=1;",
+		},
 		{"ie/d/j/simatic/v1/c/dp/w/P", `{"vals":[{"id":"7","val":2}]}`, "[c/P, command] ;"},
-		{"ie/s/j/simatic/v1/c/status", `{"connector":{"status":"good"},"connections":[{"name":"P","status":"bad"}]}`, "[c, online] ;connector.status:good P.status:bad"},
+		{
+			"ie/s/j/simatic/v1/c/status",
+			`{"connector":{"status":"good"},"connections":[{"name":"P","status":"bad"}]}`,
+			"[c, online] ;connector.status:good P.status:bad",
+		},
 		{"mdsp/a/timeseries", `{"timestamp":"` + at + `","values":[{"dataPointId":"p1","value":"6.5","qualityCode":"0"}]}`, "[a, 12:00:00] p1=6.5;"},
 	})
 }
@@ -135,28 +185,54 @@ func TestClouds(t *testing.T) {
 		{"s/us", "100,My device,c8y_Linux", "[c1, My device, c8y_Linux] ;"},
 		{"s/us", "302,c8y_Hot,too hot", "[c1] ;alarm.severity:MAJOR alarm:c8y_Hot alarm.text:too hot"},
 		{"s/ds", "510,serial", "[c1, command] ;"},
-		{"measurement/measurements/create", `{"c8y_S":{"p":{"value":2,"unit":"W"}},"time":"` + at + `","source":{"id":"9"},"type":"x"}`, "[9, 12:00:00] c8y_S.p.value=2 W;type:x"},
+		{
+			"measurement/measurements/create",
+			`{"c8y_S":{"p":{"value":2,"unit":"W"}},"time":"` + at + `","source":{"id":"9"},"type":"x"}`,
+			"[9, 12:00:00] c8y_S.p.value=2 W;type:x",
+		},
 		{"alarm/alarms/create", `{"severity":"MAJOR","text":"hot","time":"` + at + `","source":{"id":"9"}}`, "[9] ;severity:MAJOR text:hot"},
 		{"v1/devices/me/telemetry", `[{"ts":` + ms + `,"values":{"t":2,"s":"eco"}}]`, "[c1, 12:00:00] t=2;s:eco"},
 		{"v1/gateway/connect", `{"device":"A","type":"meter"}`, "[A, meter, online] ;"},
 		{"v1/devices/me/rpc/request/1", `{"method":"setValue","params":3}`, "[c1, command] ;"},
 		{"$aws/things/b/shadow/update", `{"state":{"desired":{"v":1}}}`, "[b, command] ;"},
-		{"$aws/things/b/shadow/update/accepted", `{"state":{"reported":{"v":{"w":1}}},"metadata":{"reported":{"v":{"timestamp":5}}},"version":3,"timestamp":` + ms[:10] + `}`, "[b, 12:00:00] v.w=1;"},
-		{"$aws/things/b/shadow/name/n/update/documents", `{"previous":{"state":{"reported":{"v":1}}},"current":{"state":{"reported":{"v":2},"desired":{"v":3}},"version":2}}`, "[b] n.v=2;"},
+		{
+			"$aws/things/b/shadow/update/accepted",
+			`{"state":{"reported":{"v":{"w":1}}},"metadata":{"reported":{"v":{"timestamp":5}}},"version":3,"timestamp":` + ms[:10] + `}`,
+			"[b, 12:00:00] v.w=1;",
+		},
+		{
+			"$aws/things/b/shadow/name/n/update/documents",
+			`{"previous":{"state":{"reported":{"v":1}}},"current":{"state":{"reported":{"v":2},"desired":{"v":3}},"version":2}}`,
+			"[b] n.v=2;",
+		},
 		{"$aws/things/b/shadow/update/delta", `{"state":{"v":1}}`, "[b, command] ;"},
 		{"devices/e/messages/events/%24.ct=application%2Fjson", `{"t":1}`, "[e] t=1;"},
 		{"$iothub/twin/PATCH/properties/reported/?$rid=1", `{"t":1,"$version":4}`, "[c1] t=1;"},
 		{"$iothub/twin/PATCH/properties/desired/?$version=1", `{"t":1}`, "[c1, command] ;"},
-		{"x/y", `{"topic":"ns/d/things/twin/events/modified","path":"/features/f/properties/a","value":{"value":1,"unit":"km"},"timestamp":"` + at + `"}`, "[ns:d, 12:00:00] f.a.value=1 km;"},
+		{
+			"x/y",
+			`{"topic":"ns/d/things/twin/events/modified","path":"/features/f/properties/a","value":{"value":1,"unit":"km"},"timestamp":"` + at + `"}`,
+			"[ns:d, 12:00:00] f.a.value=1 km;",
+		},
 		{"x/y", `{"topic":"ns/d/things/twin/commands/modify","path":"/features/f/desiredProperties/a","value":1}`, "[ns:d] ;"},
 		{"x/y", `{"topic":"ns/d/things/live/commands/modify","path":"/features/f/properties/a","value":1}`, "[ns:d, command] ;"},
-		{"x/y", `{"topic":"ns/d/things/twin/events/created","path":"/","value":{"attributes":{"m":"X"},"features":{"f":{"properties":{"a":2}}}}}`, "[ns:d] f.a=2;m:X"},
-		{"123456789012345/data", `{"state":{"reported":{"66":12000,"latlng":"54.5,25.5","ts":` + ms + `}}}`, "[123456789012345, 12:00:00] 66=12000 mV latitude=54.5 ° longitude=25.5 °;latlng:54.5,25.5"},
+		{
+			"x/y",
+			`{"topic":"ns/d/things/twin/events/created","path":"/","value":{"attributes":{"m":"X"},"features":{"f":{"properties":{"a":2}}}}}`,
+			"[ns:d] f.a=2;m:X",
+		},
+		{
+			"123456789012345/data",
+			`{"state":{"reported":{"66":12000,"latlng":"54.5,25.5","ts":` + ms + `}}}`,
+			"[123456789012345, 12:00:00] 66=12000 mV latitude=54.5 ° longitude=25.5 °;latlng:54.5,25.5",
+		},
 	})
 }
 
 func TestThingsBoardGateway(t *testing.T) {
-	out := decodeOne(t, "v1/gateway/telemetry", fmt.Sprintf(`{"A":[{"ts":%d,"values":{"t":1}},{"ts":%d,"values":{"t":2}}],"B":[{"ts":%[2]d,"values":{"t":3}}]}`, noonMs()-1000, noonMs()))
+	out := decodeOne(t, "v1/gateway/telemetry", fmt.Sprintf(
+		`{"A":[{"ts":%d,"values":{"t":1}},{"ts":%d,"values":{"t":2}}],"B":[{"ts":%[2]d,"values":{"t":3}}]}`, noonMs()-1000, noonMs(),
+	))
 	if out.Device != "B" || show(&out) != "t=3;" || len(out.Earlier) != 2 {
 		t.Fatalf("%s %s %+v", out.Device, show(&out), out.Earlier)
 	}
@@ -168,9 +244,14 @@ func TestThingsBoardGateway(t *testing.T) {
 }
 
 func TestMeshtastic(t *testing.T) {
-	packet := wire{}.fixed32(1, 0xabcd).message(4, wire{}.varint(1, 67).message(2, wire{}.message(2, wire{}.varint(1, 90).float32(2, 4.1)))).varint(12, ^uint64(0)-89)
+	telemetry := wire{}.message(2, wire{}.varint(1, 90).float32(2, 4.1))
+	packet := wire{}.fixed32(1, 0xabcd).message(4, wire{}.varint(1, 67).message(2, telemetry)).varint(12, ^uint64(0)-89)
 	listen(t, []heard{
-		{"msh/US/2/json/LongFast/!gw", `{"from":43981,"id":5,"to":-1,"rssi":-80,"type":"position","payload":{"latitude_i":545000000,"time":1}}`, "[!0000abcd] rssi=-80 dBm payload.latitude_i=5.45e+08 payload.latitude=54.5 °;type:position"},
+		{
+			"msh/US/2/json/LongFast/!gw",
+			`{"from":43981,"id":5,"to":-1,"rssi":-80,"type":"position","payload":{"latitude_i":545000000,"time":1}}`,
+			"[!0000abcd] rssi=-80 dBm payload.latitude_i=5.45e+08 payload.latitude=54.5 °;type:position",
+		},
 		{"msh/2/json/mqtt/!gw", `{"from":1,"type":"sendtext","payload":"hi"}`, "[!gw, command] ;"},
 		{"msh/2/stat/!gw", "online", "[!gw, online] ;"},
 		{"msh/2/e/LongFast/!gw", string(wire{}.message(1, packet)), "[!0000abcd] rssi=-90 dBm payload.battery_level=90 % payload.voltage=4.1 V;"},
