@@ -162,7 +162,9 @@ const maxRefusal = 64 << 10
 // refusal is what the hub says instead.
 func refusal(r *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRefusal))
-	var problem struct{ Detail string }
+	var problem struct {
+		Detail string `json:"detail"`
+	}
 	if err == nil && json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
 		return fmt.Errorf("export: the hub refuses (%s): %s", r.Status, problem.Detail)
 	}

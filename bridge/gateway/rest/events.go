@@ -52,7 +52,7 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	p := page{limit: n, end: before, from: after}
 	if err == nil {
-		err = p.fill(ctx, h.cfg.Log, q.Text("topic"), want)
+		err = p.fill(ctx, h.cfg.Log, q.Text("topic"), want) //nolint:contextcheck // begin has it from the request
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -230,7 +230,7 @@ func (t *tail) add(e event.Event) {
 	t.events = append(t.events, e)
 	t.size += len(e.Payload)
 	n := 0
-	for n < len(t.events) && (len(t.events)-n > t.limit || t.size > t.bytes && !(t.first && n == len(t.events)-1)) {
+	for n < len(t.events) && (len(t.events)-n > t.limit || t.size > t.bytes && (!t.first || n < len(t.events)-1)) {
 		t.size -= len(t.events[n].Payload)
 		n++
 	}

@@ -107,7 +107,7 @@ func (h *Handler) end(w http.ResponseWriter, r *http.Request, out *download, err
 	}
 	h.metrics.broken.Inc()
 	h.cfg.Logger.Warn("an export was cut off", "bytes", out.sent, "error", err)
-	panic(http.ErrAbortHandler) // net/http's way to end an answer so that the client sees that it is not whole
+	panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to end an answer so that the client sees that it is not whole
 }
 
 func (h *Handler) writeSamples(ctx context.Context, out *download, s *history.Selection, form exportForm) error {

@@ -48,7 +48,7 @@ func (h *Handler) serveHistory(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	series, err := h.cfg.History.Range(ctx, history.Request{Selection: selected, Points: points})
+	series, err := h.cfg.History.Range(ctx, history.Request{Selection: selected, Points: points}) //nolint:contextcheck // begin has it from the request
 	if err != nil {
 		h.fail(w, r, err)
 		return

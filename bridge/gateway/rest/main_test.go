@@ -77,6 +77,7 @@ func start(t testing.TB, change func(*rest.Config)) *hub {
 	h.config = rest.Config{
 		Devices: h.devices, Topics: h.topics, Log: h.log, Decode: h.bridge.Decode, Decoder: decoder, History: h.history,
 		Forget: func(_ context.Context, device string) error {
+			//nolint:contextcheck // a view's Apply has none
 			h.append(event.Event{Kind: event.KindForget, Payload: []byte(device), Source: event.SourceHub})
 			return nil
 		},
@@ -121,8 +122,15 @@ func (h *hub) says(topic, payload string) {
 	h.append(event.Event{Topic: topic, Client: "c", Payload: []byte(payload)})
 }
 
+// A reply is the head of an answer.
+type reply struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+}
+
 // ask makes a request and returns its answer.
-func (h *hub) ask(method, path string) (*http.Response, string) {
+func (h *hub) ask(method, path string) (head reply, body string) {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), method, h.server.URL+path, http.NoBody)
 	if err != nil {
@@ -133,11 +141,11 @@ func (h *hub) ask(method, path string) (*http.Response, string) {
 		h.t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return response, string(body)
+	return reply{response.StatusCode, response.Status, response.Header}, string(text)
 }
 
 // get asks for JSON, which must come.
@@ -157,7 +165,9 @@ func get[T any](h *hub, path string) (out T) {
 func (h *hub) refused(path string, status int, code string) {
 	h.t.Helper()
 	response, body := h.ask(http.MethodGet, path)
-	var problem struct{ Code, Detail string }
+	var problem struct {
+		Code string `json:"code"`
+	}
 	if err := json.Unmarshal([]byte(body), &problem); err != nil || response.StatusCode != status || problem.Code != code {
 		h.t.Errorf("%s: %s %s, want %d %s", path, response.Status, body, status, code)
 	}

@@ -52,6 +52,7 @@ func TestPage(t *testing.T) {
 
 var (
 	epochs  = regexp.MustCompile(`"[0-9a-z]+\.([0-9]+)"`)
+	members = regexp.MustCompile(`,("(metrics|topics|times)":)`)
 	reasons = regexp.MustCompile(`"why":\[.*?\](,|\})`)
 )
 
@@ -63,5 +64,5 @@ func shown(body string) string {
 		return body
 	}
 	// Members begin lines where they would make one too long to read.
-	return strings.NewReplacer(`,"metrics":`, ",\n \"metrics\":", `,"topics":`, ",\n \"topics\":", `,"times":`, ",\n \"times\":", `,"events":[`, ",\n \"events\":[").Replace(body)
+	return members.ReplaceAllString(body, ",\n $1")
 }

@@ -15,6 +15,7 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -178,20 +179,22 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.refuser.Error(w, h.explain(r, err))
 }
 
-// answer answers with a value as JSON.
+// answer answers with a value as JSON, in which payloads are as they were sent.
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, value any) {
-	body, err := json.Marshal(value)
-	if err != nil {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.send(w, append(body, '\n'))
+	h.send(w, body.Bytes())
 }
 
 func (*Handler) send(w http.ResponseWriter, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(body) // whether the client hears it is beyond us
+	_, _ = w.Write(body) //nolint:gosec // it is JSON and says so; whether the client hears it is beyond us
 }
 
 // Sizes of pages.

@@ -8,9 +8,10 @@ import (
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// Since returns the fields "removed", "devices" and "status" of a frame with what changed after version since for the devices of
-// which a topic matches one of filters; since 0 is a whole snapshot. Of who was removed, all hear, whatever their filters. The frame is nil where there is nothing; nobody
-// writes to it any more. The version is the one that it is up to date with.
+// Since returns the fields "removed", "devices" and "status" of a frame with what changed after version since for the devices
+// of which a topic matches one of filters; since 0 is a whole snapshot. Of who was removed, all hear, whatever their
+// filters. The frame is nil where there is nothing; nobody writes to it any more. The version is the one that it is up to
+// date with.
 func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
