@@ -43,6 +43,7 @@ func BenchmarkApply(b *testing.B) {
 // aWeek is a history of a week at ten seconds, of a thousand series.
 var aWeek = struct {
 	sync.Once
+
 	view *View
 }{}
 

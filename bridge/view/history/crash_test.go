@@ -164,7 +164,9 @@ func TestKilled(t *testing.T) {
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = <-ended // that it was killed
+		if err := <-ended; err == nil {
+			t.Fatal("the victim ended well")
+		}
 	}
 	v, err := New(Config{Dir: filepath.Join(dir, "tsdb")})
 	if err != nil {

@@ -34,16 +34,28 @@ type Info struct {
 // Queryable is the storage as PromQL's engine wants it. Its queriers see all that was applied before they began. They
 // must be closed, and may be asked for until Close; then the error is ErrClosed.
 func (v *View) Queryable() storage.Queryable {
-	return storage.QueryableFunc(v.querier)
+	return storage.QueryableFunc(func(from, to int64) (storage.Querier, error) {
+		if err := v.enter(); err != nil {
+			return nil, err
+		}
+		defer v.leave()
+		v.settle()
+		return v.querier(from, to)
+	})
+}
+
+// settle brings what was applied into the storage, where queries see it. What cannot be stored now is known to Err; what is
+// stored can be read.
+func (v *View) settle() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_ = v.flush()
 }
 
 func (v *View) querier(from, to int64) (storage.Querier, error) {
 	if err := v.enter(); err != nil {
 		return nil, err
 	}
-	v.mu.Lock()
-	_ = v.flush() // what cannot be stored now is known to Err; what is stored can be read
-	v.mu.Unlock()
 	q, err := v.db.Querier(from, to)
 	if err != nil {
 		v.leave()
@@ -67,9 +79,6 @@ func (q *querier) Close() error {
 
 // clamp cuts a selection to the time of which there is anything; false if there is nothing in it.
 func (v *View) clamp(s *Selection) bool {
-	v.mu.Lock()
-	_ = v.flush() // as in querier
-	v.mu.Unlock()
 	oldest, newest, some := v.bounds()
 	if s.To == 0 {
 		s.To = newest

@@ -47,6 +47,7 @@ func (v *View) Range(ctx context.Context, r Request) ([]Series, error) {
 		r.Points = defaultPoints
 	}
 	r.Points = min(r.Points, maxPoints)
+	v.settle() //nolint:contextcheck // What was applied is stored, whoever gives up asking.
 	asked := r.Selection
 	if !v.clamp(&r.Selection) {
 		return nil, nil

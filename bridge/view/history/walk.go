@@ -27,6 +27,7 @@ func (v *View) Walk(ctx context.Context, s Selection, visit func(Point) error) e
 		return err
 	}
 	defer v.leave()
+	v.settle() //nolint:contextcheck // What was applied is stored, whoever gives up asking.
 	if !v.clamp(&s) {
 		return nil
 	}
