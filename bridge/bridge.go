@@ -58,6 +58,9 @@ type Config struct {
 	// Gather is the shortest time between two commits that need not be durable: under load, messages that arrive within
 	// it share a commit. A lone message never waits. 0 is 2 ms.
 	Gather time.Duration
+	// Requests takes what should be published so that devices can be understood: at most one a minute for each topic, and
+	// none for messages of the past. One that finds no room is asked for again. nil: nothing is asked.
+	Requests chan<- decode.Request
 	// MaxSeries bounds the series; 0 is 1,000,000. Readings beyond it are left out and counted.
 	MaxSeries int
 	// Logger takes what an operator should know; nil is nowhere.
@@ -122,8 +125,9 @@ type Bridge struct {
 	silently   int // messages refused since then
 
 	replaying sync.Mutex // held by the one reader of the past who may want decoding
-	decoding  sync.Mutex // guards result and series
+	decoding  sync.Mutex // guards result, series and asked
 	result    decode.Result
+	asked     requests
 	traffic   traffic
 	chunks    *chunkCache
 }
@@ -142,7 +146,7 @@ func New(cfg Config) (*Bridge, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Bridge{
-		cfg: cfg, series: newSeriesTable(cfg.MaxSeries), committed: make(chan []event.Event, commitsAhead),
+		cfg: cfg, series: newSeriesTable(cfg.MaxSeries), asked: requests{}, committed: make(chan []event.Event, commitsAhead),
 		space: make(chan struct{}), ready: make(chan struct{}, 1),
 	}
 	b.metrics, b.chunks = newMetrics(cfg.Metrics, b), newChunkCache(b.readLog)

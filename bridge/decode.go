@@ -50,7 +50,11 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	b.cfg.Decoder.Decode(decode.Input{Topic: d.Topic, Ref: d.Ref, Client: d.Client, Payload: d.Payload, Retain: d.Retain, Time: d.Time}, r)
 	d.Device, d.DeviceKind, d.DeviceName = r.Device, r.Kind, r.Name
 	d.Format, d.Problem, d.JSON, d.Command = r.Format, r.Problem, r.JSON, r.Command
+	d.Registry = r.Registry
 	d.DeviceTime, d.Status = r.DeviceTime, r.Status
+	if r.Request != nil {
+		b.ask(r.Request, d.Time)
+	}
 	if len(r.Texts) > 0 {
 		d.Texts = append([]event.Text(nil), r.Texts...)
 	}

@@ -16,6 +16,7 @@ type metrics struct {
 	events        *prometheus.CounterVec
 	byFormat      map[string]prometheus.Counter // of events; of the decoding goroutine alone
 	undecodable   prometheus.Counter
+	requests      prometheus.Counter
 	pastMemory    prometheus.Counter
 	pastLog       prometheus.Counter
 }
@@ -47,6 +48,9 @@ func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 		seriesRefused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pulso_bridge_readings_refused_total", Help: "Readings left out because there are as many series as there may be.",
 		}),
+		requests: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pulso_bridge_requests_total", Help: "Requests to devices to announce again what their messages need to be understood.",
+		}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_bridge_events_total", Help: "Events handed on, by the format that understood them; none: not decodable.",
 		}, []string{"format"}),
@@ -55,7 +59,7 @@ func newMetrics(reg prometheus.Registerer, b *Bridge) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.commit, m.latency, m.queueFull, m.refused, m.noRoom, m.seriesRefused, m.events, m.undecodable, past,
+		reg.MustRegister(m.commit, m.latency, m.queueFull, m.refused, m.noRoom, m.seriesRefused, m.events, m.undecodable, m.requests, past,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulso_bridge_queued", Help: "Messages that wait for the log."}, func() float64 {
 				return float64(b.Queued())
 			}),
