@@ -12,7 +12,9 @@ type namedSeries struct {
 	unitAt int64
 }
 
-func (n namedSeries) is(device, name string) bool { return n.series.Name == name && n.series.Device == device }
+func (n namedSeries) is(device, name string) bool {
+	return n.series.Name == name && n.series.Device == device
+}
 
 type seriesKey struct{ device, name string }
 

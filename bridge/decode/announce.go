@@ -18,6 +18,31 @@ func (d *Decoder) unitsOf(device string) map[string]string {
 	return units
 }
 
+// about is what registries say of a device, which may come before it speaks.
+type about struct {
+	Name string `json:"name,omitempty"`
+	Kind string `json:"kind,omitempty"`
+}
+
+// aboutFacts are by the device.
+var aboutFacts = Facts[about]{Kind: "device"}
+
+func (d *Decoder) aboutOf(device string) about {
+	known, _ := recall[about](d, d.facts.byKey[factKey{aboutFacts.Kind, device}])
+	return known
+}
+
+// name gives the device the name and kind that a registry has said, where the message does not, and remembers those that a
+// registry says. What an override says counts for more.
+func (d *Decoder) name(s *Scope, out *Result) {
+	said := about{Name: first(out.Name, s.about.Name), Kind: first(out.Kind, s.about.Kind)}
+	if out.Registry && out.Device != "" && said != s.about {
+		d.remember(factKey{aboutFacts.Kind, out.Device}, said, d.input.Time)
+	}
+	of := &s.topic.space.override
+	out.Name, out.Kind = first(of.name, said.Name), first(of.kind, said.Kind)
+}
+
 // announce takes what a retained self-description says ("kind", "name", "units") into out and remembers the units. Such a
 // message has no readings.
 func (d *Decoder) announce(out *Result) {

@@ -112,6 +112,8 @@ type Result struct {
 	// Command reports that the message is addressed to the device, not said by it: it has no readings and is no sign
 	// of life.
 	Command bool
+	// Registry reports that the message tells what the device is and may be said by somebody else: it is no sign of life.
+	Registry bool
 }
 
 func (r *Result) reset() {
@@ -258,15 +260,16 @@ func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string)
 		out.Device = clientDevice(in.Client, topic.fallback)
 		s.Because("no level of the topic names a device: it is %q, by its client id or else its topic", out.Device)
 	}
-	if topic.byClient || topic.unitsAt != d.facts.changed {
-		topic.units, topic.unitsAt = d.unitsOf(out.Device), d.facts.changed
+	if topic.byClient || topic.factsAt != d.facts.changed {
+		topic.units, topic.about, topic.factsAt = d.unitsOf(out.Device), d.aboutOf(out.Device), d.facts.changed
 	}
-	s.units = topic.units
-	out.Command = topic.role == RoleCommand
+	s.units, s.about = topic.units, topic.about
+	out.Command, out.Registry = topic.role == RoleCommand, topic.role == RoleRegistry
 	d.input = in
 	d.run(s, &d.input, out)
 	d.interpret(s, &d.input, out)
 	out.Kind, out.Name = cutName(out.Kind), cutName(out.Name)
+	d.name(s, out)
 	d.input = Input{}
 	d.metrics.left.Add(float64(s.left))
 }

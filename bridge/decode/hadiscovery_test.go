@@ -24,13 +24,13 @@ func TestHomeAssistantDiscovery(t *testing.T) {
 		{
 			"homeassistant/switch/bed/relay/config",
 			`{"name":"Relay","stat_t":"foo/bedroom/relay","cmd_t":"foo/bedroom/do","dev":{"ids":"bed1","name":"Bedroom"}}`,
-			"[bed1, Bedroom] ;name:Relay stat_t:foo/bedroom/relay cmd_t:foo/bedroom/do dev.ids:bed1 dev.name:Bedroom",
+			"[bed1, Bedroom, X1] ;name:Relay stat_t:foo/bedroom/relay cmd_t:foo/bedroom/do dev.ids:bed1 dev.name:Bedroom",
 		},
 		{"foo/bedroom/state", `{"t":21.5,"h":{"a":50}}`, "[bed1, Bedroom, X1] t=21.5 °C h.a=50 %;"},
 		{"foo/bedroom/avail", "up", "[bed1, Bedroom, X1, online] ;"},
 		{"foo/bedroom/avail", "down", "[bed1, Bedroom, X1, offline] ;"},
-		{"foo/bedroom/do", "ON", "[bed1, Bedroom, command] ;"},
-		{"foo/bedroom/relay", "ON", "[bed1, Bedroom] relay=1;"},
+		{"foo/bedroom/do", "ON", "[bed1, Bedroom, X1, command] ;"},
+		{"foo/bedroom/relay", "ON", "[bed1, Bedroom, X1] relay=1;"},
 		{"homeassistant/sensor/sensorBedroomH/config", "", "[c1] ;"},
 		{"foo/bedroom/state", `{"t":21.5,"h":{"a":50}}`, "[bed1, Bedroom, X1] t=21.5 °C h.a=50;"},
 		{
@@ -38,7 +38,7 @@ func TestHomeAssistantDiscovery(t *testing.T) {
 			`{"state_topic":"bar/x","unit_of_measurement":"W","name":"Power"}`,
 			"[x, Power] ;state_topic:bar/x name:Power unit x:W",
 		},
-		{"bar/x", "21", "[x] x=21 W;"},
+		{"bar/x", "21", "[x, Power] x=21 W;"},
 		{
 			"homeassistant/sensor/A/config",
 			`{"stat_t":"+/+/BTtoMQTT/AABBCC001133","unit_of_meas":"°F","val_tpl":"{{ value_json.zzz | is_defined }}",` +

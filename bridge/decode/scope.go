@@ -20,6 +20,7 @@ type Scope struct {
 	decoder  *Decoder
 	topic    *topicInfo
 	units    map[string]string
+	about    about
 	why      *[]string
 	sequence uint64
 	// name is the key of the name being built: the topic's prefix, then the path.
@@ -48,7 +49,7 @@ func (s *Scope) SetDevice(out *Result, device string) {
 		s.Because("the payload names the device %q", device)
 	}
 	out.Device = cutName(strings.ToValidUTF8(device, "\uFFFD"))
-	s.units = s.decoder.unitsOf(out.Device)
+	s.units, s.about = s.decoder.unitsOf(out.Device), s.decoder.aboutOf(out.Device)
 }
 
 // A nameInfo is what is known of a name, worked out once.

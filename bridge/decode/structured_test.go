@@ -102,7 +102,7 @@ func TestKura(t *testing.T) {
 			string(wire{}.varint(1, 1).message(5000, wire{}.text(1, "display_name").varint(2, 5).text(8, "Edge"))),
 			"[client-1, Edge, online] ;display_name:Edge",
 		},
-		{"$EDC/acct/client-1/MQTT/LWT", string(wire{}.varint(1, noonMs())), "[client-1, offline] ;"},
+		{"$EDC/acct/client-1/MQTT/LWT", string(wire{}.varint(1, noonMs())), "[client-1, Edge, offline] ;"},
 		{"acct/c/app/x", `{"SENTON":` + fmt.Sprint(noonMs()) + `,"METRICS":{"t":1,"ok":true,"m":"eco"}}`, "[c, 12:00:00] x.t=1 x.ok=1;x.m:eco"},
 	})
 }

@@ -61,7 +61,7 @@ func TestTasmota(t *testing.T) {
 			"[plugx, Washer, Sonoff S31] ;ip:192.168.1.2 dn:Washer fn.0:Washer hn:plug-1 mac:A4E57C000001 md:Sonoff S31 ofln:Weg " +
 				"onln:Da sw:12.4.0 t:plugx ft:%prefix%/%topic%/ tp.0:cmnd tp.1:stat tp.2:tele ver:1",
 		},
-		{"tasmota/discovery/A4E57C000001/sensors", `{"sn":{"Time":"2024-05-01T12:00:00","ENERGY":{"Power":0}},"ver":1}`, "[plugx] ;ver:1"},
+		{"tasmota/discovery/A4E57C000001/sensors", `{"sn":{"Time":"2024-05-01T12:00:00","ENERGY":{"Power":0}},"ver":1}`, "[plugx, Washer, Sonoff S31] ;ver:1"},
 		{"tele/plugx/LWT", "Weg", "[plugx, Washer, Sonoff S31, offline] ;"},
 		{"tele/plugx/LWT", "Online", "[plugx, Washer, Sonoff S31, online] ;"},
 	})

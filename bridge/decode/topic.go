@@ -45,9 +45,10 @@ type topicInfo struct {
 	prefix, barePrefix []byte
 	// names are those of the last message, in its order.
 	names []*nameInfo
-	// units are what the device has announced, as of unitsAt.
+	// units and about are what has been announced of the device, as of factsAt.
 	units   map[string]string
-	unitsAt uint64
+	about   about
+	factsAt uint64
 }
 
 // A space is a set of rules by which names are read.

@@ -18,8 +18,8 @@ func TestValetudo(t *testing.T) {
 		{"valetudo/robo/WifiConfigurationCapability/signal", "-55", "[robo] WifiConfigurationCapability.signal=-55 dBm;"},
 		{"valetudo/robo/MapData/segments", `{"1":"Kitchen"}`, "[robo] ;"},
 		{"valetudo/robo/$name", "Robo", "[robo, Robo] ;$name:Robo"},
-		{"valetudo/robo/StatusStateAttribute/error", "No error", "[robo] ;StatusStateAttribute.error:No error"},
-		{"valetudo/robo/CurrentStatisticsCapability/time", "1200", "[robo] CurrentStatisticsCapability.time=1200 s;"},
-		{"valetudo/robo/BasicControlCapability/operation", "START", "[robo] ;BasicControlCapability.operation:START"},
+		{"valetudo/robo/StatusStateAttribute/error", "No error", "[robo, Robo] ;StatusStateAttribute.error:No error"},
+		{"valetudo/robo/CurrentStatisticsCapability/time", "1200", "[robo, Robo] CurrentStatisticsCapability.time=1200 s;"},
+		{"valetudo/robo/BasicControlCapability/operation", "START", "[robo, Robo] ;BasicControlCapability.operation:START"},
 	})
 }

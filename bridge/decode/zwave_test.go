@@ -31,10 +31,10 @@ func TestZWave(t *testing.T) {
 			`{"id":"5-50-0-value-65537","nodeId":5,"commandClass":50,"endpoint":0,"property":"value","propertyKey":65537,` +
 				`"type":"number","readable":true,"writeable":false,"label":"Electric Consumption [kWh]","unit":"kWh","value":12.5,` +
 				`"lastUpdate":1714564800000,"min":0}`,
-			"[lamp, 12:00:00] meter.endpoint_0.value.65537=12.5 kWh;",
+			"[lamp, lamp, Aeotec ZW100, 12:00:00] meter.endpoint_0.value.65537=12.5 kWh;",
 		},
-		{"zwave/lamp/meter/endpoint_0/value/66561", "230.1", "[lamp] meter.endpoint_0.value.66561=230.1 V;"},
-		{"zwave/lamp/lastActive", "1714564800000", "[lamp, 12:00:00] ;"},
+		{"zwave/lamp/meter/endpoint_0/value/66561", "230.1", "[lamp, lamp, Aeotec ZW100] meter.endpoint_0.value.66561=230.1 V;"},
+		{"zwave/lamp/lastActive", "1714564800000", "[lamp, lamp, Aeotec ZW100, 12:00:00] ;"},
 		{
 			"zwave/lock/notification/endpoint_0/Access_Control/Lock_state",
 			`{"time":1714564800000,"value":6}`,

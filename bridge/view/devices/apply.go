@@ -111,6 +111,10 @@ func (v *View) remove(id string, next uint64) {
 }
 
 func (v *View) message(e *event.Decoded, next uint64) {
+	if e.Registry {
+		v.describe(e, next)
+		return
+	}
 	d := v.device(e, next)
 	if d == nil {
 		return
@@ -145,6 +149,13 @@ func (v *View) message(e *event.Decoded, next uint64) {
 		d.meanwhile(e.Time)
 	}
 	v.setStatus(d, Online, next)
+}
+
+// describe takes what a registry says of a device. It makes none known: a registry also lists what never speaks.
+func (v *View) describe(e *event.Decoded, next uint64) {
+	if d := v.byID[e.Device]; d != nil {
+		v.learn(d, e, next)
+	}
 }
 
 // learn takes what the message says.

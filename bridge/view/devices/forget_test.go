@@ -91,3 +91,33 @@ func TestManyRemovalsAreBounded(t *testing.T) {
 		t.Errorf("%d removals are told", n)
 	}
 }
+
+// TestRegistriesMakeNoDevice: a registry lists what may never speak. What it says of a device that does is taken.
+func TestRegistriesMakeNoDevice(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	registry := event.Decoded{Device: "d1", DeviceName: "Pump", Registry: true}
+	registry.Topic, registry.Client = "bridge/devices", "bridge"
+	w.apply(registry)
+	if _, found := w.v.Device("d1"); found {
+		t.Error("a registry has made a device")
+	}
+	w.saysAs("d1")
+	w.apply(registry)
+	if d, found := w.v.Device("d1"); !found || d.Name != "Pump" || d.Client != "c1" || d.Events != 1 {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestForgottenThoughRemembered: a topic remembers its device, and must not bring back one that was forgotten.
+func TestForgottenThoughRemembered(t *testing.T) {
+	w := newWorld(t, devices.Config{})
+	e := event.Decoded{Device: "d1"}
+	e.Topic, e.Client, e.Ref = "devices/d1", "c1", &event.Ref{Topic: "devices/d1"}
+	w.apply(e)
+	w.apply(e)
+	w.forgets("d1")
+	w.apply(e)
+	if d, found := w.v.Device("d1"); !found || d.Events != 1 {
+		t.Errorf("%t, %+v", found, d)
+	}
+}
