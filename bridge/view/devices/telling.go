@@ -13,7 +13,7 @@ const (
 	tellsPower = iota
 	tellsTemperature
 	tellsQuantity // anything with a unit
-	tellsNumber   // without one
+	tellsNumber   // without one, or an angle: a coordinate, a direction
 	tellsItself   // how the device is, not what it is for
 )
 
@@ -30,7 +30,7 @@ func telling(s *event.Series) int {
 		return tellsItself
 	}
 	switch s.Unit {
-	case "":
+	case "", "°":
 		return tellsNumber
 	case "W", "kW", "MW":
 		return tellsPower

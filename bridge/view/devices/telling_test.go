@@ -20,6 +20,7 @@ func TestMostTellingValueStandsFirst(t *testing.T) {
 		"the first of equals":      {[]reading{{"a", "", 1}, {"b", "", 2}}, "a"},
 		"not the device's own":     {[]reading{{"wifi.rssi", "dBm", -60}, {"uptime", "s", 5}, {"level", "", 3}}, "level"},
 		"a unit before none":       {[]reading{{"raw", "", 512}, {"humidity", "%", 40}}, "humidity"},
+		"speed, not a place":       {[]reading{{"lat", "°", 52}, {"lon", "°", 13}, {"speed", "km/h", 40}}, "speed"},
 		"temperature":              {[]reading{{"linkquality", "", 99}, {"humidity", "%", 40}, {"temperature", "°C", 21}}, "temperature"},
 		"power before all":         {[]reading{{"voltage", "V", 230}, {"temperature", "°C", 21}, {"apower", "W", 12}}, "apower"},
 		"nothing but housekeeping": {[]reading{{"rssi", "dBm", -60}, {"uptime", "s", 5}}, "rssi"},
