@@ -78,6 +78,8 @@ type Hub struct {
 	polls   *poll.Handler
 	calls   *rpc.Handler
 	publish *web.Publisher
+	// requests are those to devices that wait to be published.
+	requests chan decode.Request
 	// understand serves the overrides and how messages are read.
 	understand *understand.Handler
 	origins    *origins
@@ -190,7 +192,10 @@ func (h *Hub) buildBridge(viewDir string) error {
 	}
 	h.decoder = decoder
 	h.understand = understand.New(understand.Config{Store: overrides, Decoder: decoder, Metrics: h.registry})
-	h.bridge, err = bridge.New(bridge.Config{Log: h.log, Decoder: decoder, Logger: h.logger.With("part", "bridge"), Metrics: h.registry})
+	h.requests = make(chan decode.Request, maxWaitingRequests)
+	h.bridge, err = bridge.New(bridge.Config{
+		Log: h.log, Decoder: decoder, Requests: h.requests, Logger: h.logger.With("part", "bridge"), Metrics: h.registry,
+	})
 	if err != nil {
 		return err
 	}

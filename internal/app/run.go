@@ -68,7 +68,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	for v := range h.devices.Values([]string{"#"}, nil) {
 		h.rooms.Seed(v.Series, v.Time, v.Value)
 	}
-	pipeline := start(life, h.bridge.Run)
+	pipeline, requests := start(life, h.bridge.Run), start(life, h.ask)
 	rooms, figures, stream := start(life, h.rooms.Run), start(life, h.figures.Run), start(life, h.stream.Run)
 	events, polls := start(life, h.events.Run), start(life, h.polls.Run)
 	calls := start(life, h.calls.Run)
@@ -94,7 +94,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		h.stopBroker(life, mqtt), inlets.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(), calls.stop(),
+		h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
