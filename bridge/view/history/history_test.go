@@ -318,17 +318,20 @@ func TestCaps(t *testing.T) {
 
 func TestTooFastAndTooOld(t *testing.T) {
 	v, f := newView(t, Config{OutOfOrder: time.Hour}), newFeed()
-	for range maxAhead + 10 {
-		v.Apply([]event.Decoded{f.event(0, f.metric("a", "t", "x", "", 1))})
+	m := f.metric("a", "t", "x", "", 1)
+	v.Apply([]event.Decoded{f.event(0, m)})
+	v.find(m.Series, 0).series.newest.last = ms(maxAhead - 10) // as if all of that time were taken
+	for range 20 {
+		v.Apply([]event.Decoded{f.event(0, m)})
 	}
 	late := f.event(maxAhead, f.metric("b", "t", "x", "", 1))
 	late.DeviceTime = start - int64(2*time.Hour)
 	v.Apply([]event.Decoded{late})
 	v.Tick(time.Now())
-	if r := v.Refused(); r.Samples[ReasonRate] != 9 || r.Samples[ReasonAge] != 1 {
+	if r := v.Refused(); r.Samples[ReasonRate] != 10 || r.Samples[ReasonAge] != 1 {
 		t.Errorf("%v", r.Samples)
 	}
-	if got := query(t, v, `count_over_time(x{device="a"}[1h])`, time.UnixMilli(ms(3_600_000-1))); got != maxAhead+1 {
+	if got := query(t, v, `count_over_time(x{device="a"}[1h])`, time.UnixMilli(ms(3_600_000-1))); got != 11 {
 		t.Errorf("%v samples", got)
 	}
 }
