@@ -26,11 +26,9 @@ func (h *Hub) ask(ctx context.Context) error {
 			Time: time.Now().UnixNano(), Topic: r.Topic, Client: "pulso", Payload: r.Payload, Source: event.SourceGateway,
 		}, nil)
 		switch {
-		case errors.Is(err, bridge.ErrStopped), ctx.Err() != nil:
-			return nil
-		case err != nil:
+		case err != nil && ctx.Err() == nil && !errors.Is(err, bridge.ErrStopped):
 			h.logger.Warn("a device could not be asked to announce itself again", "topic", r.Topic, "error", err)
-		default:
+		case err == nil:
 			h.logger.Info("a device is asked to announce itself again: its messages cannot be understood without", "topic", r.Topic)
 		}
 	}

@@ -94,7 +94,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), pipeline.stop(), h.stopGateway(life), stream.stop(), events.stop(), polls.stop(), calls.stop(),
+		h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), pipeline.stop(), h.stopGateway(life),
+		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
