@@ -320,7 +320,7 @@ func TestTooFastAndTooOld(t *testing.T) {
 	v, f := newView(t, Config{OutOfOrder: time.Hour}), newFeed()
 	m := f.metric("a", "t", "x", "", 1)
 	v.Apply([]event.Decoded{f.event(0, m)})
-	v.find(m.Series, 0).series.newest.last = ms(maxAhead - 10) // as if all of that time were taken
+	v.find(m.Series, 0).series.Newest.Last = ms(maxAhead - 10) // as if all of that time were taken
 	for range 20 {
 		v.Apply([]event.Decoded{f.event(0, m)})
 	}
