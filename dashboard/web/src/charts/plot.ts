@@ -45,6 +45,9 @@ export interface PlotConfig {
 /** Width in CSS pixels that each point has at least where points are drawn as dots. */
 const dotSpace = 10;
 
+/** What is on or off, with some room below and above. */
+const switchRange: [number, number] = [-0.1, 1.1];
+
 /** Plot is the only place that knows uPlot. */
 export class Plot {
   readonly #element: HTMLElement;
@@ -97,6 +100,7 @@ export class Plot {
       grid: { stroke: color("--line"), width: 1 },
       ticks: { show: false },
     };
+    const switches = lines.every((line) => line.steps);
     const series: uPlot.Series[] = [{}];
     const bands: uPlot.Band[] = [];
     for (const line of lines) {
@@ -123,11 +127,17 @@ export class Plot {
       },
       scales: {
         x: { time: true, range: () => this.#range },
-        y: { range: (_, min, max) => paddedRange(min, max, this.#fromZero) },
+        y: { range: (_, min, max) => (switches ? switchRange : paddedRange(min, max, this.#fromZero)) },
       },
       axes: [
         { ...axis, size: 26, values: (_, splits) => timeLabels(splits), space: 80 },
-        { ...axis, size: 56, values: (_, splits) => formatTicks(splits), space: 28 },
+        {
+          ...axis,
+          size: 56,
+          values: (_, splits) => formatTicks(splits),
+          space: 28,
+          ...(switches && { splits: [0, 1] }),
+        },
       ],
       series,
       bands,

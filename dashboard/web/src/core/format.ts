@@ -132,6 +132,11 @@ export function formatDateTime(time: number): string {
   return Number.isFinite(time) ? dayClock.format(time) : unknown;
 }
 
+/** formatMoment shows a time of day, local, and the day where that is not now's. */
+export function formatMoment(time: number, now: number): string {
+  return new Date(time).toDateString() === new Date(now).toDateString() ? formatClock(time) : formatDateTime(time);
+}
+
 /** formatUTC shows a time as it is on the wire, for tooltips. */
 export function formatUTC(time: number): string {
   return Number.isFinite(time) && Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : unknown;
