@@ -106,10 +106,12 @@ func samples(t *testing.T, h *hub.Hub, selector string) (values []float64) {
 	}
 	defer res.Body.Close()
 	var answer struct {
-		Error string
+		Error string `json:"error"`
 		Data  struct {
-			Result []struct{ Values [][2]any }
-		}
+			Result []struct {
+				Values [][2]any `json:"values"`
+			} `json:"result"`
+		} `json:"data"`
 	}
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil || res.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s %s %v", selector, res.Status, answer.Error, err)

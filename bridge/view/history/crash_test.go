@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -82,15 +83,21 @@ func victim(dir string) error {
 	if err != nil {
 		return err
 	}
-	// The victim's parent knows by this file how far it has come at least.
-	applied, err := os.Create(filepath.Join(dir, "applied"))
+	// The victim's parent knows by this file how far it, or one before it, has come at least.
+	applied, err := os.OpenFile(filepath.Join(dir, "applied"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
+	var before [8]byte
+	if _, err := applied.ReadAt(before[:], 0); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	furthest := binary.BigEndian.Uint64(before[:])
 	ticker := time.NewTicker(20 * time.Millisecond)
 	for n := 0; ; n++ {
 		v.Apply(s.next())
-		if _, err := applied.WriteAt(binary.BigEndian.AppendUint64(nil, s.feed.offset), 0); err != nil {
+		furthest = max(furthest, s.feed.offset)
+		if _, err := applied.WriteAt(binary.BigEndian.AppendUint64(nil, furthest), 0); err != nil {
 			return err
 		}
 		if n == 10 {
