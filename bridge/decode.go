@@ -50,7 +50,7 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	b.cfg.Decoder.Decode(decode.Input{Topic: d.Topic, Ref: d.Ref, Client: d.Client, Payload: d.Payload, Retain: d.Retain, Time: d.Time}, r)
 	d.Device, d.DeviceKind, d.DeviceName = r.Device, r.Kind, r.Name
 	d.Format, d.Problem, d.JSON, d.Command = r.Format, r.Problem, r.JSON, r.Command
-	d.Registry = r.Registry
+	d.Registry, d.Below = r.Registry, r.Below
 	d.DeviceTime, d.Status = r.DeviceTime, r.Status
 	if r.Request != nil {
 		b.ask(r.Request, d.Time)
@@ -63,7 +63,7 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	}
 	known := b.series.of(d.Topic, d.Ref)
 	for i, reading := range r.Readings {
-		s := b.series.intern(known, i, d.Device, reading.Name, reading.Unit, d.Time)
+		s := b.series.intern(known, i, d.Device, named(reading.Name), reading.Unit, d.Time)
 		if s == nil {
 			b.metrics.seriesRefused.Inc()
 			continue
@@ -71,7 +71,7 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 		metrics = append(metrics, event.Metric{Series: s, Value: reading.Value, Time: reading.Time})
 	}
 	for _, reading := range r.Earlier {
-		if s := b.series.intern(known, 0, cmp.Or(reading.Device, d.Device), reading.Name, reading.Unit, d.Time); s != nil {
+		if s := b.series.intern(known, 0, cmp.Or(reading.Device, d.Device), named(reading.Name), reading.Unit, d.Time); s != nil {
 			d.Earlier = append(d.Earlier, event.Sample{Metric: event.Metric{Series: s, Value: reading.Value}, Time: reading.Time})
 		} else {
 			b.metrics.seriesRefused.Inc()
@@ -79,6 +79,9 @@ func (b *Bridge) understand(d *event.Decoded, metrics []event.Metric) []event.Me
 	}
 	return metrics
 }
+
+// named is what a reading is called whose whole name is its device's.
+func named(reading string) string { return cmp.Or(reading, "value") }
 
 // Intern returns the series of these names, numbering it if it is new, or nil if there are as many as there may be. A
 // unit from a message, however old, counts for more than the one given here.

@@ -112,6 +112,8 @@ type Result struct {
 	// Command reports that the message is addressed to the device, not said by it: it has no readings and is no sign
 	// of life.
 	Command bool
+	// Below reports that Status is also that of the devices whose ids begin with Device and a slash.
+	Below bool
 	// Registry reports that the message tells what the device is and may be said by somebody else: it is no sign of life.
 	Registry bool
 }

@@ -223,7 +223,7 @@ func (p *senmlPack) end() {
 }
 
 func (p *senmlPack) record(r *senmlValue, path []byte) {
-	unit := readUnit(senmlUnit(r.unit))
+	unit := string(cut([]byte(r.unit), MaxNameBytes)) // as its registry writes it (RFC 8428, section 12.1)
 	switch {
 	case r.value != nil:
 		p.number(path, unit, *r.value, r.at)
@@ -261,20 +261,6 @@ func splitSenML(name string) (device, measure string) {
 		return name[:head+i], rest[i+1:]
 	}
 	return name, ""
-}
-
-// senmlUnit is a unit of the registry (RFC 8428, section 12.1, and RFC 8798) as a person reads it.
-func senmlUnit(unit string) string {
-	if written, known := senmlUnits[unit]; known {
-		return written
-	}
-	return unit
-}
-
-var senmlUnits = map[string]string{
-	"Cel": "°C", "degF": "°F", "Ohm": "Ω", "%RH": "%", "%EL": "%", "EL": "s", "/": "", "m2": "m²", "m3": "m³", "m3/s": "m³/s",
-	"m/s2": "m/s²", "W/m2": "W/m²", "cd/m2": "cd/m²", "kg/m3": "kg/m³", "A/m": "A/m", "deg": "°", "lat": "°", "lon": "°",
-	"beat/min": "bpm", "degree": "°", "ug/m3": "µg/m³", "m3/h": "m³/h", "1/min": "1/min",
 }
 
 // senmlSums are the units of sums over time.

@@ -156,6 +156,7 @@ func sparkplugDeath(s *Scope, in *Input, out *Result) (bool, error) {
 			out.Status = event.StatusUnknown
 		}
 	}
+	out.Below = out.Status == event.StatusOffline
 	return true, nil
 }
 

@@ -26,11 +26,11 @@ func TestSenML(t *testing.T) {
 		{-2: "urn:dev:ow:10e2073a0108006:", -3: base, 0: "temp", 1: "Cel", 2: 21.5}, {0: "open", 4: true}, {0: "label", 3: "Room"},
 	})
 	listen(t, []heard{
-		{"a/b", `[{"n":"urn:dev:mac:0024befffe804ff1_temp","u":"Cel","v":2}]`, "[urn:dev:mac:0024befffe804ff1] temp=2 °C;"},
+		{"a/b", `[{"n":"urn:dev:mac:0024befffe804ff1_temp","u":"Cel","v":2}]`, "[urn:dev:mac:0024befffe804ff1] temp=2 Cel;"},
 		{"a/b", `[{"bn":"urn:dev:ow:1:","bu":"W","bv":10,"n":"p","v":1},{"n":"q","s":3}]`, "[urn:dev:ow:1] p=11 W q=3 J;"},
 		{"a/b", `[{"n":"t","v":1,"t":-5},{"n":"t","v":2}]`, "[b] t=2;"},
 		{"a/b", `[{"n":"t","v":1,"must_":1}]`, "[b] 0.v=1 0.must_=1;0.n:t"},
-		{"a/b", packed, "[urn:dev:ow:10e2073a0108006, 12:00:00] temp=21.5 °C open=1;label:Room"},
+		{"a/b", packed, "[urn:dev:ow:10e2073a0108006, 12:00:00] temp=21.5 Cel open=1;label:Room"},
 		{"a/b", `[{"n":"d","vd":"aGkgCg"},{"n":"b","vb":false}]`, "[b] b=0;d:aGkgCg"},
 	})
 	out := decodeOne(t, "a/b", fmt.Sprintf(`[{"bt":%d,"n":"t","v":1,"t":-5},{"n":"t","v":2}]`, base))

@@ -77,6 +77,8 @@ type Decoded struct {
 	Status     Status
 	// Command reports that the message is addressed to the device, not said by it: it is no sign of life.
 	Command bool
+	// Below reports that Status is also that of the devices whose ids begin with Device and a slash.
+	Below bool
 	// Registry reports that the message tells what the device is and may be said by somebody else: it is no sign of life.
 	Registry bool
 	// JSON reports whether Payload is valid JSON in valid UTF-8, so that it can stand in a frame as it is.

@@ -43,14 +43,6 @@ const (
 // IsMessage reports whether the event carries an application message (a publish or a will).
 func (k Kind) IsMessage() bool { return k <= KindWill }
 
-// Forgets returns the id of the device that the event wants forgotten; false if it wants none.
-func (e *Event) Forgets() (device string, ok bool) {
-	if e.Kind != KindForget {
-		return "", false
-	}
-	return string(e.Payload), true
-}
-
 // Source says through which door an event came.
 type Source uint8
 
@@ -85,6 +77,14 @@ type Event struct {
 	// PacketID is the packet identifier of a publish that came with QoS 2 over MQTT, else 0: by it the broker knows after a
 	// crash what a client sends again [MQTT-4.3.3-10].
 	PacketID uint16
+}
+
+// Forgets returns the id of the device that the event wants forgotten; false if it wants none.
+func (e *Event) Forgets() (device string, ok bool) {
+	if e.Kind != KindForget {
+		return "", false
+	}
+	return string(e.Payload), true
 }
 
 // Next is the position after this event: what a reader that has seen it resumes from.

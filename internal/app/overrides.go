@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -47,7 +48,7 @@ func loadOverrides(d *decode.Decoder, configured []decode.Override, path string,
 		return o, nil
 	}
 	aside := path + ".damaged"
-	logger.Error("the overrides that were kept are not good: the hub goes on without them", "reason", err, "kept in", aside)
+	logger.Error("the overrides that were kept are not good: the hub goes on without them", "reason", err, "kept_in", aside)
 	return o, errors.Join(os.Rename(path, aside), o.use(nil))
 }
 
@@ -64,7 +65,7 @@ func readIfThere(path string) ([]byte, error) {
 
 // use gives overrides to the decoder and takes note of them.
 func (o *overrides) use(kept []decode.Override) error {
-	if err := o.decoder.Override(append(kept[:len(kept):len(kept)], o.configured...)); err != nil {
+	if err := o.decoder.Override(slices.Concat(kept, o.configured)); err != nil {
 		return err
 	}
 	o.kept, o.version = kept, versionOf(kept)

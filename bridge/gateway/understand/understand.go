@@ -15,6 +15,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -183,7 +184,7 @@ func (h *Handler) ServeDecode(w http.ResponseWriter, r *http.Request) {
 	if q.Overrides != nil {
 		kept = ours(*q.Overrides)
 	}
-	report, err := h.decoder.Try(in, append(kept[:len(kept):len(kept)], configured...))
+	report, err := h.decoder.Try(in, slices.Concat(kept, configured))
 	if err != nil {
 		h.refuser.Error(w, wire.Errorf(wire.CodeBadCommand, "%v", err))
 		return

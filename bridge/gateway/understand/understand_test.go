@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ func (m *memory) Set(kept []decode.Override, version string) (string, error) {
 	if m.full {
 		return m.version, errors.Join(understand.ErrNotSaved, errors.New("disk is full"))
 	}
-	if err := m.decoder.Override(append(kept[:len(kept):len(kept)], m.configured...)); err != nil {
+	if err := m.decoder.Override(slices.Concat(kept, m.configured)); err != nil {
 		return m.version, err
 	}
 	m.kept, m.version = kept, m.version+"'"
@@ -82,7 +83,8 @@ func TestOverridesAreReplaced(t *testing.T) {
 		t.Errorf("%d %s", status, answer)
 	}
 	status, answer = ask(t, server, http.MethodPut, "/api/v1/overrides",
-		`{"version":"v","overrides":[{"filter":"house/1/t","fields":{"t":{"unit":"°C"}},"from":"dashboard"},{"filter":"house/#","name":"House","from":"configuration"}]}`)
+		`{"version":"v","overrides":[{"filter":"house/1/t","fields":{"t":{"unit":"°C"}},"from":"dashboard"},`+
+			`{"filter":"house/#","name":"House","from":"configuration"}]}`)
 	if status != http.StatusOK || len(store.kept) != 1 || store.kept[0].Fields["t"].Unit != "°C" || !strings.Contains(answer, `"version":"v'"`) {
 		t.Errorf("%d %s, kept %+v", status, answer, store.kept)
 	}
@@ -116,7 +118,7 @@ func TestOverridesAreReplaced(t *testing.T) {
 
 func TestFormsOfForeignPagesAreRefused(t *testing.T) {
 	_, server := start(t)
-	response, err := server.Client().Post(server.URL+"/api/v1/decode", "text/plain", strings.NewReader(`{"topic":"a"}`)) //nolint:noctx // the test is short
+	response, err := server.Client().Post(server.URL+"/api/v1/decode", "text/plain", strings.NewReader(`{"topic":"a"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

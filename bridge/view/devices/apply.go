@@ -67,15 +67,23 @@ func (v *View) device(e *event.Decoded, next uint64) *device {
 	if d, found := event.Slot[*device](e.Ref, event.SlotDevices); found && d.epoch == v.epoch && d.id == e.Device {
 		return d
 	}
-	if d := v.byID[e.Device]; d != nil {
+	d := v.deviceOf(e.Device, e.Time, next)
+	if d != nil {
 		e.Ref.Keep(event.SlotDevices, d)
+	}
+	return d
+}
+
+// deviceOf returns the device of an id, a new one if it is not known; nil if there are too many.
+func (v *View) deviceOf(id string, now int64, next uint64) *device {
+	if d := v.byID[id]; d != nil {
 		return d
 	}
 	if len(v.all) >= v.config.MaxDevices {
 		v.refused.Devices++
 		return nil
 	}
-	d := &device{id: strings.Clone(e.Device), first: e.Time}
+	d := &device{id: strings.Clone(id), first: now}
 	v.add(d)
 	v.announce(d, next)
 	return d
@@ -89,6 +97,12 @@ func (v *View) add(d *device) {
 	v.all = append(v.all, d)
 	v.counts[d.status]++
 	v.changes.append(d)
+	if above, ok := d.above(); ok {
+		if v.below[above] == nil {
+			v.below[above] = make(map[*device]struct{})
+		}
+		v.below[above][d] = struct{}{}
+	}
 }
 
 // remove makes a device as if it had never been. Its number is not given again.
@@ -101,6 +115,11 @@ func (v *View) remove(id string, next uint64) {
 	v.changes.remove(d)
 	v.counts[d.status]--
 	delete(v.byID, id)
+	if above, ok := d.above(); ok {
+		if delete(v.below[above], d); len(v.below[above]) == 0 {
+			delete(v.below, above)
+		}
+	}
 	d.epoch = 0
 	last := v.all[len(v.all)-1]
 	v.all[d.at], last.at = last, d.at
@@ -115,22 +134,68 @@ func (v *View) message(e *event.Decoded, next uint64) {
 		v.describe(e, next)
 		return
 	}
+	v.others(e, next)
 	d := v.device(e, next)
 	if d == nil {
 		return
 	}
-	added, full := d.addTopic(e.Topic, v.config.MaxTopics)
+	v.comesOn(d, e.Topic, next)
+	if e.Kind == event.KindWill {
+		v.ends(d, e, next)
+		return
+	}
+	v.speaks(d, e, next)
+	v.learn(d, e, next)
+	if e.Status == event.StatusOffline {
+		v.ends(d, e, next)
+		return
+	}
+	if e.Status == event.StatusUnknown {
+		d.meanwhile(e.Time)
+	}
+	d.left = false
+	v.setStatus(d, Online, next)
+}
+
+// others takes what the message says of devices besides its own.
+func (v *View) others(e *event.Decoded, next uint64) {
+	var d *device
+	for _, sample := range e.Earlier {
+		s := sample.Series
+		if s.Device == e.Device {
+			continue
+		}
+		if d == nil || d.id != s.Device {
+			if d = v.deviceOf(s.Device, e.Time, next); d == nil {
+				continue
+			}
+			v.comesOn(d, e.Topic, next)
+			v.speaks(d, e, next)
+			d.meanwhile(e.Time)
+			d.left = false
+			v.setStatus(d, Online, next)
+		}
+		if at := d.find(s, 0); at >= 0 {
+			d.values[at].Time, d.values[at].Value = e.Time, sample.Value
+		} else {
+			v.newValue(d, Value{Series: s, Time: e.Time, Value: sample.Value}, next)
+		}
+	}
+}
+
+// comesOn notes that the device's messages come on a topic.
+func (v *View) comesOn(d *device, topic string, next uint64) {
+	added, full := d.addTopic(topic, v.config.MaxTopics)
 	if full {
 		v.refused.Topics++
 	}
 	if added {
 		v.announce(d, next)
 	}
-	if e.Kind == event.KindWill {
-		d.left = false
-		v.setStatus(d, Offline, next)
-		return
-	}
+}
+
+// speaks notes a message of the device.
+func (v *View) speaks(d *device, e *event.Decoded, next uint64) {
 	v.touch(d, next)
 	d.last = max(d.last, e.Time)
 	d.events++
@@ -139,16 +204,19 @@ func (v *View) message(e *event.Decoded, next uint64) {
 		d.undecodable++
 	}
 	v.setClient(d, e.Client, next)
-	v.learn(d, e, next)
+}
+
+// ends notes that the device is gone by what it or its will says, and those below it where that is meant.
+func (v *View) ends(d *device, e *event.Decoded, next uint64) {
 	d.left = false
-	if e.Status == event.StatusOffline {
-		v.setStatus(d, Offline, next)
+	v.setStatus(d, Offline, next)
+	if !e.Below {
 		return
 	}
-	if e.Status == event.StatusUnknown {
-		d.meanwhile(e.Time)
+	for below := range v.below[d.id] {
+		below.left = false
+		v.setStatus(below, Offline, next)
 	}
-	v.setStatus(d, Online, next)
 }
 
 // describe takes what a registry says of a device. It makes none known: a registry also lists what never speaks.

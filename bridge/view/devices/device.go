@@ -51,6 +51,12 @@ type device struct {
 	older, newer       *device
 }
 
+// above is the id without its last level; not ok if it has but one.
+func (d *device) above() (id string, ok bool) {
+	at := strings.LastIndexByte(d.id, '/')
+	return d.id[:max(at, 0)], at > 0
+}
+
 // meanwhile takes a message's arrival into the interval.
 func (d *device) meanwhile(at int64) {
 	if d.burst != 0 && at-d.burst < burst {

@@ -114,6 +114,7 @@ type View struct {
 	version  uint64
 	epoch    uint64 // grows when all is forgotten, from 1
 	byID     map[string]*device
+	below    map[string]map[*device]struct{} // by the id without its last level
 	all      []*device
 	numbers  uint32 // given to devices so far
 	removals removals
@@ -142,7 +143,7 @@ func New(c Config) (*View, error) {
 func (v *View) clear() {
 	v.version++
 	v.epoch++
-	v.byID = make(map[string]*device)
+	v.byID, v.below = make(map[string]*device), make(map[string]map[*device]struct{})
 	v.all, v.changes, v.selected, v.numbers, v.removals = nil, changes{}, nil, 0, removals{}
 	v.clients = make(map[string]*client)
 	v.counts, v.refused, v.heard = [statuses]int{}, Refused{}, 0
