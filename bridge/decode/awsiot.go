@@ -45,7 +45,7 @@ func decodeAWSShadow(s *Scope, in *Input, out *Result) (bool, error) {
 	reported := member(document, "state", "reported")
 	if len(reported) == 0 || reported[0] != '{' {
 		out.Command = member(document, "state", "desired") != nil
-		s.Because("nothing is reported: no reading")
+		s.Becausef("nothing is reported: no reading")
 		return true, nil
 	}
 	s.time(in, out, timeOfNumber(floatOf(member(in.Payload, "timestamp"))))
@@ -85,7 +85,7 @@ func decodeAzureTwin(s *Scope, in *Input, out *Result) (bool, error) {
 		reported = inner
 	case member(reported, "desired") != nil:
 		out.Command = true
-		s.Because("nothing is reported: no reading")
+		s.Becausef("nothing is reported: no reading")
 		return true, nil
 	}
 	p := s.points(in, out)

@@ -2,7 +2,7 @@
 // without configuration, and as far as an [Override] says otherwise.
 //
 // A [Decoder] reads the topic first: a [Scheme] is a family of devices that its topics tell, mostly a table; where none
-// fits, common rules find the device. Then the payload: the scheme's own [DecodeFunc], or the [Format]s in turn, the first
+// fits, common rules find the device. Then the payload: the scheme's own [Func], or the [Format]s in turn, the first
 // of which that understands it wins. A format or scheme is one file.
 //
 // They keep no state. What devices announce of themselves and of others (kinds, names, units, aliases) are facts, see
@@ -260,7 +260,7 @@ func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string)
 	out.Device = topic.device
 	if out.Device == "" && topic.byClient {
 		out.Device = clientDevice(in.Client, topic.fallback)
-		s.Because("no level of the topic names a device: it is %q, by its client id or else its topic", out.Device)
+		s.Becausef("no level of the topic names a device: it is %q, by its client id or else its topic", out.Device)
 	}
 	if topic.byClient || topic.factsAt != d.facts.changed {
 		topic.units, topic.about, topic.factsAt = d.unitsOf(out.Device), d.aboutOf(out.Device), d.facts.changed
@@ -316,14 +316,14 @@ func (d *Decoder) end(s *Scope, out *Result, format string, problem error) {
 	if problem == nil {
 		out.Format = format
 		if s.why != nil { // the hot path allocates nothing
-			s.Because("the payload is %s", format)
+			s.Becausef("the payload is %s", format)
 		}
 		return
 	}
 	out.nothing()
 	out.Problem = problem.Error()
 	d.metrics.problems.Inc()
-	s.Because("the payload cannot be decoded: %s", out.Problem)
+	s.Becausef("the payload cannot be decoded: %s", out.Problem)
 }
 
 // nothing takes back what was read.
@@ -341,22 +341,22 @@ func (d *Decoder) interpret(s *Scope, in *Input, out *Result) {
 	switch {
 	case role == RoleCommand:
 		out.nothing()
-		s.Because("it is addressed to the device, or repeats what was asked of it: no reading")
+		s.Becausef("it is addressed to the device, or repeats what was asked of it: no reading")
 	case out.Device == "":
 		out.nothing()
-		s.Because("nothing names a device")
+		s.Becausef("nothing names a device")
 	case role == RoleRegistry:
 		out.unread()
 		s.statusFrom(in, out)
-		s.Because("it tells what the device is, not what it measures: no reading")
+		s.Becausef("it tells what the device is, not what it measures: no reading")
 	case role == RoleQuiet:
 		out.unread()
-		s.Because("topics of this kind have no readings")
+		s.Becausef("topics of this kind have no readings")
 	case s.topic.status != notStatus:
 		s.statusFrom(in, out)
 	case s.topic.announces && in.Retain && out.Format == jsonName:
 		d.announce(out)
-		s.Because("it is what the device tells of itself: its kind, name and units")
+		s.Becausef("it is what the device tells of itself: its kind, name and units")
 	}
 }
 

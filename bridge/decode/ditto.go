@@ -26,7 +26,7 @@ func decodeDitto(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	if channel == "live" && (criterion == "commands" || criterion == "messages") {
 		out.Command = true
-		s.Because("it is a live command or message, for the device: no reading")
+		s.Becausef("it is a live command or message, for the device: no reading")
 		return true, nil
 	}
 	value := member(in.Payload, "value")

@@ -17,7 +17,7 @@ type envelope struct {
 	marks [][]byte
 	// is looks closer; nil: the marks suffice.
 	is     func(payload []byte) bool
-	decode DecodeFunc
+	decode Func
 }
 
 // envelopes are by the first letter of the payload's first key, so that other payloads pay next to nothing.

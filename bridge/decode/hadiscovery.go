@@ -56,7 +56,7 @@ var haFacts = Facts[[]haPart]{Kind: "homeassistant"}
 func haConfig(s *Scope, in *Input, out *Result) (bool, error) {
 	if len(in.Payload) == 0 {
 		s.haReplace(in.Topic, nil)
-		s.Because("it takes back what was described")
+		s.Becausef("it takes back what was described")
 		return false, nil
 	}
 	understood, err := JSON{}.Decode(s, in, out)
@@ -65,7 +65,7 @@ func haConfig(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	var config haObject
 	if err := json.Unmarshal(in.Payload, &config); err != nil {
-		s.Because("it is no object: %s", err)
+		s.Becausef("it is no object: %s", err)
 	}
 	levels := splitLevels(in.Topic)
 	device := config.object("device", "dev")
@@ -89,7 +89,7 @@ func haConfig(s *Scope, in *Input, out *Result) (bool, error) {
 		}
 	}
 	s.haReplace(in.Topic, d.parts)
-	s.Because("it describes %d topics of %q", len(d.parts), out.Device)
+	s.Becausef("it describes %d topics of %q", len(d.parts), out.Device)
 	return true, nil
 }
 

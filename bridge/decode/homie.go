@@ -126,7 +126,7 @@ func homieDescription(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	var d homieDevice
 	if err := json.Unmarshal(in.Payload, &d); err != nil {
-		s.Because("a part of the description is not as it should be: %s", err)
+		s.Becausef("a part of the description is not as it should be: %s", err)
 	}
 	out.Name, out.Kind = d.Name, d.Type
 	base := strings.TrimSuffix(in.Topic, "$description")

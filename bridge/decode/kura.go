@@ -29,7 +29,7 @@ var kuraControl = &Scheme{
 }
 
 // kuraLife reads a message about a client's life: what it says of itself are texts. A will's time is that of its making.
-func kuraLife(status event.Status) DecodeFunc {
+func kuraLife(status event.Status) Func {
 	return func(s *Scope, in *Input, out *Result) (bool, error) {
 		m, err := readKura(in.Payload)
 		if err != nil {

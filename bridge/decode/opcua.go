@@ -109,7 +109,7 @@ func (p *points) opcuaValue(name []byte, unit string, raw []byte, at int64, dept
 		return
 	}
 	if isOPCBad(first2(member(raw, "StatusCode"), member(raw, "Status"))) {
-		p.s.Because("%q has a bad status: no reading", name)
+		p.s.Becausef("%q has a bad status: no reading", name)
 		return
 	}
 	if at == 0 {

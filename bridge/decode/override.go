@@ -90,7 +90,8 @@ func (d *Decoder) Override(overrides []Override) error {
 
 // FormatNames are the names that an Override's Format may have, in their order.
 func (d *Decoder) FormatNames() []string {
-	names := []string{FormatNone}
+	names := make([]string, 0, 1+len(d.formats)+len(d.schemes))
+	names = append(names, FormatNone)
 	for _, f := range d.formats {
 		names = append(names, f.Name())
 	}

@@ -32,7 +32,7 @@ func owntracksMessage(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	switch kind := scalar(member(in.Payload, "_type")); kind {
 	case "encrypted":
-		s.Because("it is encrypted")
+		s.Becausef("it is encrypted")
 		return true, nil
 	case "lwt":
 		out.Status = event.StatusOffline
@@ -41,7 +41,7 @@ func owntracksMessage(s *Scope, in *Input, out *Result) (bool, error) {
 		out.Command = true
 		return true, nil
 	case "waypoint", "waypoints", "configuration", "dump", "status", "card":
-		s.Because("a %s tells of the device, not what it measures", kind)
+		s.Becausef("a %s tells of the device, not what it measures", kind)
 		_, err := JSON{}.Decode(s, in, out)
 		out.unread()
 		if kind == "card" {

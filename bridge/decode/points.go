@@ -68,7 +68,7 @@ func (p *points) numberThen(path []byte, unit string, value float64, at int64, p
 	switch {
 	case n == nil, n.class == keyHidden, n.class == keyUnit && !n.sure:
 	case n.class == keyTime:
-		p.s.Because("%q is a clock: no reading", n.text)
+		p.s.Becausef("%q is a clock: no reading", n.text)
 	case n.class == keyID:
 		if p.device == "" && !past {
 			p.s.text(p.out, n, appendNumber(p.s.scratch[:0], value))

@@ -44,7 +44,7 @@ func ruuviHeard(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	n, err := hex.Decode(advertisement[:], data)
 	if err != nil {
-		s.Because("the data are not hexadecimal digits: %s", err)
+		s.Becausef("the data are not hexadecimal digits: %s", err)
 	}
 	s.ruuviData(out, ruuviPart(advertisement[:n]))
 	return true, nil
@@ -96,7 +96,7 @@ func (s *Scope) ruuviData(out *Result, b []byte) {
 		s.ruuviAdd(out, "luminosity", int(b[19])<<16|u16(b, 20), 0xffffff, 0.01, 0)
 		s.ruuviAdd(out, sequenceNumber, int(b[25])<<16|u16(b, 26), 0xffffff, 1, 0)
 	case len(b) > 0:
-		s.Because("the tag's data are of format %d, which is not known", b[0])
+		s.Becausef("the tag's data are of format %d, which is not known", b[0])
 	}
 }
 

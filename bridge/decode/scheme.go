@@ -25,8 +25,8 @@ const (
 	RoleQuiet
 )
 
-// A DecodeFunc is [Format.Decode] of one kind of topic.
-type DecodeFunc func(s *Scope, in *Input, out *Result) (understood bool, problem error)
+// A Func is [Format.Decode] of one kind of topic.
+type Func func(s *Scope, in *Input, out *Result) (understood bool, problem error)
 
 // A Scheme is a family of devices that its topics tell. It is a table; Topic is for what no table says.
 type Scheme struct {
@@ -61,7 +61,7 @@ type Rule struct {
 	// Kind is the device's kind.
 	Kind string
 	// Decode understands the payload; where it does not, or is nil, the common formats are tried.
-	Decode DecodeFunc
+	Decode Func
 }
 
 // An Address is what a topic says.
@@ -72,7 +72,7 @@ type Address struct {
 	Subject string
 	Kind    string
 	Role    Role
-	Decode  DecodeFunc
+	Decode  Func
 	// Vague reports that discovery may name the device better than the topic does.
 	Vague bool
 }

@@ -32,8 +32,8 @@ type Scope struct {
 	left int
 }
 
-// Because notes why the result is what it is, for who asked: see [Decoder.Explain].
-func (s *Scope) Because(format string, args ...any) {
+// Becausef notes why the result is what it is, for who asked: see [Decoder.Explain].
+func (s *Scope) Becausef(format string, args ...any) {
 	if s.why != nil {
 		*s.why = append(*s.why, fmt.Sprintf(format, args...))
 	}
@@ -46,7 +46,7 @@ func (s *Scope) SetDevice(out *Result, device string) {
 		return
 	}
 	if s.why != nil { // the hot path allocates nothing
-		s.Because("the payload names the device %q", device)
+		s.Becausef("the payload names the device %q", device)
 	}
 	out.Device = cutName(strings.ToValidUTF8(device, "\uFFFD"))
 	s.units, s.about = s.decoder.unitsOf(out.Device), s.decoder.aboutOf(out.Device)

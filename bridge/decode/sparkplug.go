@@ -130,7 +130,7 @@ func sparkplugData(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	r.done()
 	if r.unknown > 0 {
-		s.Because("%d metrics have an alias that no birth has announced: the node is to be born again", r.unknown)
+		s.Becausef("%d metrics have an alias that no birth has announced: the node is to be born again", r.unknown)
 		out.Request = sparkplugRebirth(in)
 	}
 	return true, nil
@@ -152,7 +152,7 @@ func sparkplugDeath(s *Scope, in *Input, out *Result) (bool, error) {
 	for i := range p.metrics {
 		m := &p.metrics[i]
 		if found && born.Session != nil && string(m.name) == "bdSeq" && m.bits != *born.Session {
-			s.Because("the death of life %d does not end life %d", m.bits, *born.Session)
+			s.Becausef("the death of life %d does not end life %d", m.bits, *born.Session)
 			out.Status = event.StatusUnknown
 		}
 	}

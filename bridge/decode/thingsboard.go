@@ -83,7 +83,7 @@ func thingsboardGateway(s *Scope, in *Input, out *Result) (bool, error) {
 }
 
 // thingsboardLife reads that one of a gateway's devices is there, or gone: {"device":…,"type":…}.
-func thingsboardLife(status event.Status) DecodeFunc {
+func thingsboardLife(status event.Status) Func {
 	return func(s *Scope, in *Input, out *Result) (bool, error) {
 		if ok, err := s.object(in, out); !ok {
 			return false, err

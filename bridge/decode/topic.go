@@ -37,7 +37,7 @@ type topicInfo struct {
 	status statusWord
 	// online and offline are the words that it has for presence; empty: the common ones.
 	online, offline string
-	decode          DecodeFunc
+	decode          Func
 	announces       bool
 	// space and prefix are what the keys of names begin with: whose rules count, and what the topic says beyond the device;
 	// barePrefix is that of a bare value.

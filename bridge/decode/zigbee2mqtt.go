@@ -100,7 +100,7 @@ func zigbeeDevices(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	var entries []json.RawMessage
 	if err := json.Unmarshal(in.Payload, &entries); err != nil {
-		s.Because("it is no list: %s", err)
+		s.Becausef("it is no list: %s", err)
 	}
 	base := strings.TrimSuffix(in.Topic, "/bridge/devices")
 	known := level{forms: newForms(zigbeeBase)}
@@ -108,7 +108,7 @@ func zigbeeDevices(s *Scope, in *Input, out *Result) (bool, error) {
 	for _, raw := range entries[:min(len(entries), maxZigbee)] {
 		var e zigbeeEntry
 		if err := json.Unmarshal(raw, &e); err != nil {
-			s.Because("a part of an entry is not as it should be: %s", err)
+			s.Becausef("a part of an entry is not as it should be: %s", err)
 		}
 		topic := base + "/" + e.Name
 		if e.Name == "" || event.CheckTopic(topic) != nil {
@@ -121,7 +121,7 @@ func zigbeeDevices(s *Scope, in *Input, out *Result) (bool, error) {
 			s.tellMore(topic+"/availability", Told{Device: e.Name, Role: RoleStatus})
 		}
 		s.tellMore(topic, told)
-		s.Because("%s is %s, and %d of its values are described", topic, told.Kind, len(told.Keys))
+		s.Becausef("%s is %s, and %d of its values are described", topic, told.Kind, len(told.Keys))
 	}
 	return true, nil
 }

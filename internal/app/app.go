@@ -113,7 +113,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger, version string) (
 }
 
 func (h *Hub) build(ctx context.Context, viewDir string) error {
-	if err := h.buildBridge(viewDir); err != nil {
+	if err := h.buildBridge(viewDir); err != nil { //nolint:contextcheck // what the history finds after a crash is dealt with whole
 		return err
 	}
 	if h.cfg.MQTT != NoBroker {

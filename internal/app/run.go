@@ -187,7 +187,7 @@ func (h *Hub) close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("close the store of sessions: %w", err))
 		}
 	}
-	errs = append(errs, h.closeHistory())
+	errs = append(errs, h.closeHistory()) //nolint:contextcheck // what is in memory goes to the disk, or is read from the log again
 	if h.log != nil {
 		if err := h.log.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close the log: %w", err))

@@ -12,7 +12,9 @@ import (
 func TestOneMessageOfSeveralDevices(t *testing.T) {
 	w := newWorld(t, devices.Config{})
 	const topic = "v1/gateway/telemetry"
-	x := func(device string) event.Metric { return event.Metric{Series: w.series.intern(device, "x", "", topic), Value: 2} }
+	x := func(device string) event.Metric {
+		return event.Metric{Series: w.series.intern(device, "x", "", topic), Value: 2}
+	}
 	e := event.Decoded{Device: "a", Metrics: []event.Metric{x("a")}, Earlier: []event.Sample{{Metric: x("b")}, {Metric: x("c")}, {Metric: x("a"), Time: 1}}}
 	e.Topic, e.Client = topic, "gateway"
 	w.apply(e)
