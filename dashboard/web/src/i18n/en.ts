@@ -241,6 +241,7 @@ export const en = {
     value: "Value",
     band: (min: string, max: string) => `${min} to ${max}`,
     hint: "Drag over a range to explore it",
+    old: (age: string) => `${age} ago`,
   },
   topics: {
     title: "Topics",
