@@ -120,9 +120,8 @@ func (v *View) options() *tsdb.Options {
 
 // openStorage opens the storage. What a crash has damaged is repaired by it, or moved aside: either is found by the marks
 // of the saved state, and read from the log again.
-func (v *View) openStorage() (err error) {
-	logger := slog.New(quiet{v.logger.Handler()})
-	v.db, err = tsdb.Open(v.dir, logger, prometheus.NewRegistry(), v.options(), nil)
+func (v *View) openStorage() error {
+	err := v.openRepaired()
 	if err == nil || !isDamage(err) {
 		return err
 	}
@@ -137,8 +136,45 @@ func (v *View) openStorage() (err error) {
 			return err
 		}
 	}
-	v.db, err = tsdb.Open(v.dir, logger, prometheus.NewRegistry(), v.options(), nil)
-	return err
+	return v.openRepaired()
+}
+
+// openRepaired opens the storage, and once more if there was something to repair, as after a kill in the middle of a write:
+// where the log of all samples is repaired, that of late ones is not read at all.
+func (v *View) openRepaired() (err error) {
+	logger := slog.New(quiet{v.logger.Handler()})
+	const attempts = 3 // each of the two logs may have been damaged
+	for range attempts {
+		figures := prometheus.NewRegistry()
+		if v.db, err = tsdb.Open(v.dir, logger, figures, v.options(), nil); err != nil {
+			return err
+		}
+		repaired, err := wasRepaired(figures)
+		if err != nil {
+			return errors.Join(err, v.db.Close())
+		}
+		if !repaired {
+			return nil
+		}
+		if err := errors.Join(v.db.Close(), os.RemoveAll(filepath.Join(v.dir, chunkDir))); err != nil {
+			return err
+		}
+	}
+	return errors.New("the storage's write-ahead logs are damaged however often they are repaired")
+}
+
+// wasRepaired reports whether the storage has met damage while it was opened.
+func wasRepaired(figures prometheus.Gatherer) (bool, error) {
+	families, err := figures.Gather()
+	if err != nil {
+		return false, err
+	}
+	for _, f := range families {
+		if f.GetName() == "prometheus_tsdb_wal_corruptions_total" {
+			return f.GetMetric()[0].GetCounter().GetValue() > 0, nil
+		}
+	}
+	return false, errors.New("the storage does not count its repairs")
 }
 
 // isDamage reports whether the storage could not be opened because its write-ahead log could not be repaired.
