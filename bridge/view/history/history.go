@@ -94,6 +94,8 @@ type View struct {
 	since   time.Time
 	// marks are how far the write-ahead logs were on the disk at the last Save.
 	marks marks
+	// lateUntil is how far the log of late samples could be read after a crash; nil: to its end.
+	lateUntil *mark
 	// trouble is why samples cannot be stored; given up, why what was applied since the last Save will not be.
 	trouble, givenUp error
 

@@ -86,6 +86,10 @@ func sumBefore(path string, place int64) (uint32, error) {
 
 // missing is nil if the storage has all up to the marks. What has been made into blocks is no longer in the logs.
 func (v *View) missing(known marks) error {
+	late := known[len(logs)-1]
+	if u := v.lateUntil; u != nil && (late.segment > u.segment || late.segment == u.segment && late.size > u.size) {
+		return errors.New("the log of late samples is damaged")
+	}
 	for i, name := range logs {
 		dir := filepath.Join(v.dir, name)
 		first, _, err := wlog.Segments(dir)

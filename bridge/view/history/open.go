@@ -85,7 +85,7 @@ func (v *View) beginRunning() (crashed bool, err error) {
 	_, err = os.Stat(file)
 	switch {
 	case err == nil:
-		return true, os.RemoveAll(filepath.Join(v.dir, chunkDir))
+		return true, errors.Join(os.RemoveAll(filepath.Join(v.dir, chunkDir)), v.rewriteLate())
 	case errors.Is(err, os.ErrNotExist):
 		return false, replace.File(file, nil)
 	default:
