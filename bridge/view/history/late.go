@@ -75,8 +75,7 @@ func (v *View) copyLate(from, to string) (err error) {
 			return err
 		}
 	}
-	var damage *wlog.CorruptionErr
-	if errors.As(r.Err(), &damage) {
+	if damage, ok := errors.AsType[*wlog.CorruptionErr](r.Err()); ok {
 		v.lateUntil = &mark{segment: int64(damage.Segment), size: damage.Offset}
 		return nil
 	}
