@@ -133,7 +133,7 @@ type Format interface {
 
 // Formats returns the formats that a Decoder uses by default, in the order in which they are tried.
 func Formats() []Format {
-	return []Format{Empty{}, SenML{}, Envelope{}, JSON{}, Number{}, Boolean{}, Influx{}, Kura{}, CBOR{}, MessagePack{}, Plain{}}
+	return []Format{Empty{}, SenML{}, Envelope{}, JSON{}, Number{}, Boolean{}, CSV{}, Influx{}, Kura{}, CBOR{}, MessagePack{}, Plain{}}
 }
 
 // Config configures a Decoder. The zero value is ready for use.
@@ -291,6 +291,24 @@ func (d *Decoder) run(s *Scope, in *Input, out *Result) {
 // Generic lets the formats try the payload of in, and fills in what becomes of it. It serves schemes that take a payload
 // out of another.
 func (s *Scope) Generic(in *Input, out *Result) {
+	plain, how, err := unwrap(in.Payload)
+	if how == "" {
+		s.formats(in, out)
+		return
+	}
+	if err != nil {
+		s.decoder.end(s, out, "", err)
+		return
+	}
+	s.Becausef("the payload is wrapped in %s", how)
+	inside := *in
+	inside.Payload = plain
+	s.formats(&inside, out)
+	out.JSON = false
+}
+
+// formats lets the formats try a payload that is not wrapped.
+func (s *Scope) formats(in *Input, out *Result) {
 	d := s.decoder
 	if only := s.topic.space.override.format; only != nil {
 		understood, err := only.Decode(s, in, out)

@@ -108,7 +108,7 @@ func TestPayloads(t *testing.T) {
 func TestProblemsSayWhere(t *testing.T) {
 	tests := []struct{ payload, want string }{
 		{`{"a":1,}`, "a key is missing at offset 7"},
-		{`{'a':1}`, "a key is missing at offset 1"},
+		{`{a:1}`, "a key is missing at offset 1"},
 		{`{"a":01}`, "bad number at offset 5"},
 		{`{"a":"x`, "a string has no end"},
 		{"{\"a\":\"\xff\"}", "invalid UTF-8 at offset 6"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -68,6 +69,8 @@ type parser struct {
 	scalar bool
 	// loose: it is understood but not valid JSON.
 	loose bool
+	// inside of a string that is JSON itself.
+	inside bool
 }
 
 func (p *parser) fail(what string) error {
@@ -387,5 +390,24 @@ func (p *parser) addString(raw []byte, escaped bool) {
 		}
 	case keyID, keyWord, keyUnit, keyHidden:
 	}
+	if n.class != keyHidden && p.wrapped(raw) {
+		return
+	}
 	p.scope.text(p.out, n, raw)
+}
+
+// wrapped reads a string that is JSON itself, an object or array, one level deep, and reports whether it is.
+func (p *parser) wrapped(raw []byte) bool {
+	if p.inside || len(raw) < len(`{"a":1}`) || raw[0] != '{' && raw[0] != '[' || raw[len(raw)-1] != '}' && raw[len(raw)-1] != ']' {
+		return false
+	}
+	readings, texts, earlier, at := len(p.out.Readings), len(p.out.Texts), len(p.out.Earlier), p.out.DeviceTime
+	inner := *p
+	inner.data, inner.at, inner.inside = slices.Clone(raw), 0, true // the scratch memory is used again
+	err := inner.value()
+	if inner.space(); err == nil && inner.at == len(inner.data) && len(p.out.Readings) > readings {
+		return true
+	}
+	p.out.Readings, p.out.Texts, p.out.Earlier, p.out.DeviceTime = p.out.Readings[:readings], p.out.Texts[:texts], p.out.Earlier[:earlier], at
+	return false
 }
