@@ -133,7 +133,7 @@ export class Plot {
         { ...axis, size: 26, values: (_, splits) => timeLabels(splits), space: 80 },
         {
           ...axis,
-          size: 56,
+          size: (_, labels) => axisWidth(labels),
           values: (_, splits) => formatTicks(splits),
           space: 28,
           ...(switches && { splits: [0, 1] }),
@@ -187,4 +187,10 @@ function paddedRange(min: number | null, max: number | null, fromZero: boolean):
   if (fromZero) return [Math.min(0, min), max > 0 ? max * 1.1 : 1];
   const pad = (max - min) * 0.1 || Math.abs(max) * 0.05 || 1;
   return [min >= 0 && min - pad < 0 ? 0 : min - pad, max + pad];
+}
+
+/** axisWidth is the same for most charts, so that they stand below each other in line; long labels get the room that they need. */
+function axisWidth(labels: string[] | null): number {
+  const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
+  return Math.max(56, Math.ceil(18 + 6.4 * longest));
 }
