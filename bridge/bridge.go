@@ -63,6 +63,8 @@ type Config struct {
 	Requests chan<- decode.Request
 	// MaxSeries bounds the series; 0 is 1,000,000. Readings beyond it are left out and counted.
 	MaxSeries int
+	// MaxDeviceSeries bounds those of one device; 0 is 10,000.
+	MaxDeviceSeries int
 	// Logger takes what an operator should know; nil is nowhere.
 	Logger *slog.Logger
 	// Metrics takes the package's metrics; nil is nowhere.
@@ -75,6 +77,7 @@ const (
 	defaultMaxBatch       = 1024
 	defaultGather         = 2 * time.Millisecond
 	defaultMaxSeries      = 1_000_000
+	defaultDeviceSeries   = 10_000
 	// queueChunk is how many messages the queue has memory for when it begins a new array.
 	queueChunk = 128
 	// firstRetry and lastRetry bound the time until a batch that found no room is tried again.
@@ -141,12 +144,13 @@ func New(cfg Config) (*Bridge, error) {
 	setDefault(&cfg.MaxQueuedBytes, defaultMaxQueuedBytes)
 	setDefault(&cfg.MaxBatch, defaultMaxBatch)
 	setDefault(&cfg.MaxSeries, defaultMaxSeries)
+	setDefault(&cfg.MaxDeviceSeries, defaultDeviceSeries)
 	setDefault(&cfg.Gather, defaultGather)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Bridge{
-		cfg: cfg, series: newSeriesTable(cfg.MaxSeries), asked: requests{}, committed: make(chan []event.Event, commitsAhead),
+		cfg: cfg, series: newSeriesTable(cfg.MaxSeries, cfg.MaxDeviceSeries), asked: requests{}, committed: make(chan []event.Event, commitsAhead),
 		space: make(chan struct{}), ready: make(chan struct{}, 1),
 	}
 	b.metrics, b.chunks = newMetrics(cfg.Metrics, b), newChunkCache(b.readLog)

@@ -339,6 +339,19 @@ func TestSeriesAreBounded(t *testing.T) {
 	}
 }
 
+// TestSeriesOfADevice: one device that names metric after metric takes nothing from the others.
+func TestSeriesOfADevice(t *testing.T) {
+	p := newBridge(t, bridge.Config{MaxDeviceSeries: 2}, memlog.Config{})
+	all := p.Decode([]event.Event{
+		message("devices/d/telemetry", `{"a":1,"b":2,"c":3}`), message("devices/d/x", `{"d":1}`), message("devices/e/telemetry", `{"a":1}`),
+	})
+	for i, want := range []int{2, 0, 1} {
+		if len(all[i].Metrics) != want {
+			t.Errorf("message %d: %v", i, all[i].Metrics)
+		}
+	}
+}
+
 func TestPast(t *testing.T) {
 	p := newBridge(t, bridge.Config{}, memlog.Config{})
 	for i := range 5 {

@@ -33,10 +33,13 @@ type seriesTable struct {
 	topics map[string]*topicSeries
 	count  int
 	limit  int
+	// devices counts the series of each device; none has more than deviceLimit.
+	devices     map[string]int
+	deviceLimit int
 }
 
-func newSeriesTable(limit int) *seriesTable {
-	return &seriesTable{topics: make(map[string]*topicSeries), limit: limit}
+func newSeriesTable(limit, deviceLimit int) *seriesTable {
+	return &seriesTable{topics: make(map[string]*topicSeries), limit: limit, devices: make(map[string]int), deviceLimit: deviceLimit}
 }
 
 // of returns the series of a topic; of an unknown one, none, which the first series makes known. ref is the topic's.
@@ -67,7 +70,7 @@ func (s *topicSeries) find(device, name string, guess int) int {
 	return slices.IndexFunc(s.all, func(n namedSeries) bool { return n.is(device, name) })
 }
 
-// intern returns a series, or nil at the bound; guess is its likely index. A unit that was not known before, or changed,
+// intern returns a series, or nil at a bound; guess is its likely index. A unit that was not known before, or changed,
 // makes a new Series with the same number; one that is known stays when a message does not say it, or is older than the
 // one that did. at is the message's time.
 func (t *seriesTable) intern(s *topicSeries, guess int, device, name, unit string, at int64) *event.Series {
@@ -92,10 +95,11 @@ func (t *seriesTable) intern(s *topicSeries, guess int, device, name, unit strin
 
 // add numbers a new series.
 func (t *seriesTable) add(s *topicSeries, device, name, unit string, at int64) *event.Series {
-	if t.count >= t.limit {
+	if t.count >= t.limit || t.devices[device] >= t.deviceLimit {
 		return nil
 	}
 	t.count++
+	t.devices[device]++
 	if len(s.all) == 0 {
 		t.topics[s.topic] = s
 	}
