@@ -111,3 +111,5 @@ require (
 	modernc.org/sqlite v1.61.1 // indirect
 	pgregory.net/rapid v1.3.0 // indirect
 )
+
+replace github.com/gorilla/websocket => github.com/gorilla/websocket v1.5.3

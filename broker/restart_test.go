@@ -209,6 +209,7 @@ func TestQoS2IsLoggedOnceOverAKill(t *testing.T) {
 func TestReleasedIdentifierIsFreeAfterAKill(t *testing.T) {
 	r := newLastingRig(t, nil)
 	c := r.connect(lasting("c"))
+	eventually(t, "the beginning of the connection is delivered", func() bool { return r.sink.settled.Load() > 0 })
 	r.stored()
 	r.broker.delivering.Lock() // what is stored has not been delivered, so the checkpoint stays
 	c.publish("a", "one", 2, 9)
