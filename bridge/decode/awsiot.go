@@ -1,6 +1,10 @@
 package decode
 
-import "slices"
+import (
+	"slices"
+
+	"pulso/bridge/event"
+)
 
 // awsShadow are the device shadows of AWS IoT,
 // https://docs.aws.amazon.com/iot/latest/developerguide/reserved-topics.html. What is reported is a reading, what is desired a
@@ -14,6 +18,9 @@ var awsShadow = &Scheme{
 			{Topic: "$aws/things/{device}/jobs/#", Role: RoleCommand, Decode: quietly},
 			{Topic: "$aws/things/{device}/tunnels/#", Role: RoleCommand, Decode: quietly},
 			{Topic: "$aws/things/{device}/defender/#", Role: RoleQuiet},
+			{Topic: "$aws/events/presence/connected/{device}", Role: RoleStatus, Decode: awsLife(event.StatusOnline)},
+			{Topic: "$aws/events/presence/disconnected/{device}", Role: RoleStatus, Decode: awsLife(event.StatusOffline)},
+			{Topic: "$aws/events/#", Role: RoleQuiet},
 			{Topic: "$aws/rules/+/#", Role: RoleReading},
 		},
 	),
@@ -49,7 +56,19 @@ func decodeAWSShadow(s *Scope, in *Input, out *Result) (bool, error) {
 		return true, nil
 	}
 	s.time(in, out, timeOfNumber(floatOf(member(in.Payload, "timestamp"))))
-	return true, s.part(in, out, "", reported)
+	return true, s.part(in, out, "state.reported", reported)
+}
+
+// awsLife reads a lifecycle event, https://docs.aws.amazon.com/iot/latest/developerguide/life-cycle-events.html.
+func awsLife(status event.Status) Func {
+	return func(s *Scope, in *Input, out *Result) (bool, error) {
+		if ok, err := s.object(in, out); !ok {
+			return false, err
+		}
+		out.Status = status
+		s.time(in, out, timeOfNumber(floatOf(member(in.Payload, "timestamp"))))
+		return true, nil
+	}
 }
 
 // azureIoT are the topics of Azure's IoT Hub, https://learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub. The last level

@@ -31,7 +31,7 @@ func (CSV) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	lines := bytes.Split(b, []byte("\n"))
 	last := bytes.TrimSuffix(lines[len(lines)-1], []byte("\r"))
 	separator := csvSeparator(last)
-	if separator == 0 || s.topic != nil && has(colourWords, lastKey(string(s.bare().text))) {
+	if separator == 0 || s.topic != nil && has(colourWords, lastKey(s.bare().text)) {
 		return false, nil
 	}
 	columns := bytes.Split(last, []byte{separator})

@@ -269,6 +269,9 @@ func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string)
 	out.Command, out.Registry = topic.role == RoleCommand, topic.role == RoleRegistry
 	d.input = in
 	d.run(s, &d.input, out)
+	if topic.fallback != "" {
+		s.nameByPayload(out)
+	}
 	d.interpret(s, &d.input, out)
 	out.Kind, out.Name = cutName(out.Kind), cutName(out.Name)
 	d.name(s, out)

@@ -388,6 +388,10 @@ func (p *parser) addString(raw []byte, escaped bool) {
 			p.scope.add(p.out, n, "", v)
 			return
 		}
+		if v, unit, ok := writtenNumber(raw); ok {
+			p.scope.number(p.in, p.out, n, unit, v)
+			return
+		}
 	case keyID, keyWord, keyUnit, keyHidden:
 	}
 	if n.class != keyHidden && p.wrapped(raw) {

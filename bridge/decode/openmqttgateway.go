@@ -23,7 +23,7 @@ var openMQTTGateway = &Scheme{
 		"manufacturerdata": {Class: ClassText}, "mac_type": {Class: ClassText}, "adv_type": {Class: ClassText}, "mfid": {Class: ClassText},
 		"uuid": {Class: ClassText}, "packet": {Class: ClassText}, "mic": {Class: ClassText}, "protocol": {Class: ClassText},
 		"channel": {Class: ClassText}, "hex": {Class: ClassText}, "raw": {Class: ClassText}, "datasource": {Class: ClassText}, "mqttport": {Class: ClassText},
-		"mport": {Class: ClassText}, "subtype": {Class: ClassText}, "time": {Class: ClassTime}, "unixtime": {Class: ClassTime},
+		"mport": {Class: ClassText}, "mqttp": {Class: ClassText}, "subtype": {Class: ClassText}, "time": {Class: ClassTime}, "unixtime": {Class: ClassTime},
 	},
 }
 

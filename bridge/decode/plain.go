@@ -83,6 +83,9 @@ func looseNumber(b []byte) (float64, bool) {
 }
 
 func withoutCommas(b []byte) ([]byte, bool) {
+	if whole, fraction, one := bytes.Cut(b, []byte(",")); one && isDigits(string(fraction)) && areThousands(whole) {
+		return append(append(bytes.ReplaceAll(whole, []byte("."), nil), '.'), fraction...), true
+	}
 	parts := bytes.Split(b, []byte(","))
 	last := parts[len(parts)-1]
 	const group = 3
@@ -97,6 +100,39 @@ func withoutCommas(b []byte) ([]byte, bool) {
 	}
 	ok := len(whole) == group && isDigits(string(whole)) && len(parts[0]) <= group+1 && (hasFraction || len(parts) > 2)
 	return bytes.ReplaceAll(b, []byte(","), nil), ok
+}
+
+// areThousands reports whether b is a whole number with points between its thousands ("1.234").
+func areThousands(b []byte) bool {
+	const group = 3
+	parts := bytes.Split(bytes.TrimLeft(b, "+-"), []byte("."))
+	for i, p := range parts {
+		if !isDigits(string(p)) || len(p) != group && i > 0 || len(p) > group {
+			return false
+		}
+	}
+	return len(parts) > 1
+}
+
+// writtenNumber reads a whole text that is a number with a unit behind it ("45 %", "21,5 °C") or with a decimal comma
+// ("21,5"), beyond doubt: three digits behind the comma may as well be thousands, and several commas make a list.
+func writtenNumber(b []byte) (value float64, unit string, ok bool) {
+	if len(b) > maxNumberBytes || len(b) == 0 || b[0] > '9' || b[0] != '-' && b[0] < '0' {
+		return 0, "", false
+	}
+	end := numberEnd(b)
+	if bytes.Count(b[:end], []byte(",")) > 1 {
+		return 0, "", false
+	}
+	if rest := bytes.TrimLeft(b[end:], " \u00a0"); len(rest) > 0 {
+		if unit, ok = valueUnits[string(rest)]; !ok {
+			return 0, "", false
+		}
+	} else if bytes.IndexByte(b[:end], ',') < 0 {
+		return 0, "", false
+	}
+	value, ok = looseNumber(b[:end])
+	return value, unit, ok
 }
 
 // plainNumber reads a whole text that is a decimal number beyond doubt: no exponent, no plus, no leading zeros, and not

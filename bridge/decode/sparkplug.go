@@ -259,7 +259,11 @@ func (r *sparkplugReader) metric(m *sparkplugMetric, depth int) error {
 	case m.of == sparkplugTemplate:
 		return r.template(m, depth)
 	default:
-		if value, ok := m.number(); ok {
+		switch value, ok := m.number(); {
+		case !ok:
+		case bytes.HasPrefix(m.name, []byte("Properties/")): // what the device is: "Properties/Serial Number"
+			r.text(m.name, strconv.AppendFloat(nil, value, 'f', -1, 64), at)
+		default:
 			r.numberThen(m.name, readUnit(m.unit), value, at, m.historical)
 		}
 	}

@@ -198,12 +198,12 @@ func TestClouds(t *testing.T) {
 		{
 			"$aws/things/b/shadow/update/accepted",
 			`{"state":{"reported":{"v":{"w":1}}},"metadata":{"reported":{"v":{"timestamp":5}}},"version":3,"timestamp":` + ms[:10] + `}`,
-			"[b, 12:00:00] v.w=1;",
+			"[b, 12:00:00] state.reported.v.w=1;",
 		},
 		{
 			"$aws/things/b/shadow/name/n/update/documents",
 			`{"previous":{"state":{"reported":{"v":1}}},"current":{"state":{"reported":{"v":2},"desired":{"v":3}},"version":2}}`,
-			"[b] n.v=2;",
+			"[b] n.state.reported.v=2;",
 		},
 		{"$aws/things/b/shadow/update/delta", `{"state":{"v":1}}`, "[b, command] ;"},
 		{"devices/e/messages/events/%24.ct=application%2Fjson", `{"t":1}`, "[e] t=1;"},

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -38,18 +39,29 @@ func timeOfNumber(v float64) int64 {
 	}
 }
 
-// timeOfText reads an RFC 3339 time with a zone ("Z", "+02:00", "+0200"), or a number of digits, as nanoseconds since the
-// Unix epoch; 0 if it is neither.
+// timeOfText reads a time with a zone as nanoseconds since the Unix epoch: RFC 3339's and ISO 8601's ("…T08:00:00Z",
+// "20240501T080000Z", "2024-05-01 10:00:00 +0200", "… UTC"), RFC 1123's ("Wed, 01 May 2024 08:00:00 GMT"), or a number of
+// digits; 0 if it is none of them.
 func timeOfText(b []byte) int64 {
 	if v, ok := plainNumber(b); ok {
 		return timeOfNumber(v)
 	}
-	const longest = len("2006-01-02T15:04:05.999999999+00:00") + 4
-	if len(b) < len("2006-01-02T15:04:05Z") || len(b) > longest || b[10] != 'T' {
+	const shortest, longest, day = len("20060102T150405Z"), len("2006-01-02T15:04:05.999999999+00:00") + 4, len("2006-01-02")
+	if len(b) < shortest || len(b) > longest {
 		return 0
 	}
+	layouts := [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700"}
 	s := string(b)
-	for _, layout := range [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700"} {
+	switch {
+	case b[3] == ',': // no other names of zones: Go takes those that it does not know for UTC
+		s = strings.Replace(s, " GMT", " +0000", 1)
+		layouts = [...]string{time.RFC1123Z, "Mon, _2 Jan 2006 15:04:05 -0700"}
+	case b[8] == 'T':
+		layouts = [...]string{"20060102T150405.999999999Z0700", "20060102T150405.999999999Z07:00"}
+	case b[day] == ' ':
+		s = s[:day] + "T" + strings.Replace(strings.Replace(s[day+1:], " UTC", "Z", 1), " ", "", 1)
+	}
+	for _, layout := range layouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t.UnixNano()
 		}

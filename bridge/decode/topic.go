@@ -306,6 +306,11 @@ func genericDevice(levels []string) (first, end int) {
 			return i - 1, i
 		}
 	}
+	for i := start + 1; i < end; i++ {
+		if has(commandWords, levels[i]) {
+			end = i
+		}
+	}
 	for end > start+1 && isTail(levels[end-1]) {
 		end--
 	}
@@ -359,6 +364,22 @@ func isDigits(s string) bool {
 
 // isShortNumber reports whether a level is an index rather than an id.
 func isShortNumber(s string) bool { return len(s) <= 3 && isDigits(s) }
+
+// ownerKeys are the keys by which a payload says whose it is, the most telling first.
+var ownerKeys = [...]string{"deviceid", "device_id", "devid", "deveui", "dev_eui", "imei", "serialnumber", "serial_number", "serialno", "serial", "sn", "mac"}
+
+// nameByPayload names the device of a topic of a single level by an id at the root of the payload.
+func (s *Scope) nameByPayload(out *Result) {
+	for _, key := range ownerKeys {
+		for _, t := range out.Texts {
+			path := strings.TrimPrefix(t.Name, s.topic.fallback+".")
+			if strings.EqualFold(path, key) && path != s.topic.fallback {
+				s.SetDevice(out, t.Value)
+				return
+			}
+		}
+	}
+}
 
 // clientDevice is the device of a topic that names none: the client id, unless it looks made up for the occasion.
 func clientDevice(client, topicLevel string) string {

@@ -48,6 +48,7 @@ var letterUnits = map[string]struct {
 	"v":   {"V", []string{"volt", "u", "bat", "vbat", "vcc", "supply"}},
 	"a":   {"A", []string{"curr", "i", "amp"}},
 	"g":   {"g", []string{"weight", "mass", "acc"}},
+	"mv":  {"mV", []string{"volt", "u", "bat", "vbat", "vcc", "supply"}},
 	"deg": {"°", []string{"heading", "angle", "direction", "azimuth", "tilt", "course", "latitude", "longitude"}},
 }
 

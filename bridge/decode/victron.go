@@ -36,6 +36,7 @@ var victron = &Scheme{
 		"DeviceInstance": {Class: ClassText}, "CustomName": {Class: ClassText}, "ProductName": {Class: ClassText}, "Serial": {Class: ClassText},
 		"DeviceName": {Class: ClassText}, "ProcessName": {Class: ClassText}, "Connection": {Class: ClassText}, "AllowedRoles": {Class: ClassText},
 		"Time": {Class: ClassText}, "StartTime": {Class: ClassText}, "LastUpdateTime": {Class: ClassText},
+		"TimeLastContact": {Class: ClassText}, "LastContact": {Class: ClassText},
 		"NetworkStatus": {Class: ClassText}, "FirmwareVersion": {Class: ClassText}, "HardwareVersion": {Class: ClassText},
 	},
 }

@@ -87,7 +87,7 @@ var (
 	idKeys = words(`id uid uuid guid serial serialno serialnumber serial_number sn mac address ip ipaddr ip_address bssid
 		ssid version ver fw fw_ver sw hw firmware seq sequence sequencenumber seqno protocol endpoint port f_port fport
 		network_address qos msgid messageid majorversion minorversion built build hash hashversion idx imei imsi iccid
-		phone deveui devaddr`)
+		phone deveui devaddr crc checksum pin rev revision hw_rev sw_rev`)
 	wordKeys = words("mode behavior behaviour action event type model kind class preset scene effect cmd command method")
 	unitKeys = words("unit units unit_of_measurement uom")
 )

@@ -12,7 +12,8 @@ import (
 const maxWrapped = 1 << 20
 
 // unwrap takes a payload out of what programs wrap around one: gzip (RFC 1952), zlib (RFC 1950), UTF-16 with a byte order
-// mark, and the way in which Python prints a dictionary. how says which; empty: it is not wrapped.
+// mark, Latin-1, the zero that ends a text in C, and the way in which Python prints a dictionary. how says which; empty: it
+// is not wrapped.
 func unwrap(b []byte) (plain []byte, how string, err error) {
 	const least = 2
 	if len(b) < least {
@@ -23,15 +24,19 @@ func unwrap(b []byte) (plain []byte, how string, err error) {
 		how = "gzip"
 		plain, err = inflate(b)
 	case isZlib(b):
-		if plain, err = inflate(b); err != nil { // two bytes are little evidence
-			return b, "", nil
+		if inside, broken := inflate(b); broken == nil { // two bytes are little evidence
+			return inside, "zlib", nil
 		}
-		return plain, "zlib", nil
+		return b, "", nil
 	case b[0] == 0xff && b[1] == 0xfe, b[0] == 0xfe && b[1] == 0xff:
 		how = "UTF-16"
 		plain, err = fromUTF16(b)
 	case b[0] == '{' && bytes.HasPrefix(trim(b[1:]), []byte("'")):
 		return fromPython(b), "a Python dictionary", nil
+	case isLatin1(b):
+		return fromLatin1(b), "Latin-1", nil
+	case isTerminated(b):
+		return b[:len(b)-1], "a text of C's", nil
 	default:
 		return b, "", nil
 	}
@@ -45,6 +50,41 @@ func unwrap(b []byte) (plain []byte, how string, err error) {
 func isZlib(b []byte) bool {
 	const check = 31
 	return b[0] == 0x78 && (int(b[0])<<8|int(b[1]))%check == 0
+}
+
+// isTerminated reports whether b is printable text of some length with one zero behind it; a short one may be a number of
+// two or four bytes.
+func isTerminated(b []byte) bool {
+	const least = 5
+	return len(b) >= least && b[len(b)-1] == 0 && unprintable(b[:len(b)-1]) < 0
+}
+
+// isLatin1 reports whether b is JSON, or a number with a unit, in ISO 8859-1: it is not UTF-8, and its bytes beyond ASCII
+// are letters and signs there (but for the last two, which damage brings more often).
+func isLatin1(b []byte) bool {
+	const least, firstSign, last = 5, 0xa0, 0xfd
+	isNumber := b[0] == '-' || b[0] >= '0' && b[0] <= '9'
+	if len(b) < least || b[0] != '{' && b[0] != '[' && !isNumber || utf8.Valid(b) {
+		return false
+	}
+	beyond := 0
+	for _, c := range b {
+		switch {
+		case c >= firstSign && c <= last:
+			beyond++
+		case c >= utf8.RuneSelf, c < ' ' && c != '\t' && c != '\n' && c != '\r':
+			return false
+		}
+	}
+	return !isNumber || beyond == 1
+}
+
+func fromLatin1(b []byte) []byte {
+	plain := make([]byte, 0, len(b)+len(b)/4)
+	for _, c := range b {
+		plain = utf8.AppendRune(plain, rune(c))
+	}
+	return plain
 }
 
 var errUTF16 = errors.New("odd length, or half of a character")

@@ -33,8 +33,8 @@ func TestZigbee2MQTT(t *testing.T) {
 			"zigbee2mqtt/bridge/info",
 			`{"version":"1.40.0","commit":"abc","coordinator":{"ieee_address":"0x0","meta":{"revision":20230507},"type":"zStack3x0"},` +
 				`"network":{"channel":11,"pan_id":6754},"log_level":"info","permit_join":false,"config":{}}`,
-			"[bridge] ;version:1.40.0 commit:abc coordinator.ieee_address:0x0 coordinator.type:zStack3x0 network.pan_id:6754 " +
-				"log_level:info",
+			"[bridge] ;version:1.40.0 commit:abc coordinator.ieee_address:0x0 coordinator.meta.revision:20230507 coordinator.type:zStack3x0 " +
+				"network.pan_id:6754 log_level:info",
 		},
 		{"zigbee2mqtt/bridge/request/permit_join", `{"value":true}`, "[bridge, command] ;"},
 		{"zigbee2mqtt/bridge/response/permit_join", `{"data":{"value":true},"status":"ok"}`, "[bridge] ;status:ok"},
