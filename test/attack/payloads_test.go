@@ -56,16 +56,18 @@ func badPayloads(t *testing.T) []badPayload {
 
 // report is a device as /api/v1/devices/{id} has it.
 type report struct {
-	Metrics []struct{ Name string }
-	Events  int
-	Topics  []struct {
-		Problem string
-		Bytes   int
-	}
+	Metrics []struct {
+		Name string `json:"name"`
+	} `json:"metrics"`
+	Events int `json:"events"`
+	Topics []struct {
+		Problem string `json:"problem"`
+		Bytes   int    `json:"bytes"`
+	} `json:"topics"`
 }
 
 func (s *siege) device(id string) (r report, err error) {
-	response, err := s.client().Get("http://" + s.h.HTTP + "/api/v1/devices/" + url.PathEscape(id)) //nolint:noctx // the client has a deadline
+	response, err := s.client().Get("http://" + s.h.HTTP + "/api/v1/devices/" + url.PathEscape(id))
 	if err != nil {
 		return r, err
 	}
@@ -73,7 +75,8 @@ func (s *siege) device(id string) (r report, err error) {
 	if response.StatusCode != http.StatusOK {
 		return r, fmt.Errorf("device %s: %s", id, response.Status)
 	}
-	return r, json.NewDecoder(response.Body).Decode(&r)
+	err = json.NewDecoder(response.Body).Decode(&r)
+	return r, err
 }
 
 // publish sends a message of QoS 1 and waits until it is acknowledged.

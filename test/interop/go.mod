@@ -1,6 +1,6 @@
 module pulso/test/interop
 
-go 1.26.0
+go 1.26.7
 
 require (
 	github.com/eclipse/paho.golang v0.23.0
@@ -11,12 +11,14 @@ require (
 )
 
 require (
-	github.com/gorilla/websocket v1.5.3 // indirect
+	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674 // indirect
 	golang.org/x/net v0.61.0 // indirect
 	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
-	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
+	google.golang.org/genproto/googleapis/rpc v0.0.0-20261012220534-4341edf3f941 // indirect
 )
 
 replace pulso => ../..
+
+replace github.com/gorilla/websocket => github.com/gorilla/websocket v1.5.3
