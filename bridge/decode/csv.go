@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -47,9 +48,18 @@ func (CSV) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 		return false, nil
 	}
 	s.Becausef("the payload is %d values in a line", len(values))
+	s.columns(in, out, values, names, timeOfText(trim(columns[0])))
+	return true, nil
+}
+
+// columns adds the values by their names or places. The first is no reading where it is a time: stamp, in nanoseconds.
+func (s *Scope) columns(in *Input, out *Result, values []csvValue, names [][]byte, stamp int64) {
 	prefix := append([]byte(nil), s.topic.barePrefix...)
+	if stamp != 0 {
+		s.time(in, out, stamp)
+	}
 	for i, v := range values {
-		if !v.some {
+		if !v.some || i == 0 && stamp != 0 {
 			continue
 		}
 		if names != nil {
@@ -59,7 +69,6 @@ func (CSV) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 		s.name = strconv.AppendInt(append(s.name[:0], prefix...), int64(i), 10)
 		s.number(in, out, s.lookup(s.name), "", v.value)
 	}
-	return true, nil
 }
 
 // csvByte reports whether a line of values can begin so.
@@ -87,8 +96,12 @@ type csvValue struct {
 func csvValues(columns [][]byte, separator byte) (values []csvValue, ok bool) {
 	const fewest = 2
 	numbers := 0
-	for _, column := range columns {
+	for i, column := range columns {
 		column = trim(column)
+		if i == 0 && timeOfText(column) != 0 {
+			values = append(values, csvValue{})
+			continue
+		}
 		if len(column) == 0 || bytes.EqualFold(column, []byte("nan")) || bytes.EqualFold(column, []byte("null")) {
 			values = append(values, csvValue{})
 			continue
@@ -103,14 +116,16 @@ func csvValues(columns [][]byte, separator byte) (values []csvValue, ok bool) {
 		numbers++
 		values = append(values, csvValue{v, true})
 	}
-	return values, numbers >= fewest
+	return values, numbers >= fewest || numbers > 0 && timeOfText(trim(columns[0])) != 0
 }
 
-// sureCommas reports whether commas part values and are neither decimal points nor between thousands: four columns, or
-// three of which one has a fraction or a sign.
+// sureCommas reports whether commas part values and are neither decimal points nor between thousands: the first is a time,
+// each has a decimal point, there are four, or three of which one has a fraction or a sign.
 func sureCommas(columns [][]byte) bool {
 	const sure = 4
-	return len(columns) >= sure || len(columns) == sure-1 && bytes.ContainsAny(bytes.Join(columns, nil), ".-")
+	whole := func(column []byte) bool { return bytes.IndexByte(column, '.') < 0 }
+	return timeOfText(trim(columns[0])) != 0 || !slices.ContainsFunc(columns, whole) ||
+		len(columns) >= sure || len(columns) == sure-1 && bytes.ContainsAny(bytes.Join(columns, nil), ".-")
 }
 
 // csvNames are the names in the line before the values; nil if there is none that has a name for each.

@@ -42,10 +42,12 @@ func (JSON) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	p.base = len(s.name)
 	if err := p.document(); err != nil {
 		if p.scalar {
+			out.nothing() // another format may understand it
 			return false, nil
 		}
 		return false, err
 	}
+	p.tellBatches()
 	out.JSON = !p.loose
 	return first == '{' || first == '[' || first == '"' || first == 'n', nil
 }
@@ -71,6 +73,11 @@ type parser struct {
 	loose bool
 	// inside of a string that is JSON itself.
 	inside bool
+	// list is what is known of the object that comes next as an element of a list.
+	list listed
+	// batches are lists of moments, and lines of them, told once all is read.
+	batches []batch
+	lines   [][]byte
 }
 
 func (p *parser) fail(what string) error {
@@ -97,10 +104,14 @@ func opensScalar(c byte) bool {
 // document reads one value and, after line ends, further ones, the last of which counts.
 func (p *parser) document() error {
 	for {
+		start := p.at
 		if err := p.value(); err != nil {
 			return err
 		}
 		end := p.at
+		if p.loose && len(p.lines) > 0 {
+			p.lines = append(p.lines, p.data[start:end])
+		}
 		p.space()
 		if p.at == len(p.data) {
 			return nil
@@ -108,7 +119,9 @@ func (p *parser) document() error {
 		if p.scalar || bytes.IndexByte(p.data[end:p.at], '\n') < 0 || p.data[p.at] != '{' {
 			return p.fail("more after the value")
 		}
-		p.loose = true
+		if p.loose = true; len(p.lines) == 0 {
+			p.lines = append(p.lines, p.data[start:end])
+		}
 		p.out.nothing()
 	}
 }
@@ -144,13 +157,12 @@ func (p *parser) value() error {
 	case 'f':
 		return p.word("false", 0)
 	case 'n':
+		if bytes.HasPrefix(p.data[p.at:], []byte("nan")) {
+			return p.notFinite()
+		}
 		return p.literal("null")
-	case 'N':
-		p.loose = true
-		return p.literal("NaN")
-	case 'I':
-		p.loose = true
-		return p.literal("Infinity")
+	case 'N', 'I', 'i':
+		return p.notFinite()
 	default:
 		if c == '-' || c >= '0' && c <= '9' {
 			return p.number()
@@ -165,6 +177,21 @@ func (p *parser) literal(word string) error {
 	}
 	p.at += len(word)
 	return nil
+}
+
+// notFinite reads what programs write for numbers that JSON has none for.
+func (p *parser) notFinite() error {
+	if p.scalar {
+		return p.fail("no value of JSON")
+	}
+	p.loose = true
+	for _, word := range [...]string{"NaN", "nan", "Infinity", "infinity", "Inf", "inf"} {
+		if bytes.HasPrefix(p.data[p.at:], []byte(word)) {
+			p.at += len(word)
+			return nil
+		}
+	}
+	return p.fail("unknown word")
 }
 
 func (p *parser) word(word string, value float64) error {
@@ -209,12 +236,13 @@ func (p *parser) object() error {
 		return err
 	}
 	readings, texts, units := len(p.out.Readings), len(p.out.Texts), false
-	mark := len(p.scope.name)
+	mark, of := len(p.scope.name), p.list
+	p.list = listed{}
 	for first := true; ; first = false {
 		if p.at < len(p.data) && p.data[p.at] == '}' && first {
 			break
 		}
-		isUnit, err := p.member(mark)
+		isUnit, err := p.member(mark, &of)
 		if err != nil {
 			return err
 		}
@@ -237,8 +265,8 @@ func (p *parser) object() error {
 	return nil
 }
 
-// member reads a key and its value. It reports whether the key is that of a unit.
-func (p *parser) member(mark int) (isUnit bool, err error) {
+// member reads a key and its value. It reports whether the key is that of a unit. of is what the object is in a list.
+func (p *parser) member(mark int, of *listed) (isUnit bool, err error) {
 	if p.at == len(p.data) || p.data[p.at] != '"' {
 		return false, p.fail("a key is missing")
 	}
@@ -256,7 +284,15 @@ func (p *parser) member(mark int) (isUnit bool, err error) {
 	}
 	p.at++
 	p.space()
-	leave := p.extend(key)
+	leave := false
+	switch {
+	case of.name != nil && string(key) == of.nameKey, p.isWish(key):
+		p.muted++
+		leave = true
+	case of.pure && isValueKey(key):
+	default:
+		leave = p.extend(key)
+	}
 	isUnit = p.at < len(p.data) && p.data[p.at] == '"' && endsLikeUnit(key)
 	err = p.value()
 	p.scope.name = p.scope.name[:mark]
@@ -303,12 +339,22 @@ func (p *parser) array() error {
 		return err
 	}
 	mark := len(p.scope.name)
+	named, batched := p.opensList()
+	if batched {
+		p.muted++
+		defer func() { p.muted-- }()
+	}
 	var digits [20]byte
 	for i := 0; ; i++ {
 		if i == 0 && p.at < len(p.data) && p.data[p.at] == ']' {
 			break
 		}
-		leave := p.extend(appendIndex(digits[:0], i))
+		element := appendIndex(digits[:0], i)
+		if named {
+			p.list = listedAs(p.data[p.at:])
+			element = p.list.name
+		}
+		leave := p.extend(element)
 		err := p.value()
 		p.scope.name = p.scope.name[:mark]
 		if leave {
@@ -377,9 +423,15 @@ func (p *parser) addString(raw []byte, escaped bool) {
 	n := p.scope.lookup(p.scope.name)
 	switch n.class {
 	case keyTime:
-		p.scope.time(p.in, p.out, timeOfText(raw))
+		p.scope.clock(p.in, p.out, n, timeOfText(raw))
 		return
 	case keyPlain:
+		if n.moment {
+			if t := timeOfText(raw); t != 0 {
+				p.scope.clock(p.in, p.out, n, t)
+				return
+			}
+		}
 		if v, ok := plainNumber(raw); ok {
 			p.scope.number(p.in, p.out, n, "", v)
 			return

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -24,9 +25,8 @@ func (p *parser) number() error {
 	if n.negative {
 		p.at++
 	}
-	if p.at < len(p.data) && p.data[p.at] == 'I' {
-		p.loose = true
-		return p.literal("Infinity")
+	if p.at < len(p.data) && strings.IndexByte("INin", p.data[p.at]) >= 0 {
+		return p.notFinite()
 	}
 	first := p.at
 	n.digits = p.digits(&n.mantissa)

@@ -115,7 +115,8 @@ func areThousands(b []byte) bool {
 }
 
 // writtenNumber reads a whole text that is a number with a unit behind it ("45 %", "21,5 °C") or with a decimal comma
-// ("21,5"), beyond doubt: three digits behind the comma may as well be thousands, and several commas make a list.
+// ("21,5"), beyond doubt: three digits behind the comma may as well be thousands, several commas make a list, and a letter
+// right behind a whole number is part of a name.
 func writtenNumber(b []byte) (value float64, unit string, ok bool) {
 	if len(b) > maxNumberBytes || len(b) == 0 || b[0] > '9' || b[0] != '-' && b[0] < '0' {
 		return 0, "", false
@@ -125,7 +126,8 @@ func writtenNumber(b []byte) (value float64, unit string, ok bool) {
 		return 0, "", false
 	}
 	if rest := bytes.TrimLeft(b[end:], " \u00a0"); len(rest) > 0 {
-		if unit, ok = valueUnits[string(rest)]; !ok {
+		letter := len(rest) == 1 && rest[0] != '%' && len(rest) == len(b)-end && isDigits(string(b[:end])) // "4C"
+		if unit, ok = valueUnits[string(rest)]; !ok || letter {
 			return 0, "", false
 		}
 	} else if bytes.IndexByte(b[:end], ',') < 0 {
@@ -220,7 +222,7 @@ func (Plain) Decode(s *Scope, in *Input, out *Result) (bool, error) {
 	}
 	n := s.bare()
 	if n.class == keyTime {
-		s.time(in, out, timeOfText(trim(in.Payload)))
+		s.clock(in, out, n, timeOfText(trim(in.Payload)))
 	}
 	s.text(out, n, bytes.TrimSpace(in.Payload))
 	return true, nil

@@ -67,7 +67,7 @@ func (p *points) numberThen(path []byte, unit string, value float64, at int64, p
 	n := p.name(path)
 	switch {
 	case n == nil, n.class == keyHidden, n.class == keyUnit && !n.sure:
-	case n.class == keyTime:
+	case n.class == keyTime, n.moment && timeOfNumber(value) != 0:
 		p.s.Becausef("%q is a clock: no reading", n.text)
 	case n.class == keyID:
 		if p.device == "" && !past {

@@ -60,6 +60,8 @@ type nameInfo struct {
 	unit  string
 	// fixed reports that unit counts for more than what the message says; sure, that the class is beyond doubt.
 	fixed, sure bool
+	// moment reports that a value that looks like a clock is one; apart, that a clock is not the message's.
+	moment, apart bool
 	// scale is what numbers are multiplied by; 0 is 1.
 	scale float64
 	// value is the last text of the name: it often comes again.
@@ -133,8 +135,9 @@ func newNameInfo(of *space, key string) *nameInfo {
 	}
 	n := &nameInfo{key: key, text: text, class: classify(last)}
 	if n.class == keyPlain {
-		n.unit = unitOfKey(last)
+		n.unit, n.moment = unitOfKey(last), isMoment(last)
 	}
+	n.apart = isApart(last)
 	n.take(known)
 	n.take(of.told[path])
 	n.text = first(of.told[path].Name, n.text)
@@ -178,7 +181,7 @@ func (n *nameInfo) take(k Key) {
 	if k.Class == ClassCommon {
 		return
 	}
-	n.sure = true
+	n.sure, n.moment, n.apart = true, false, false
 	switch k.Class {
 	case ClassMetric:
 		n.class = keyPlain
@@ -292,13 +295,26 @@ func cut(b []byte, limit int) []byte {
 func (s *Scope) number(in *Input, out *Result, n *nameInfo, unit string, value float64) {
 	switch n.class {
 	case keyTime:
-		s.time(in, out, timeOfNumber(value))
+		s.clock(in, out, n, timeOfNumber(value))
 	case keyID:
 		s.text(out, n, strconv.AppendFloat(s.scratch[:0], value, 'f', -1, 64))
 	default:
+		if n.moment {
+			if t := timeOfNumber(value); t != 0 {
+				s.clock(in, out, n, t)
+				return
+			}
+		}
 		if n.sure || !isClock(value, in.Time) {
 			s.add(out, n, unit, value)
 		}
+	}
+}
+
+// clock takes t, a clock of the name n, as the device's time unless it tells of something else.
+func (s *Scope) clock(in *Input, out *Result, n *nameInfo, t int64) {
+	if !n.apart {
+		s.time(in, out, t)
 	}
 }
 

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,6 +44,10 @@ func timeOfNumber(v float64) int64 {
 // "20240501T080000Z", "2024-05-01 10:00:00 +0200", "… UTC"), RFC 1123's ("Wed, 01 May 2024 08:00:00 GMT"), or a number of
 // digits; 0 if it is none of them.
 func timeOfText(b []byte) int64 {
+	if isDigits(string(b)) && len(b) <= len("1714564800123456789") { // plainNumber takes a long one for an id
+		v, _ := strconv.ParseInt(string(b), 10, 64)
+		return timeOfNumber(float64(v))
+	}
 	if v, ok := plainNumber(b); ok {
 		return timeOfNumber(v)
 	}
@@ -50,14 +55,14 @@ func timeOfText(b []byte) int64 {
 	if len(b) < shortest || len(b) > longest {
 		return 0
 	}
-	layouts := [...]string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700"}
+	layouts := []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05.999999999Z07", "2006-01-02T15:04Z07:00"}
 	s := string(b)
 	switch {
 	case b[3] == ',': // no other names of zones: Go takes those that it does not know for UTC
 		s = strings.Replace(s, " GMT", " +0000", 1)
-		layouts = [...]string{time.RFC1123Z, "Mon, _2 Jan 2006 15:04:05 -0700"}
+		layouts = []string{time.RFC1123Z, "Mon, _2 Jan 2006 15:04:05 -0700"}
 	case b[8] == 'T':
-		layouts = [...]string{"20060102T150405.999999999Z0700", "20060102T150405.999999999Z07:00"}
+		layouts = []string{"20060102T150405.999999999Z0700", "20060102T150405.999999999Z07:00"}
 	case b[day] == ' ':
 		s = s[:day] + "T" + strings.Replace(strings.Replace(s[day+1:], " UTC", "Z", 1), " ", "", 1)
 	}
@@ -69,13 +74,14 @@ func timeOfText(b []byte) int64 {
 	return 0
 }
 
-// isClock reports whether a value is a clock in milliseconds rather than a quantity: within a year before the arrival or
-// a day after it. No quantity passes there but by design.
+// isClock reports whether a value is a clock rather than a quantity: milliseconds within a year before the arrival or
+// a day after it, or whole seconds within a day of it. No quantity passes there but by design.
 func isClock(v float64, arrival int64) bool {
 	const year = 365 * 24 * 3600 * 1e3
 	if arrival == 0 {
 		return believable(timeOfNumber(v), 0) && v >= 1e12
 	}
 	now := float64(arrival) / 1e6
-	return v >= 1e12 && v > now-year && v < now+24*3600*1e3
+	const day = 24 * 3600 * 1e3
+	return v >= 1e12 && v > now-year && v < now+day || v >= 1e9 && v == math.Trunc(v) && math.Abs(v*1e3-now) < day
 }

@@ -16,7 +16,7 @@ var (
 	markerWords = words("device devices thing things gateway gateways")
 	// containerWords hold devices, one level below or deeper.
 	containerWords = words(`home house haus heim casa sensors sensor devices device nodes rooms building site tele
-		telemetry stat data mqtt iot readings v1 v2 v3 zigbee2mqtt shellies esphome json`)
+		telemetry stat data mqtt iot readings v1 v2 v3 zigbee2mqtt shellies esphome json cmd command commands`)
 	// partWords are kinds of parts of a device: what follows belongs to the metric.
 	partWords = words(`sensor binary_sensor text_sensor light switch climate fan cover number button lock select relay
 		input input_event emeter events event status detect valve media_player update`)
@@ -24,7 +24,8 @@ var (
 	tailWords = words(`state status telemetry data tele stat attributes availability lwt online connected connection conn
 		info announce config set get cmd cmnd command commands event events result values value raw json up down
 		rpc sensor sensors report reports readings measurement measurements metrics snapshot debug batch logging
-		devices groups definitions message messages log update action request response rejected accepted state_json`)
+		devices groups definitions message messages log update action request response rejected accepted state_json
+		desired ack echo downlink write`)
 	// prefixWords at the beginning of what lies behind the device say nothing of the metric.
 	prefixWords = words("sensor binary_sensor text_sensor status tele stat telemetry data event events attributes")
 	// metricWords are quantities.
@@ -37,9 +38,9 @@ var (
 
 	// commandWords behind the device, and commandRoots as the first level, address a device; replyWords as the last
 	// level only repeat what was asked of it.
-	commandWords = words("set get cmd cmnd command commands")
-	replyWords   = words("rejected accepted request")
-	commandRoots = words("cmnd")
+	commandWords = words("set get cmd cmnd command commands desired")
+	replyWords   = words("rejected accepted request ack echo downlink write")
+	commandRoots = words("cmnd cmd command commands")
 
 	announceWords = words("info")
 
@@ -87,14 +88,42 @@ var (
 	idKeys = words(`id uid uuid guid serial serialno serialnumber serial_number sn mac address ip ipaddr ip_address bssid
 		ssid version ver fw fw_ver sw hw firmware seq sequence sequencenumber seqno protocol endpoint port f_port fport
 		network_address qos msgid messageid majorversion minorversion built build hash hashversion idx imei imsi iccid
-		phone deveui devaddr crc checksum pin rev revision hw_rev sw_rev`)
-	wordKeys = words("mode behavior behaviour action event type model kind class preset scene effect cmd command method")
+		phone deveui devaddr cmd command method token pin pid crc crc16 crc32 checksum rev revision swver fwver hwver
+		sw_ver hw_ver build_number buildnumber seqnr seq_nr seq_no seqnum seq_num nodeid deviceid chipid clientid
+		order_no orderno lot lotno userid hw_rev sw_rev`)
+	wordKeys = words("mode behavior behaviour action event type model kind class preset scene effect")
 	unitKeys = words("unit units unit_of_measurement uom")
+	// momentKeys are clocks where the value is one, and else what they are: "t" is a temperature as well.
+	momentKeys = words(`t dt tm when recorded measured sampled stamp clock rtc unix heartbeat expires exp due zeit fecha`)
+	// apartWords in a clock's name say that it tells of something else than the message.
+	apartWords = words("boot booted start started begin next until expires expiry exp sunrise sunset due end stop reset restart build installed")
 )
+
+// isMoment says by a key's name that a value which looks like a clock is one.
+func isMoment(key string) bool {
+	lower := strings.ToLower(key)
+	return has(momentKeys, lower) || hasSuffix(key, "Time", "At", "Date") || hasSuffix(lower, "_utc", "_epoch") ||
+		strings.HasPrefix(lower, "ts_") || strings.HasPrefix(lower, "time_") || strings.HasPrefix(lower, "epoch")
+}
+
+// isApart says by a clock's name that it is not the message's: when the device began, when it will do something.
+func isApart(key string) bool {
+	start := 0
+	for i := 1; i <= len(key); i++ {
+		if i < len(key) && key[i] != '_' && (key[i] < 'A' || key[i] > 'Z' || key[i-1] < 'a') {
+			continue
+		}
+		if has(apartWords, strings.Trim(key[start:i], "_")) {
+			return true
+		}
+		start = i
+	}
+	return false
+}
 
 // classify says by a key's name what its value may become.
 func classify(key string) keyClass {
-	lower := strings.ToLower(key)
+	lower := strings.TrimLeft(strings.ToLower(key), "$@")
 	switch {
 	case has(timeKeys, lower), hasSuffix(lower, "_ts", "_time", "_timestamp", "_at", "timestamp", "_date"),
 		strings.HasPrefix(lower, "last_") && hasSuffix(lower, "seen", "active", "update", "updated"),
@@ -103,7 +132,7 @@ func classify(key string) keyClass {
 	case has(idKeys, lower), hasSuffix(lower, "_id", "_uuid", "_version", "_mac", "_ip", "_serial", "version"),
 		strings.HasSuffix(key, "Id") && len(key) > 2, strings.HasSuffix(key, "ID") && len(key) > 2:
 		return keyID
-	case has(unitKeys, lower), strings.HasSuffix(lower, "_unit"), strings.HasSuffix(key, "Unit"):
+	case has(unitKeys, lower), hasSuffix(lower, "_unit", "_units"), hasSuffix(key, "Unit", "Units"):
 		return keyUnit
 	case has(wordKeys, lower), hasSuffix(lower, "_mode", "_behavior", "_action", "_event", "_type", "mode"):
 		return keyWord
