@@ -112,4 +112,5 @@ require (
 	pgregory.net/rapid v1.3.0 // indirect
 )
 
+// The release: a module asks for a later commit, which prefers the subprotocol that the client has first.
 replace github.com/gorilla/websocket => github.com/gorilla/websocket v1.5.3

@@ -21,4 +21,5 @@ require (
 
 replace pulso => ../..
 
+// The release: a module asks for a later commit, which prefers the subprotocol that the client has first.
 replace github.com/gorilla/websocket => github.com/gorilla/websocket v1.5.3
