@@ -71,6 +71,7 @@ type Hub struct {
 	decoder *decode.Decoder
 	figures *hub.View
 	runners []*view.Runner // the first is that of the decoder's facts
+	views   *view.Group
 	rooms   *room.Registry
 	gateway *gateway.Gateway
 	stream  *ws.Handler
@@ -171,9 +172,8 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}
 	h.bridge.Follow(bridge.FollowerFunc(h.sources.Offer))
 	h.bridge.Follow(h.rooms)
-	for _, r := range h.runners {
-		h.bridge.Follow(r)
-	}
+	h.views = view.NewGroup(h.runners)
+	h.bridge.Follow(h.views)
 	return nil
 }
 

@@ -157,6 +157,7 @@ func (h *Hub) await(ctx context.Context, views []*task) error {
 
 // stopViews stops the views. The history, which may be waiting for room on the disk, gives up first.
 func (h *Hub) stopViews(views []*task) error {
+	h.views.Flush()
 	h.history.Stop()
 	return stopAll(views)
 }
