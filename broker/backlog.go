@@ -119,17 +119,11 @@ func (s *session) due() (from event.Position, wants func(string) bool, limit int
 		s.filling = false
 		return from, nil, 0, false
 	}
-	s.asked = s.added
-	filters := make([]string, 0, len(s.filters))
-	for filter, sub := range s.filters {
-		if sub.group == nil {
-			filters = append(filters, filter)
-		}
-	}
+	s.asked = s.changes
 	if s.reads == 0 {
 		s.reads = scanLimit
 	}
-	return s.next, func(topic string) bool { return event.MatchAny(filters, topic) }, s.reads, true
+	return s.next, func(topic string) bool { return len(s.claims.to(s, topic).subscriptions) > 0 }, s.reads, true
 }
 
 // recallNext fetches the content of messages in flight that are to be sent again, if there is room for it. What neither
@@ -211,16 +205,19 @@ func (s *session) pushRetained(r *replay, found []*message) {
 
 // got implements laggard.
 func (s *session) got(from event.Position, found []event.Event, next event.Position) {
+	targets := make([]target, len(found)) // without the lock: others have messages for the session
+	for i := range found {
+		targets[i] = s.claims.to(s, found[i].Topic).target(s, found[i].Position.Offset)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.next != from || s.conn == nil || s.asked != s.added { // a new subscription was not read for
+	if s.next != from || s.conn == nil || s.asked != s.changes { // what was read is not what is wanted now
 		return
 	}
 	oldest := time.Now().Add(-maxLate).UnixNano()
 	for i := range found {
-		e := &found[i]
-		t, ok := s.matching(e)
-		if !ok {
+		e, t := &found[i], &targets[i]
+		if t.session == nil || !e.Kind.IsMessage() || t.silences(e) {
 			continue
 		}
 		d := t.delivery(&message{event: *e})
@@ -244,22 +241,10 @@ func (s *session) got(from event.Position, found []event.Event, next event.Posit
 	s.next = next
 	if next.Offset >= s.broker.tail.Load() { // what Deliver has dispatched it has read, what comes it will be offered
 		s.setBehind(false)
+		s.claims = claims{}
 	}
 	s.touch()
 	s.dispatch()
-}
-
-// matching returns the session's subscriptions that an event is the business of, merged.
-func (s *session) matching(e *event.Event) (target, bool) {
-	t := target{session: s, subscription: nothing}
-	found := false
-	for filter, sub := range s.filters {
-		if sub.group == nil && sub.since <= e.Position.Offset && e.Kind.IsMessage() && event.Match(filter, e.Topic) {
-			t.merge(sub)
-			found = true
-		}
-	}
-	return t, found && !t.silences(e)
 }
 
 // skip implements laggard.

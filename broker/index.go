@@ -145,53 +145,61 @@ func (t *target) delivery(m *message) delivery {
 
 // find returns who gets the messages of a topic.
 func (x *index) find(topic string) *match {
+	found, at := &match{}, map[*session]int{} // at: index in found.targets
+	x.visit(topic, func(n *node) {
+		for s, sub := range n.subscribers {
+			i, ok := at[s]
+			if !ok {
+				i = len(found.targets)
+				at[s] = i
+				found.targets = append(found.targets, target{session: s, subscription: nothing})
+			}
+			found.targets[i].merge(sub)
+		}
+		for _, g := range n.groups {
+			found.groups = append(found.groups, g)
+		}
+	})
+	return found
+}
+
+// of returns the subscriptions of a session that match a topic, but for the shared ones.
+func (x *index) of(s *session, topic string) (subs []subscription) {
+	x.visit(topic, func(n *node) {
+		if sub, ok := n.subscribers[s]; ok {
+			subs = append(subs, sub)
+		}
+	})
+	return subs
+}
+
+// visit calls a function with the node of each filter that matches a topic, and no other.
+func (x *index) visit(topic string, what func(*node)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	f := finder{match: &match{}, at: map[*session]int{}}
-	f.walk(&x.root, topic, true, !strings.HasPrefix(topic, "$"))
-	return f.match
+	x.root.visit(topic, true, !strings.HasPrefix(topic, "$"), what)
 }
 
-type finder struct {
-	match *match
-	at    map[*session]int // index in match.targets
-}
-
-// walk visits what is below n for the rest of a topic; more says that there is a rest. wildcards is false for the first
+// visit visits what is below n for the rest of a topic; more says that there is a rest. wildcards is false for the first
 // level of topics that begin with "$" [MQTT-4.7.2-1].
-func (f *finder) walk(n *node, rest string, more, wildcards bool) {
+func (n *node) visit(rest string, more, wildcards bool, what func(*node)) {
 	if wildcards {
 		if all := n.children["#"]; all != nil { // it matches the level above, too
-			f.collect(all)
+			what(all)
 		}
 	}
 	if !more {
-		f.collect(n)
+		what(n)
 		return
 	}
 	level, rest, more := strings.Cut(rest, "/")
 	if child := n.children[level]; child != nil {
-		f.walk(child, rest, more, true)
+		child.visit(rest, more, true, what)
 	}
 	if wildcards {
 		if child := n.children["+"]; child != nil {
-			f.walk(child, rest, more, true)
+			child.visit(rest, more, true, what)
 		}
-	}
-}
-
-func (f *finder) collect(n *node) {
-	for s, sub := range n.subscribers {
-		i, ok := f.at[s]
-		if !ok {
-			i = len(f.match.targets)
-			f.at[s] = i
-			f.match.targets = append(f.match.targets, target{session: s, subscription: nothing})
-		}
-		f.match.targets[i].merge(sub)
-	}
-	for _, g := range n.groups {
-		f.match.groups = append(f.match.groups, g)
 	}
 }
 

@@ -28,8 +28,9 @@ type outbox struct {
 	behind  bool           // what is from next on is in the log and not in the queue
 	online  uint64         // offset at which the connection began: QoS 0 from before is not sent
 	filling bool           // a goroutine reads for the session
-	added   uint64         // subscriptions that were made so far
-	asked   uint64         // added, as of when that goroutine last asked what to read
+	claims  claims         // of that goroutine
+	changes uint64         // of subscriptions, so far
+	asked   uint64         // changes, as of when that goroutine last asked what to read
 	reads   int            // events that it reads at one go; 0: scanLimit
 	passed  uint64         // events that retention dropped before the session got them
 }

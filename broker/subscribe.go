@@ -182,7 +182,7 @@ func (s *session) put(filter string, sub subscription, had bool) {
 		s.filters = map[string]subscription{}
 	}
 	s.filters[filter] = sub
-	s.added++
+	s.changes++
 	if sub.group == nil {
 		s.broker.index.add(s, filter, sub)
 	} else if !had {
@@ -205,6 +205,7 @@ func (s *session) unsubscribe(filter string) byte {
 		return codeNoSubscription
 	}
 	delete(s.filters, filter)
+	s.changes++
 	s.replays = without(s.replays, func(r *replay) bool { return r.filter == filter })
 	if sub.group == nil {
 		s.broker.index.remove(s, filter)
