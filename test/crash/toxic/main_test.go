@@ -4,9 +4,11 @@ package toxic
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,19 +25,37 @@ func TestMain(m *testing.M) {
 
 // A network is a proxy to the hub.
 type network struct {
-	t     *testing.T
-	proxy *toxiproxy.Proxy
+	t              *testing.T
+	name, upstream string
+	proxy          *toxiproxy.Proxy
+	stuck          bool // toxiproxy does not answer any more
 }
 
 func newNetwork(t *testing.T, name, upstream string) *network {
 	t.Helper()
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	n := &network{t: t, proxy: toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)}
-	if err := n.proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(n.proxy.Stop)
+	n := &network{t: t, name: name, upstream: upstream}
+	n.plugIn("127.0.0.1:0")
+	t.Cleanup(func() {
+		if !n.stuck {
+			n.proxy.Stop()
+		}
+	})
 	return n
+}
+
+// plugIn starts a proxy without toxins.
+func (n *network) plugIn(addr string) {
+	n.t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	n.proxy = toxiproxy.NewProxy(server, n.name, addr, n.upstream)
+	err := n.proxy.Start()
+	// A client that dials a free port of its own machine may be given that very port for its own end, for a moment.
+	for until := time.Now().Add(10 * time.Second); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(until); err = n.proxy.Start() {
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 // addr is where clients reach the hub by way of the network.
@@ -44,7 +64,8 @@ func (n *network) addr() string { return n.proxy.Listen }
 // A toxin is one thing that is wrong with a network, in toxiproxy's terms. Its stream is upstream (to the hub) or downstream.
 type toxin struct{ kind, stream, attributes string }
 
-// poison adds toxins, one for a direction at most; the function takes them away.
+// poison adds toxins, one for a direction at most; the function takes them away, and leaves the connections if the toxins do.
+// It is not for a network that was just unplugged: toxiproxy waits for ever to take a toxin from a connection that ends meanwhile.
 func (n *network) poison(toxins []toxin) (cure func()) {
 	n.t.Helper()
 	for _, x := range toxins {
@@ -63,10 +84,18 @@ func (n *network) poison(toxins []toxin) (cure func()) {
 					n.t.Errorf("%s: %v", x.kind, err)
 				}
 			case <-time.After(20 * time.Second):
+				n.stuck = true
 				n.t.Fatalf("toxiproxy does not remove %s within 20 s", x.kind)
 			}
 		}
 	}
+}
+
+// replace ends all connections; new ones are without toxins.
+func (n *network) replace() {
+	n.t.Helper()
+	n.proxy.Stop()
+	n.plugIn(n.addr())
 }
 
 // unplug ends all connections; new ones are taken at once.

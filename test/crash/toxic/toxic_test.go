@@ -85,9 +85,18 @@ func suffer(networks []*network, toxins []toxin, how manner, rng *rand.Rand) {
 	moment := func() { time.Sleep(50*time.Millisecond + time.Duration(rng.Int64N(int64(300*time.Millisecond)))) }
 	until := time.Now().Add(*lasts)
 	if how != inTurns {
-		publishers, subscribers := networks[0].poison(toxins), networks[1].poison(toxins)
-		defer publishers()
-		defer subscribers()
+		cures := make([]func(), len(networks))
+		for i, n := range networks {
+			cures[i] = n.poison(toxins)
+			if how == unplugged {
+				cures[i] = n.replace
+			}
+		}
+		defer func() {
+			for _, cure := range cures {
+				cure()
+			}
+		}()
 	}
 	for time.Now().Before(until) {
 		n := networks[rng.IntN(len(networks))]
