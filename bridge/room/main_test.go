@@ -30,6 +30,7 @@ type world struct {
 
 	mu     sync.Mutex
 	series map[string]*event.Series
+	refs   map[string]*event.Ref // a hub's broker hands one out for each topic
 	fail   error // what Read returns, if not nil
 }
 
@@ -39,7 +40,7 @@ func newWorld(t testing.TB, log memlog.Config, cfg room.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, log: l, series: make(map[string]*event.Series)}
+	w := &world{t: t, log: l, series: make(map[string]*event.Series), refs: make(map[string]*event.Ref)}
 	cfg.Past = w
 	_, next := l.Bounds()
 	w.reg = room.New(cfg, next)
@@ -51,6 +52,9 @@ func (w *world) publish(messages ...string) []event.Decoded {
 	w.t.Helper()
 	batch := w.append(messages...)
 	decoded := w.decode(batch)
+	for i := range decoded {
+		decoded[i].Ref = w.ref(decoded[i].Topic)
+	}
 	w.reg.Offer(decoded)
 	return decoded
 }
@@ -80,6 +84,17 @@ func (w *world) decode(events []event.Event) []event.Decoded {
 		}
 	}
 	return out
+}
+
+func (w *world) ref(topic string) *event.Ref {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.refs[topic]
+	if r == nil {
+		r = &event.Ref{Topic: topic}
+		w.refs[topic] = r
+	}
+	return r
 }
 
 func (w *world) intern(device, topic string) *event.Series {

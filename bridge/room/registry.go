@@ -88,7 +88,7 @@ type Registry struct {
 	trie    node
 	devices map[string][]*Room  // rooms that name devices
 	cache   map[string]*reached // by topic
-	shape   uint64              // grows when a filter with wildcards comes or goes
+	shape   uint64              // grows when a filter with wildcards comes or goes, and when the cache is emptied
 	touched []*Room
 	dirty   []*Room
 	views   []*Room
@@ -217,10 +217,11 @@ func (r *Registry) give(room *Room, d *event.Decoded, now time.Time) {
 type reached struct {
 	rooms []*Room
 	shape uint64 // of the registry when they were looked up
+	gone  bool   // a room of this very topic has come or gone since
 }
 
 func (r *Registry) roomsOf(topic string, ref *event.Ref) []*Room {
-	if c, ok := event.Slot[*reached](ref, event.SlotRooms); ok && c.shape == r.shape {
+	if c, ok := event.Slot[*reached](ref, event.SlotRooms); ok && c.shape == r.shape && !c.gone {
 		return c.rooms
 	}
 	if c, ok := r.cache[topic]; ok && c.shape == r.shape {
@@ -229,9 +230,10 @@ func (r *Registry) roomsOf(topic string, ref *event.Ref) []*Room {
 	}
 	if len(r.cache) >= maxCachedTopics {
 		clear(r.cache)
+		r.shape++ // what a Ref still has could not be told that it is gone
 	}
 	rooms := r.trie.match(topic)
-	c := &reached{rooms, r.shape}
+	c := &reached{rooms: rooms, shape: r.shape}
 	r.cache[topic] = c
 	ref.Keep(event.SlotRooms, c)
 	return rooms

@@ -269,6 +269,30 @@ func TestQuietRoomsTellThePosition(t *testing.T) {
 	})
 }
 
+// TestRoomsThatComeAfterTheirTopic has rooms come and go around topics that are known already, by their very names and by wildcards.
+func TestRoomsThatComeAfterTheirTopic(t *testing.T) {
+	for _, filter := range []string{"a/b", "a/+", "#"} {
+		for _, delivery := range []wire.Delivery{wire.DeliveryEvery, wire.DeliveryLatest} {
+			inBubble(t, room.Config{}, func(t *testing.T, w *world) {
+				w.publish("a/b=0", "a/c=0")
+				for i := 1; i < 4; i++ {
+					m, _ := w.join(spec(wire.FormEvents, delivery, filter), room.Options{})
+					other, _ := w.join(spec(wire.FormEvents, delivery, "a/b", "x"), room.Options{})
+					w.publish(fmt.Sprintf("a/b=%d", i))
+					for name, m := range map[string]*member{filter: m, "another room": other} {
+						if got := numbers(m.next()); !slices.Equal(got, []int{i}) {
+							t.Errorf("%s, %s %v, round %d: got %v", name, filter, delivery, i, got)
+						}
+					}
+					m.leave()
+					other.leave()
+					w.publish("a/b=0")
+				}
+			})
+		}
+	}
+}
+
 func TestRoomsAreSharedAndEndWithTheirLastMember(t *testing.T) {
 	w := newWorld(t, memlog.Config{}, room.Config{MaxRooms: 2})
 	s := spec(wire.FormEvents, wire.DeliveryEvery, "a/#", "b")

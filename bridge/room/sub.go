@@ -139,7 +139,8 @@ func (r *Registry) reshape(filters []string) {
 	for _, f := range filters {
 		if strings.ContainsAny(f, "+#") {
 			r.shape++
-		} else {
+		} else if c := r.cache[f]; c != nil {
+			c.gone = true // a Ref may have it, too
 			delete(r.cache, f)
 		}
 	}
