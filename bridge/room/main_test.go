@@ -31,7 +31,7 @@ type world struct {
 	mu     sync.Mutex
 	series map[string]*event.Series
 	refs   map[string]*event.Ref // a hub's broker hands one out for each topic
-	fail   error // what Read returns, if not nil
+	fail   error                 // what Read returns, if not nil
 }
 
 func newWorld(t testing.TB, log memlog.Config, cfg room.Config) *world {
