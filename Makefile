@@ -133,6 +133,17 @@ crash: ## Kill the whole binary ROUNDS times under load: SEED=n repeats a run's 
 stalled: ## Stall half of 200 screens for 10 minutes under load: the others are served, memory is bounded, nobody misses anything
 	go test -count=1 -timeout=60m -run='^TestStalledScreens$$' -v ./test/attack -args -stall=10m -screens=200 -rate=1000 -size=60
 
+.PHONY: soak
+soak: build $(NODE_MODULES) ## Leave the dashboard open for 30 minutes beside 1,000 devices: what its pages hold does not grow
+	node $(WEB)/scripts/soak.mjs $(SOAK_MINUTES)
+
+.PHONY: pictures
+pictures: programs $(NODE_MODULES) ## Take the README's pictures from what the browser tests see
+	go test -count=1 -run='^TestDemo$$' ./test/e2e
+	cp bin/e2e/screens/desktop-dark-overview.png docs/overview.png
+	cp bin/e2e/screens/desktop-light-device.png docs/device.png
+	cp bin/e2e/screens/phone-dark-devices.png docs/phone.png
+
 .PHONY: partition
 partition: ## Cut 100 clients on each transport off for 30 s: each has every event once, in order
 	cd test/crash/toxic && PULSO_PARTITION=30s PULSO_CLIENTS=100 go test -count=1 -timeout=20m -run='^TestPartition$$' -v .

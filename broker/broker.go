@@ -89,10 +89,14 @@ type Config struct {
 	Authenticate func(user string, password []byte, client string) bool
 	// Presence hears of subscriptions; nil: nobody does.
 	Presence Presence
-	// OnRefused hears of every connection that is turned away; it must not block. nil: nobody does.
+	// OnRefused hears of every connection that is turned away, or cut off for what its client did; it must not block. nil:
+	// nobody does.
 	OnRefused func(Refusal)
 	// OnGap hears of subscribers that the log's retention has passed by; it must not block. nil: nobody does.
 	OnGap func(Gap)
+	// OnDelivery hears what became of the events that Watch was called for; it must not block, nor call the Broker. nil:
+	// nothing can be watched.
+	OnDelivery func(Delivery)
 	// Memory says when new work is to be refused, because memory is short; nil: never.
 	Memory *limit.Memory
 	// Logger gets what an operator should know; nil: nothing is logged.
@@ -208,6 +212,7 @@ type Broker struct {
 	behind        atomic.Int64 // sessions and groups that are served from the log, or will be
 	lastRefused   atomic.Int64 // when a refusal was last logged, in Unix seconds, see refuse
 	complaints    complaints
+	watched       watched
 
 	groupsMu sync.Mutex // before a group's own lock
 	groups   map[groupKey]*group
@@ -233,6 +238,7 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	cfg = cfg.withDefaults()
 	b := &Broker{
 		cfg:      cfg,
+		watched:  watched{tell: cfg.OnDelivery},
 		log:      cfg.Logger,
 		metrics:  newMetrics(),
 		flushers: newFlushers(),

@@ -42,10 +42,12 @@ func (b *Broker) dispatch(e *event.Event) {
 		b.retain(e)
 	}
 	if b.subscriptions.Load() == 0 {
+		b.watched.unheard(e.Position.Offset)
 		return
 	}
 	found := b.match(e.Topic)
 	if len(found.targets)+len(found.groups) == 0 {
+		b.watched.unheard(e.Position.Offset)
 		return
 	}
 	m := &message{event: *e}

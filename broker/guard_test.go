@@ -142,6 +142,9 @@ func TestOversize(t *testing.T) {
 	c := r.connect(options{version: 5, id: "c"})
 	c.send([]byte{0x30, 0xff, 0xff, 0x7f})
 	c.wantReason(0x95)
+	if got := r.refusal(reasonTooLarge); got.Client != "c" || got.Detail != "packet of 2097155 bytes, at most 10000" || got.Time.IsZero() {
+		t.Fatalf("told as %+v", got)
+	}
 }
 
 // TestLastWordsAreHeard: a client that is still sending when it is closed gets the reason, not a reset.

@@ -18,8 +18,9 @@ type inbox struct {
 type receiving byte
 
 const (
-	receivingWaits  receiving = iota // for the log
-	receivingStored                  // PUBREC has been sent: the same identifier is the same message [MQTT-4.3.3-10]
+	receivingWaits   receiving = iota // for the log
+	receivingUnasked                  // waits, but came over a connection that has ended: this one has not asked
+	receivingStored                   // PUBREC has been sent: the same identifier is the same message [MQTT-4.3.3-10]
 )
 
 // A release is a PUBREL whose PUBCOMP waits until a revision survives: else the client might use the identifier for
@@ -27,6 +28,21 @@ const (
 type release struct {
 	id       uint16
 	revision uint64
+	unasked  bool // it came over a connection that has ended, and has not come over this one
+}
+
+// disown notes that what waits for an answer was asked over an earlier connection. It is answered over this one only if
+// it is asked again: a client that got an answer to either would use the identifier for another message and take the
+// second answer for that one's.
+func (b *inbox) disown() {
+	for id, state := range b.received {
+		if state == receivingWaits {
+			b.received[id] = receivingUnasked
+		}
+	}
+	for i := range b.releases {
+		b.releases[i].unasked = true
+	}
 }
 
 // receive takes note of a QoS 2 message and reports whether it is new. One that is sent again is answered, if its
@@ -42,7 +58,10 @@ func (s *session) receive(id uint16) bool {
 		s.received[id] = receivingWaits
 		return true
 	}
-	if state == receivingStored && s.conn != nil {
+	switch {
+	case state == receivingUnasked:
+		s.received[id] = receivingWaits
+	case state == receivingStored && s.conn != nil:
 		s.conn.answer(packet.AppendAck(nil, packet.Pubrec, id, 0, s.version))
 	}
 	return false
@@ -59,10 +78,11 @@ func (s *session) accept(id uint16, after event.Position, err error) {
 		delete(s.received, id)
 		return
 	}
+	asked := s.received[id] == receivingWaits
 	s.received[id] = receivingStored
 	s.receivedUpTo = max(s.receivedUpTo, after.Offset)
 	s.touch()
-	if s.conn != nil {
+	if asked && s.conn != nil {
 		s.conn.answer(packet.AppendAck(nil, packet.Pubrec, id, 0, s.version))
 	}
 }
@@ -71,14 +91,16 @@ func (s *session) accept(id uint16, after event.Position, err error) {
 func (s *session) release(id uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.releases, func(r release) bool { return r.id == id }); i >= 0 {
+		s.releases[i].unasked = false // the answer waits
+		return
+	}
 	state, known := s.received[id]
 	switch {
-	case slices.ContainsFunc(s.releases, func(r release) bool { return r.id == id }):
-		return // asked again: the answer waits
 	case !known:
 		s.conn.answer(packet.AppendAck(nil, packet.Pubcomp, id, codeUnknownID, s.version))
 		return
-	case state == receivingWaits:
+	case state != receivingStored:
 		return // nothing was sent that it could answer
 	}
 	delete(s.received, id)
@@ -87,14 +109,16 @@ func (s *session) release(id uint16) {
 		s.complete(id)
 		return
 	}
-	s.releases = append(s.releases, release{id, s.revision})
+	s.releases = append(s.releases, release{id: id, revision: s.revision})
 	s.broker.journal.hurry()
 }
 
 // answerReleases answers the PUBRELs that survive now.
 func (s *session) answerReleases() {
 	for len(s.releases) > 0 && s.releases[0].revision <= s.stored {
-		s.complete(s.releases[0].id)
+		if !s.releases[0].unasked {
+			s.complete(s.releases[0].id)
+		}
 		s.releases = s.releases[1:]
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -251,6 +252,9 @@ func (l *link) slow(bytes int) {
 func (l *link) goodbye(c *cause) {
 	b := l.broker
 	b.metrics.closed.WithLabelValues(c.reason).Inc()
+	if c.isFault() && b.cfg.OnRefused != nil {
+		b.cfg.OnRefused(Refusal{Time: time.Now(), Remote: l.remote, Client: l.id, Reason: c.reason, Detail: strings.TrimPrefix(c.text, c.reason+": ")})
+	}
 	l.session.detach(l.conn)
 	if l.will != nil && c != causeClean && c != causeShutdown { // [MQTT-3.1.2-8] [MQTT-3.1.2-10]
 		b.publishWill(l)

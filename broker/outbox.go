@@ -96,6 +96,7 @@ func (s *session) sendLive(d *delivery) bool {
 		return false
 	case putTaken:
 		s.broker.metrics.delivered.Inc()
+		s.broker.watched.delivered(d.message.event.Position.Offset, s.id)
 	case putGone:
 	}
 	return true
@@ -296,6 +297,9 @@ func (s *session) write(d *delivery, id uint16, dup bool) bool {
 	defer keep(b)
 	if s.conn.put(b, putMessage) == putTaken {
 		s.broker.metrics.delivered.Inc()
+		if d.qos == 0 && d.replay == nil {
+			s.broker.watched.delivered(d.message.event.Position.Offset, s.id)
+		}
 	}
 	return true
 }
@@ -348,6 +352,9 @@ func (s *session) settle(kind packet.Kind, id uint16, code byte) (*group, event.
 		return nil, event.Position{}
 	}
 	g, at := o.group, o.offset
+	if o.topic == "" && code < codeUnspecified {
+		s.broker.watched.delivered(at.Offset, s.id)
+	}
 	s.remove(i)
 	s.touch()
 	s.dispatch()
@@ -371,7 +378,7 @@ func (s *session) take(o *outgoing) {
 		return
 	}
 	o.waits = s.revision
-	s.taken = append(s.taken, release{o.id, s.revision})
+	s.taken = append(s.taken, release{id: o.id, revision: s.revision})
 	s.broker.journal.hurry()
 }
 

@@ -63,7 +63,7 @@ const (
 	codeQuota          = 0x97
 )
 
-// A Refusal is a connection that was turned away.
+// A Refusal is a connection that was turned away, or cut off for what its client did.
 type Refusal struct {
 	Time time.Time
 	// Remote is the peer's address.
@@ -79,6 +79,15 @@ type cause struct {
 	reason string
 	text   string // payload of the KindDisconnected event
 	code   byte   // MQTT 5 reason code of the DISCONNECT that the client gets; 0: it gets none
+}
+
+// isFault reports that the client is to blame: somebody should look at it.
+func (c *cause) isFault() bool {
+	switch c.reason {
+	case reasonMalformed, reasonProtocol, reasonTooLarge, reasonTopic, reasonSlow:
+		return true
+	}
+	return false
 }
 
 var (

@@ -214,6 +214,7 @@ func (s *session) attachConn(c *conn) []*group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.conn = c
+	s.disown()
 	s.online = s.broker.tail.Load()
 	s.resend = true
 	if p := s.broker.cfg.Presence; p != nil {

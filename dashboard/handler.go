@@ -25,7 +25,7 @@ const (
 )
 
 // routes are the first levels of the paths that the application shows a screen for; src/core/router.ts knows the same.
-var routes = []string{"", "devices", "topics", "connect"}
+var routes = []string{"", "devices", "topics", "boards", "query", "alerts", "errors", "connect", "settings"}
 
 // encodings by preference: the suffix of a file and its name in HTTP.
 var encodings = []struct{ suffix, name string }{{".br", "br"}, {".gz", "gzip"}}

@@ -173,6 +173,11 @@ func (s *Sources) Offer(batch []event.Decoded) {
 	}
 }
 
+// Takes reports whether what is published on a topic goes to one of the brokers.
+func (s *Sources) Takes(topic string) bool {
+	return slices.ContainsFunc(s.remotes, func(r *remote) bool { return r.outbox.wants(topic) })
+}
+
 // States are how the brokers are, in the order of the configuration.
 func (s *Sources) States() []State {
 	out := make([]State, len(s.remotes))

@@ -217,7 +217,7 @@ func (t *topicInfo) tell(told *Told, ofScheme bool, subject string) string {
 
 // common applies the rules by which a topic of no known family names a device:
 //
-//   - "$…" and "chat/…" name none.
+//   - "$…" and "chat/…" name none, nor does [event.ResponseTopic], where all devices answer commands.
 //   - The level after "device", "devices", "thing", "things", "gateway" or "gateways" is the device.
 //   - Below a root of a known family ("tele", "shellies", "homie", …) the next level is, or as many as the family has.
 //   - What follows a level that names a kind of part ("sensor", "relay", "light") belongs to the metric.
@@ -244,6 +244,8 @@ func (t *topicInfo) common(name string, levels []string, subject *string) {
 	switch {
 	case strings.HasPrefix(name, "$"), strings.EqualFold(levels[0], "chat"):
 		t.status, t.role, t.announces = notStatus, RoleReading, false
+	case name == event.ResponseTopic:
+		t.status, t.role, t.announces = notStatus, RoleCommand, false
 	case len(levels) == 1:
 		t.byClient, t.fallback = true, levels[0]
 		*subject = subjectOf(levels)

@@ -31,7 +31,14 @@ const (
 	// one, and what the decoder was told (aliases, units) stays known: else what the device says next would not be
 	// understood.
 	KindForget Kind = 4
+	// KindCommand is a command to a device, or a change of what became of it: Payload is a record of package command, Client
+	// is who sent it, Topic is empty, Source is [SourceHub]. What was published for it is an event of its own, a publish.
+	KindCommand Kind = 5
 )
+
+// ResponseTopic is where clients of MQTT 5 answer the hub's commands: each is published with this Response Topic and with
+// Correlation Data that name the command (MQTT 5, 4.10). It is one topic for all, so that answers add none to those there are.
+const ResponseTopic = "pulso/response"
 
 // Payloads of KindDisconnected that have a meaning; any other is a reason in words.
 const (

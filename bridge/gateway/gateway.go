@@ -47,7 +47,8 @@ var (
 
 // Publisher takes messages for the log; the bridge is one.
 type Publisher interface {
-	// Ingest hands over a message; done is called once, when it is stored or refused, and must not block.
+	// Ingest hands over a message; done is called once, when it is stored or refused, and must not block. An error that is
+	// a *wire.Error is told to the client as it is.
 	Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error
 }
 
@@ -69,6 +70,8 @@ type Config struct {
 	Node, Version string
 	// MaxSessions bounds the sessions; 0 is 10,000.
 	MaxSessions int
+	// Now is the clock that clients are told; nil is the machine's.
+	Now func() time.Time
 	// Admit is asked whether another session may begin, such as by a guard of memory. It must not block; nil always admits.
 	Admit func() bool
 	// MaxSubscriptions bounds the rooms of a session; 0 is 64.
@@ -97,6 +100,7 @@ type Gateway struct {
 	stopping bool
 	wg       sync.WaitGroup // one for each session that has not been told farewell
 	flushers *flushers
+	paints   paints
 }
 
 // New makes a Gateway.
@@ -106,6 +110,9 @@ func New(cfg Config) *Gateway {
 	}
 	if cfg.MaxSubscriptions == 0 {
 		cfg.MaxSubscriptions = defaultMaxSubscriptions
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -146,8 +153,8 @@ func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	g.lastID++
 	s := &Session{
 		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name,
-		flusher: g.flushers.next(),
-		done:    make(chan struct{}), written: make(chan struct{}),
+		flusher: g.flushers.next(), reported: time.Now(),
+		done: make(chan struct{}), written: make(chan struct{}),
 	}
 	g.sessions[s] = struct{}{}
 	g.metrics.opened.WithLabelValues(c.Transport).Inc()
@@ -227,4 +234,5 @@ func message(client string, c *wire.Publish) event.Event {
 	}
 }
 
-func millisNow() int64 { return time.Now().UnixMilli() }
+// millisNow is the time that clients are told.
+func (g *Gateway) millisNow() int64 { return g.cfg.Now().UnixMilli() }

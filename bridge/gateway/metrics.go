@@ -13,6 +13,8 @@ type metrics struct {
 	closed          *prometheus.CounterVec
 	refused         *prometheus.CounterVec
 	refusedCommands *prometheus.CounterVec
+	painted         prometheus.Histogram
+	paintsIgnored   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
@@ -29,12 +31,19 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		refusedCommands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_gateway_commands_refused_total", Help: "Commands answered with an error, by its code.",
 		}, []string{"code"}),
+		painted: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "pulso_gateway_painted_seconds", Help: "Time from a message's arrival until a screen had painted it, as the screens report it.",
+			Buckets: prometheus.ExponentialBuckets(0.004, 2, 13),
+		}),
+		paintsIgnored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pulso_gateway_painted_ignored_total", Help: "Paints that screens reported beyond what a screen can paint, and that were not believed.",
+		}),
 	}
 	for _, reason := range []string{refusedSessions, refusedAdmit} {
 		m.refused.WithLabelValues(reason) // there from the start, as a zero
 	}
 	if reg != nil {
-		reg.MustRegister(m.opened, m.closed, m.refused, m.refusedCommands,
+		reg.MustRegister(m.opened, m.closed, m.refused, m.refusedCommands, m.painted, m.paintsIgnored,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "pulso_gateway_sessions", Help: "Sessions now."}, func() float64 {
 				return float64(g.Sessions())
 			}))

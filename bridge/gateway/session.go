@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
@@ -42,6 +43,8 @@ type Session struct {
 	chats map[uint64][]string
 	name  string
 	bad   int
+	// reported is when the last report of paints came, or the session began.
+	reported time.Time
 
 	// Of whoever has the writing side.
 	active []*room.Sub
@@ -173,7 +176,7 @@ func (s *Session) run(c *wire.Command) *wire.Error {
 				sub.Rename(s.name)
 			}
 		}
-		s.reply(s.client.Encoding.Welcome(c.ID, s.id, s.gateway.cfg.Node, s.gateway.cfg.Version, millisNow()))
+		s.reply(s.client.Encoding.Welcome(c.ID, s.id, s.gateway.cfg.Node, s.gateway.cfg.Version, s.gateway.millisNow()))
 		return nil
 	case c.Subscribe != nil:
 		return s.subscribe(c.ID, c.Subscribe)
@@ -183,8 +186,11 @@ func (s *Session) run(c *wire.Command) *wire.Error {
 		return s.publish(c.ID, c.Publish)
 	case c.Change != nil:
 		return s.change(c.ID, c.Change)
+	case c.Painted != nil:
+		s.painted(c.Painted.Counts)
+		fallthrough
 	default:
-		s.reply(s.client.Encoding.Pong(c.ID, millisNow()))
+		s.reply(s.client.Encoding.Pong(c.ID, s.gateway.millisNow()))
 		return nil
 	}
 }
@@ -313,6 +319,9 @@ func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
 
 // unavailable says why a message was not stored.
 func unavailable(err error) *wire.Error {
+	if told := (*wire.Error)(nil); errors.As(err, &told) {
+		return told
+	}
 	if errors.Is(err, eventlog.ErrTooLarge) {
 		return wire.Errorf(wire.CodeTooLarge, "the message was not stored: %v", err)
 	}

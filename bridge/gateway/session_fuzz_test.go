@@ -84,7 +84,7 @@ func commandOf(kind, n byte) string {
 	delivery := []string{"every", "latest"}[n/10%2]
 	from := []string{"", "start", "1.1", "9zzz.0"}[n/20%4]
 	subscribe := fmt.Sprintf(`{"filters":[%q],"form":%q,"delivery":%q,"rate":%d,"viewers":%t`, filter, form, delivery, int(n%3)*500, n%2 == 0)
-	switch kind % 9 {
+	switch kind % 10 {
 	case 0:
 		return `{"id":1,"ping":{}}`
 	case 1:
@@ -95,6 +95,8 @@ func commandOf(kind, n byte) string {
 		return fmt.Sprintf(`{"id":4,"unsubscribe":{"room":%d}}`, n%12)
 	case 5:
 		return fmt.Sprintf(`{"id":5,"change":{"room":%d,"subscribe":%s}}}`, n%12, subscribe)
+	case 9:
+		return fmt.Sprintf(`{"id":7,"painted":{"counts":[%d]}}`, n)
 	default:
 		return fmt.Sprintf(`{"id":6,"publish":{"topic":%q,"payload":%d,"qos":%d}}`, []string{"a", "a/b", "b", "$x", "c//"}[n%5], n, n%2)
 	}

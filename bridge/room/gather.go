@@ -17,8 +17,9 @@ type gatherer struct {
 
 	rows [wire.Encodings][]byte // events, `every`
 
-	values []wire.Value
-	index  map[uint32]int // `latest`: series number -> index in values
+	values  []wire.Value
+	arrived int64          // when the newest event arrived that values are of
+	index   map[uint32]int // `latest`: series number -> index in values
 
 	events map[string]int // `latest`: topic -> index in latest
 	latest []latestEvent
@@ -62,6 +63,7 @@ func (g *gatherer) add(d *event.Decoded, takers *[wire.Encodings]int) {
 	if !g.some {
 		g.some, g.from = true, d.Position
 	}
+	g.arrived = max(g.arrived, d.Time)
 	switch {
 	case g.form == wire.FormEvents && g.delivery == wire.DeliveryEvery:
 		for e, n := range takers {
@@ -125,7 +127,7 @@ func (g *gatherer) appendTo(dst []byte, e wire.Encoding, announced map[uint32]*e
 			fresh = append(fresh, s)
 		}
 	}
-	return e.AppendValues(e.AppendSeries(dst, fresh), g.values)
+	return e.AppendArrived(e.AppendValues(e.AppendSeries(dst, fresh), g.values), g.arrived)
 }
 
 // reset forgets what was gathered and keeps the memory for the next frame, unless a burst has made it large.
@@ -138,7 +140,7 @@ func (g *gatherer) reset() {
 		}
 	}
 	g.values, g.latest, g.held = reuse(g.values), reuse(g.latest), 0
-	g.some = false
+	g.some, g.arrived = false, 0
 }
 
 // maxKept is how many elements a slice may have room for to be used again.

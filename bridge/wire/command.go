@@ -31,6 +31,8 @@ const (
 	MaxRate = 1000
 	// MaxName is the length of a client's names in bytes.
 	MaxName = 128
+	// MaxPaintedCounts is how many counts a report of what was painted may have.
+	MaxPaintedCounts = 64
 )
 
 // A Command is one request of a client; exactly one of the pointers is set.
@@ -42,6 +44,7 @@ type Command struct {
 	Publish     *Publish     `json:"publish"`
 	Ping        *Ping        `json:"ping"`
 	Change      *Change      `json:"change"`
+	Painted     *Painted     `json:"painted"`
 }
 
 // Hello introduces the client.
@@ -99,6 +102,19 @@ type Publish struct {
 
 // Ping asks for a pong.
 type Ping struct{}
+
+// Painted tells how long it took at a screen from the arrival of messages until they were painted. Element i of Counts is how many
+// took from 2^(i/4) to below 2^((i+1)/4) milliseconds; the first and the last also stand for what lies beyond.
+type Painted struct {
+	Counts []uint32 `json:"counts"`
+}
+
+func (p *Painted) check() *Error {
+	if len(p.Counts) > MaxPaintedCounts {
+		return Errorf(CodeBadCommand, "painted.counts has %d elements: at most %d", len(p.Counts), MaxPaintedCounts)
+	}
+	return nil
+}
 
 // ParseCommand reads one command and checks it. Where it fails, the error tells the client why, and the command's ID is
 // set if it could be read.
@@ -176,14 +192,16 @@ func kindWord(typ string) string {
 // Check sets the derived fields of a command. Its error tells the client what is wrong with it.
 func (c *Command) Check() *Error {
 	n := 0
-	for _, set := range [...]bool{c.Hello != nil, c.Subscribe != nil, c.Unsubscribe != nil, c.Publish != nil, c.Ping != nil, c.Change != nil} {
+	for _, set := range [...]bool{
+		c.Hello != nil, c.Subscribe != nil, c.Unsubscribe != nil, c.Publish != nil, c.Ping != nil, c.Change != nil, c.Painted != nil,
+	} {
 		if set {
 			n++
 		}
 	}
 	switch {
 	case n == 0:
-		return Errorf(CodeBadCommand, "no command: one of hello, subscribe, unsubscribe, publish, ping, change is needed")
+		return Errorf(CodeBadCommand, "no command: one of hello, subscribe, unsubscribe, publish, ping, change, painted is needed")
 	case n > 1:
 		return Errorf(CodeBadCommand, "%d commands in one object: send one", n)
 	case c.Hello != nil:
@@ -194,6 +212,8 @@ func (c *Command) Check() *Error {
 		return c.Change.check()
 	case c.Publish != nil:
 		return c.Publish.Check()
+	case c.Painted != nil:
+		return c.Painted.check()
 	default:
 		return nil
 	}

@@ -39,6 +39,8 @@ func CommandOf(m *pulsov1.Command) (Command, *Error) {
 		if m.Change.GetSubscribe() != nil {
 			c.Change.Subscribe = subscribeOf(m.Change.GetSubscribe())
 		}
+	case *pulsov1.Command_Painted:
+		c.Painted = &Painted{Counts: m.Painted.GetCounts()}
 	}
 	err := c.Check()
 	return c, err

@@ -50,6 +50,7 @@ func TestCommandsHaveTheFieldsOfTheProto(t *testing.T) {
 		{wire.Publish{}, &pulsov1.Publish{}},
 		{wire.Ping{}, &pulsov1.Ping{}},
 		{wire.Change{}, &pulsov1.Change{}},
+		{wire.Painted{}, &pulsov1.Painted{}},
 	} {
 		if ours, theirs := jsonNames(pair.ours), fields(pair.proto); !slices.Equal(ours, theirs) {
 			t.Errorf("%T reads %q, the proto has %q", pair.ours, ours, theirs)

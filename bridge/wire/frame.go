@@ -20,6 +20,7 @@ const (
 	frameSeries    protowire.Number = 3
 	frameValues    protowire.Number = 4
 	frameTruncated protowire.Number = 11
+	frameArrived   protowire.Number = 13
 )
 
 // Frame is a frame of a room: what happened up to pos. fields are what AppendEvents, AppendSeries, AppendValues and
@@ -172,4 +173,16 @@ func (e Encoding) AppendValues(fields []byte, values []Value) []byte {
 		fields = appendValueJSON(appendComma(fields, i), &values[i])
 	}
 	return append(fields, ']')
+}
+
+// AppendArrived appends the field that tells when the newest message arrived that values are of, in nanoseconds since the Unix
+// epoch; none where that is 0.
+func (e Encoding) AppendArrived(fields []byte, arrived int64) []byte {
+	switch {
+	case arrived == 0:
+		return fields
+	case e == Proto:
+		return protowire.AppendVarint(protowire.AppendTag(fields, frameArrived, protowire.VarintType), uint64(Millis(arrived)))
+	}
+	return appendIntJSON(appendComma(fields, len(fields)), `"arrived":`, Millis(arrived))
 }

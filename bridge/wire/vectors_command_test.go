@@ -55,6 +55,9 @@ func commandCases() []commandCase {
 				Topic: "a/b", Body: &pulsov1.Publish_PayloadBase64{PayloadBase64: []byte{0xff, 0, 0x80}},
 			}},
 		}},
+		{"painted", `{"id":10,"painted":{"counts":[0,1,300,70000]}}`, &pulsov1.Command{
+			Id: 10, Command: &pulsov1.Command_Painted{Painted: &pulsov1.Painted{Counts: []uint32{0, 1, 300, 70000}}},
+		}},
 		{"ping", `{"id":7,"ping":{}}`, &pulsov1.Command{Id: 7, Command: &pulsov1.Command_Ping{Ping: &pulsov1.Ping{}}}},
 		{
 			"change", `{"id":8,"change":{"room":7,"subscribe":{"filters":["b/#"],"form":"events","delivery":"every"}}}`,

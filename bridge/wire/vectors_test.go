@@ -153,6 +153,9 @@ func valueVectors() []vectorCase {
 	return []vectorCase{
 		{"a value", frame(singles[4:5])},
 		{"values", frame(singles)},
+		{"values that tell when they arrived", func(e wire.Encoding) *wire.Message {
+			return e.Frame(8, vectorPos, e.AppendArrived(e.AppendValues(nil, singles[:2]), vectorNow*1e6+999_999))
+		}},
 		{"values that stand for several", frame(several[:20])},
 		{"values that stand for several, of all kinds", frame(several)},
 		{"values before 1970", frame(early)},
@@ -305,7 +308,7 @@ func fieldsJSON(t *testing.T, f *pulsov1.Frame) []byte {
 		values = append(values, wire.Value{Aggregate: n.Aggregate, Series: &event.Series{ID: n.Series}})
 	}
 	if len(values) > 0 {
-		fields = wire.JSON.AppendValues(fields, values)
+		fields = wire.JSON.AppendArrived(wire.JSON.AppendValues(fields, values), f.GetArrived()*1e6)
 	}
 	return wire.JSON.AppendView(fields, f)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"strconv"
 
 	pulsov1 "pulso/internal/gen/pulso/v1"
@@ -23,10 +24,8 @@ func appendHubJSON(dst []byte, h *pulsov1.Hub) []byte {
 	dst = AppendFloat(append(dst, `,"events_per_s":`...), h.GetEventsPerS())
 	dst = AppendFloat(append(dst, `,"bytes_per_s":`...), h.GetBytesPerS())
 	dst = AppendFloat(append(dst, `,"frames_per_s":`...), h.GetFramesPerS())
-	latency := h.GetLatency()
-	dst = appendOptionalJSON(append(dst, `,"latency":{"p50":`...), latency != nil && latency.P50 != nil, latency.GetP50())
-	dst = appendOptionalJSON(append(dst, `,"p99":`...), latency != nil && latency.P99 != nil, latency.GetP99())
-	dst = appendUintJSON(dst, `},"undecodable":`, h.GetUndecodable())
+	dst = appendLatencyJSON(append(dst, `,"latency":`...), h.GetLatency())
+	dst = appendUintJSON(dst, `,"undecodable":`, h.GetUndecodable())
 	dst = append(dst, `,"drops":[`...)
 	for i, d := range h.GetDrops() {
 		dst = AppendString(append(appendComma(dst, i), '['), d.GetReason())
@@ -49,6 +48,19 @@ func appendHubJSON(dst []byte, h *pulsov1.Hub) []byte {
 		dst = append(dst, ']')
 	}
 	return append(dst, '}')
+}
+
+// appendLatencyJSON appends an object; what was not measured is null in it.
+func appendLatencyJSON(dst []byte, l *pulsov1.Latency) []byte {
+	l = cmp.Or(l, &pulsov1.Latency{})
+	device, screen := cmp.Or(l.GetDevice(), &pulsov1.DeviceLatency{}), cmp.Or(l.GetScreen(), &pulsov1.ScreenLatency{})
+	dst = appendOptionalJSON(append(dst, `{"p50":`...), l.P50 != nil, l.GetP50())
+	dst = appendOptionalJSON(append(dst, `,"p99":`...), l.P99 != nil, l.GetP99())
+	dst = appendOptionalJSON(append(dst, `,"device":{"p50":`...), device.P50 != nil, device.GetP50())
+	dst = appendOptionalJSON(append(dst, `,"p99":`...), device.P99 != nil, device.GetP99())
+	dst = appendOptionalJSON(append(dst, `},"screen":{"p50":`...), screen.P50 != nil, screen.GetP50())
+	dst = appendOptionalJSON(append(dst, `,"p99":`...), screen.P99 != nil, screen.GetP99())
+	return append(appendUintJSON(dst, `,"screens":`, uint64(screen.GetScreens())), "}}"...)
 }
 
 // appendIncidentsJSON appends the members "refused", "missed" and "problems", lists of objects.
@@ -78,7 +90,7 @@ func appendIncidentsJSON(dst []byte, h *pulsov1.Hub) []byte {
 	return append(dst, ']')
 }
 
-// appendSecondJSON appends [time, events_per_s, p50, p99, online, total, errors].
+// appendSecondJSON appends [time, events_per_s, p50, p99, online, total, errors, device_p50, device_p99, screen_p50, screen_p99].
 func appendSecondJSON(dst []byte, s *pulsov1.HubSecond) []byte {
 	dst = strconv.AppendInt(append(dst, '['), s.GetTime(), 10)
 	dst = AppendFloat(append(dst, ','), s.GetEventsPerS())
@@ -87,6 +99,10 @@ func appendSecondJSON(dst []byte, s *pulsov1.HubSecond) []byte {
 	for _, n := range [...]uint64{s.GetOnline(), s.GetTotal(), s.GetErrors()} {
 		dst = strconv.AppendUint(append(dst, ','), n, 10)
 	}
+	dst = appendOptionalJSON(append(dst, ','), s.DeviceP50 != nil, s.GetDeviceP50())
+	dst = appendOptionalJSON(append(dst, ','), s.DeviceP99 != nil, s.GetDeviceP99())
+	dst = appendOptionalJSON(append(dst, ','), s.ScreenP50 != nil, s.GetScreenP50())
+	dst = appendOptionalJSON(append(dst, ','), s.ScreenP99 != nil, s.GetScreenP99())
 	return append(dst, ']')
 }
 

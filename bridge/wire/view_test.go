@@ -82,17 +82,19 @@ func views() map[string]struct {
 				History:   []*pulsov1.HubSecond{{Time: 1, EventsPerS: 2, P50: new(0.5), P99: new(1.5), Online: 3, Total: 4, Errors: 5}, {Time: 2}},
 			}},
 			`"hub":{"time":1,"started":2,"version":"0.1","devices":{"total":6,"online":1,"stale":2,"offline":3},"connections":4,"screens":5,` +
-				`"sessions":6,"behind":7,"events_per_s":10.5,"bytes_per_s":1000000,"frames_per_s":0,"latency":{"p50":0.25,"p99":null},` +
+				`"sessions":6,"behind":7,"events_per_s":10.5,"bytes_per_s":1000000,"frames_per_s":0,` +
+				`"latency":{"p50":0.25,"p99":null,"device":{"p50":null,"p99":null},"screen":{"p50":null,"p99":null,"screens":0}},` +
 				`"undecodable":8,"drops":[["quota",3]],"gaps":9,"log":{"events":8,"bytes":1,"first":"5.1","next":"5.9","durable":"fsync"},` +
 				`"refused":[{"time":1,"remote":"r","client":"c","reason":"because"}],` +
 				`"missed":[{"time":1,"client":"c","from":"5.2","to":"5.6","events":4,"reason":"retention"}],` +
 				`"problems":[{"since":1,"kind":"log_full","text":"no room"},{"since":0,"kind":"","text":""}],` +
-				`"addresses":{"mqtt":"m:1","http":"h:1"},"history":[[1,2,0.5,1.5,3,4,5],[2,0,null,null,0,0,0]]}`,
+				`"addresses":{"mqtt":"m:1","http":"h:1"},"history":[[1,2,0.5,1.5,3,4,5,null,null,null,null],[2,0,null,null,0,0,0,null,null,null,null]]}`,
 		},
 		"hub that has just begun": {
 			&pulsov1.Frame{Hub: &pulsov1.Hub{History: []*pulsov1.HubSecond{}}},
 			`"hub":{"time":0,"started":0,"version":"","devices":{"total":0,"online":0,"stale":0,"offline":0},"connections":0,"screens":0,` +
-				`"sessions":0,"behind":0,"events_per_s":0,"bytes_per_s":0,"frames_per_s":0,"latency":{"p50":null,"p99":null},` +
+				`"sessions":0,"behind":0,"events_per_s":0,"bytes_per_s":0,"frames_per_s":0,` +
+				`"latency":{"p50":null,"p99":null,"device":{"p50":null,"p99":null},"screen":{"p50":null,"p99":null,"screens":0}},` +
 				`"undecodable":0,"drops":[],"gaps":0,"log":{"events":0,"bytes":0,"first":"","next":"","durable":""},` +
 				`"refused":[],"missed":[],"problems":[],"addresses":{"mqtt":"","http":""},"history":[]}`,
 		},

@@ -42,6 +42,9 @@ func (c *demoCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.LogLevel == "info" {
 		c.LogLevel = "warn" // what a demo prints is for whoever tries it
 	}
+	if c.Devices == 0 {
+		c.Simulate = simulate // its devices would have the names of the demo's own
+	}
 	hub, err := app.New(ctx, c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
 	if err != nil {
 		return err

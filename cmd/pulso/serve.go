@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"pulso/internal/app"
+	"pulso/simulators"
 )
 
 type serveCmd struct{ hubFlags }
@@ -19,11 +20,23 @@ func (f *hubFlags) AfterApply(file *configValues) error { //nolint:unparam // ko
 
 // Run runs the hub until ctx ends.
 func (c *serveCmd) Run(ctx context.Context) error {
+	c.Simulate = simulate
 	hub, err := app.New(ctx, c.Config, newLogger(c.LogLevel, c.LogFormat), versionString())
 	if err != nil {
 		return err
 	}
 	return hub.Run(ctx)
+}
+
+// simulate runs the few simulated devices that a person may start from the dashboard.
+func simulate(ctx context.Context, mqttAddress string) error {
+	fleet, err := simulators.NewFleet(simulators.FleetConfig{
+		Broker: simulators.Broker{URL: "tcp://" + mqttAddress}, Devices: 12, Flaky: 0.05,
+	})
+	if err != nil {
+		return err
+	}
+	return fleet.Run(ctx)
 }
 
 // newLogger logs to the standard error.

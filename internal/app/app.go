@@ -19,14 +19,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"pulso/bridge"
+	"pulso/bridge/command"
 	"pulso/bridge/decode"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
+	"pulso/bridge/gateway/boards"
+	"pulso/bridge/gateway/commands"
 	"pulso/bridge/gateway/poll"
 	"pulso/bridge/gateway/promapi"
 	"pulso/bridge/gateway/rest"
 	"pulso/bridge/gateway/rpc"
+	"pulso/bridge/gateway/simulate"
 	"pulso/bridge/gateway/sse"
 	"pulso/bridge/gateway/understand"
 	"pulso/bridge/gateway/web"
@@ -79,10 +83,19 @@ type Hub struct {
 	polls   *poll.Handler
 	calls   *rpc.Handler
 	publish *web.Publisher
+	past    *pasts
 	// requests are those to devices that wait to be published.
 	requests chan decode.Request
+	// simulator lets people start simulated devices.
+	simulator *simulate.Handler
+	// sent is what became of commands, commands sends them, and commanding serves both.
+	sent       *command.View
+	commands   *command.Sender
+	commanding *commands.Handler
 	// understand serves the overrides and how messages are read.
 	understand *understand.Handler
+	overrides  *overrides
+	boards     *boards.Handler
 	origins    *origins
 
 	listener net.Listener
@@ -117,6 +130,9 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildBridge(viewDir); err != nil { //nolint:contextcheck // what the history finds after a crash is dealt with whole
 		return err
 	}
+	if err := h.buildCommands(); err != nil {
+		return err
+	}
 	if h.cfg.MQTT != NoBroker {
 		if err := h.buildBroker(ctx); err != nil {
 			return err
@@ -143,7 +159,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}, next)
 	h.gateway = gateway.New(gateway.Config{
 		Rooms: h.rooms, Publisher: h.bridge, Presence: h.chat, Node: nodeName(next.Epoch), Version: h.version,
-		MaxSessions: h.cfg.MaxSessions, Admit: func() bool { return h.guards.memory.Allow(limit.NewStream) },
+		MaxSessions: h.cfg.MaxSessions, Admit: h.admitStream,
 		Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
 	})
 	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
@@ -151,9 +167,11 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.polls = poll.New(poll.Config{Gateway: h.gateway, Metrics: h.registry})
 	h.calls = rpc.New(rpc.Config{Gateway: h.gateway, Logger: h.logger.With("part", "rpc"), Metrics: h.registry})
 	h.publish = web.NewPublisher(h.gateway, h.registry)
+	h.past = newPasts(h)
 	if err := h.buildRest(); err != nil {
 		return err
 	}
+	h.buildSimulator()
 	h.origins = newOrigins(h.checkOrigin, h.registry)
 	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
 	// that become WebSockets or streams, or wait for news, have times of their own.
@@ -171,10 +189,19 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 		h.bridge.Follow(bridge.FollowerFunc(h.broker.Deliver))
 	}
 	h.bridge.Follow(bridge.FollowerFunc(h.sources.Offer))
+	h.bridge.Follow(h.commands)
 	h.bridge.Follow(h.rooms)
 	h.views = view.NewGroup(h.runners)
 	h.bridge.Follow(h.views)
 	return nil
+}
+
+// kept is the path of a file in the data folder; empty where nothing is kept.
+func (h *Hub) kept(name string) string {
+	if h.cfg.Data == InMemory {
+		return ""
+	}
+	return filepath.Join(h.cfg.Data, name)
 }
 
 func (h *Hub) buildBridge(viewDir string) error {
@@ -182,15 +209,15 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
-	kept := ""
-	if h.cfg.Data != InMemory {
-		kept = filepath.Join(h.cfg.Data, "overrides.json")
-	}
-	overrides, err := loadOverrides(decoder, h.cfg.Decode, kept, h.logger)
+	overrides, err := loadOverrides(decoder, h.cfg.Decode, h.kept("overrides.json"), h.logger)
 	if err != nil {
 		return err
 	}
-	h.decoder = decoder
+	h.boards, err = boards.New(boards.Config{Path: h.kept("boards.json"), Logger: h.logger.With("part", "boards"), Metrics: h.registry})
+	if err != nil {
+		return err
+	}
+	h.decoder, h.overrides = decoder, overrides
 	h.understand = understand.New(understand.Config{Store: overrides, Decoder: decoder, Metrics: h.registry})
 	h.requests = make(chan decode.Request, maxWaitingRequests)
 	h.bridge, err = bridge.New(bridge.Config{
@@ -212,7 +239,8 @@ func (h *Hub) buildBridge(viewDir string) error {
 		return err
 	}
 	// One set of metrics serves all runners: the label "view" tells them apart.
-	for _, v := range []view.View{facts.New(decoder), h.devices, h.topics, h.chat} {
+	h.sent = command.NewView()
+	for _, v := range []view.View{facts.New(decoder), h.devices, h.topics, h.chat, h.sent} {
 		r, err := view.New(view.Config{
 			View: v, Log: h.log, Decode: h.bridge.Decode, Dir: viewDir, Logger: h.logger.With("part", "view"), Metrics: h.registry,
 		})
@@ -241,7 +269,8 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 		OnGap: func(g broker.Gap) {
 			h.figures.Missed(hub.Missed{Time: g.Time, Client: g.Client, From: g.From, To: g.To, Reason: g.Why})
 		},
-		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
+		OnDelivery: h.delivered,
+		Logger:     h.logger.With("part", "broker"), Metrics: h.registry,
 
 		ConnectTimeout: h.cfg.ConnectTimeout, KeepAlive: h.cfg.KeepAlive, WriteTimeout: h.cfg.WriteTimeout,
 		SessionExpiry: h.cfg.SessionExpiry, WriteBuffer: int(h.cfg.WriteBuffer), MaxPacket: int(h.cfg.MaxPacket),
@@ -298,6 +327,9 @@ func (h *Hub) HTTPAddr() string { return h.listener.Addr().String() }
 
 // Ready is closed when the views know what the log holds and both ports are served.
 func (h *Hub) Ready() <-chan struct{} { return h.ready }
+
+// admitStream reports whether there is memory for another screen.
+func (h *Hub) admitStream() bool { return h.guards.memory.Allow(limit.NewStream) }
 
 // findTopics finds the topics of a subscription's history: by device in the registry of devices, else among all topics.
 func (h *Hub) findTopics(filters, ids []string, limit int) ([]string, bool) {

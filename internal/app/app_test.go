@@ -29,7 +29,7 @@ func inMemory(tb testing.TB) Config {
 }
 
 // runHub runs a hub until the test ends, which may prepare it.
-func runHub(t *testing.T, cfg Config, prepare ...func(*Hub)) *Hub {
+func runHub(t testing.TB, cfg Config, prepare ...func(*Hub)) *Hub {
 	t.Helper()
 	h, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler), "test")
 	if err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -74,6 +75,10 @@ type Config struct {
 	Decode []decode.Override `name:"decode" kong:"-"`
 	// RemoteWrite are other stores that samples are written to. Only the configuration file has them, as a list.
 	RemoteWrite []RemoteWrite `name:"remote-write" kong:"-"`
+
+	// Simulate runs simulated devices against the hub's own MQTT address until its context ends, for those who ask for them over
+	// HTTP; nil: none are to be had. It cannot be configured.
+	Simulate func(ctx context.Context, mqttAddress string) error `kong:"-"`
 
 	LogLevel  string `name:"verbosity" env:"PULSO_VERBOSITY" default:"info" enum:"debug,info,warn,error" help:"What the hub writes to its standard error: debug, info, warn or error."`
 	LogFormat string `name:"log-format" env:"PULSO_LOG_FORMAT" default:"text" enum:"text,json" help:"How it does: text or json."`
@@ -221,6 +226,9 @@ func (c *Config) YAML() (string, error) {
 	v := reflect.ValueOf(*c)
 	for i := range v.NumField() {
 		key := v.Type().Field(i).Tag.Get("name")
+		if key == "" {
+			continue // nothing that a file could say
+		}
 		value, err := yaml.Marshal(map[string]any{key: v.Field(i).Interface()})
 		if err != nil {
 			return "", fmt.Errorf("configuration: %s: %w", key, err)

@@ -11,7 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulso/bridge/gateway/boards"
+	"pulso/bridge/gateway/commands"
 	"pulso/bridge/gateway/rpc"
+	"pulso/bridge/gateway/simulate"
 	"pulso/bridge/view/hub"
 	"pulso/dashboard"
 )
@@ -21,11 +24,18 @@ func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", h.stream)
 	for pattern, handler := range map[string]http.Handler{
+		"/ws/past":        h.past,
+		"/api/v1/past":    http.HandlerFunc(h.past.ServeSpan),
 		"/sse":            h.events,
 		"/api/v1/session": http.HandlerFunc(h.events.ServeCommands),
 		"/api/v1/poll":    h.polls,
 		"/api/v1/publish": h.publish,
 		rpc.Path:          h.calls,
+		simulate.Path:     h.simulator,
+		commands.Path:     h.commanding,
+		boards.Path:       http.HandlerFunc(h.boards.ServeList),
+
+		boards.Path + "/{id}": http.HandlerFunc(h.boards.ServeBoard),
 
 		"/api/v1/overrides": http.HandlerFunc(h.understand.ServeOverrides),
 		"/api/v1/decode":    http.HandlerFunc(h.understand.ServeDecode),

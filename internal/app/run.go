@@ -69,11 +69,12 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.rooms.Seed(v.Series, v.Time, v.Value)
 	}
 	pipeline, requests := start(life, h.bridge.Run), start(life, h.ask)
+	commands := start(life, h.commands.Run)
 	rooms, figures, stream := start(life, h.rooms.Run), start(life, h.figures.Run), start(life, h.stream.Run)
 	events, polls := start(life, h.events.Run), start(life, h.polls.Run)
-	calls := start(life, h.calls.Run)
+	calls, past := start(life, h.calls.Run), start(life, h.past.Run)
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
-	mqtt := start(life, h.runBroker)
+	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
 	web := start(life, func(context.Context) error {
 		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -94,7 +95,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), pipeline.stop(), h.stopGateway(life),
+		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
@@ -254,16 +255,23 @@ func (h *Hub) sample() hub.Sample {
 	t := h.bridge.Traffic()
 	s.Events, s.Bytes, s.Undecodable = t.Events, t.Bytes, t.Undecodable
 	s.P50, s.P99 = time.Duration(t.P50), time.Duration(t.P99)
+	s.Device = hub.Percentiles{P50: time.Duration(t.DeviceP50), P99: time.Duration(t.DeviceP99)}
+	s.Screen.P50, s.Screen.P99, s.Painting = h.gateway.Painted()
 	_, s.Frames, s.Gaps = h.rooms.Stats()
 	s.Log.First, s.Log.Next = h.log.Bounds()
-	s.Log.Durable = h.cfg.Sync
-	if h.cfg.Data == InMemory {
-		s.Log.Durable = "memory"
-	}
+	s.Log.Durable = h.durable()
 	if sized, ok := h.log.(interface{ Size() int64 }); ok {
 		s.Log.Bytes = uint64(max(0, sized.Size()))
 	}
 	return s
+}
+
+// durable is how safe the log is, as the wire has it.
+func (h *Hub) durable() string {
+	if h.cfg.Data == InMemory {
+		return "memory"
+	}
+	return h.cfg.Sync
 }
 
 func nodeName(epoch uint64) string { return strconv.FormatUint(epoch, 36) }

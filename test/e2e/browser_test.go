@@ -27,7 +27,7 @@ func playwright(t *testing.T, spec, url, mqtt string) {
 	cmd := exec.CommandContext(ctx, runner, "test", spec)
 	cmd.Dir = web
 	results := filepath.Join(root, "bin", "e2e", strings.TrimSuffix(spec, ".spec.ts"))
-	cmd.Env = append(os.Environ(), "PULSO_URL="+url, "PULSO_MQTT="+mqtt, "PULSO_RESULTS="+results)
+	cmd.Env = append(os.Environ(), "PULSO_URL="+url, "PULSO_MQTT="+mqtt, "PULSO_RESULTS="+results, "PULSO_BIN="+binary)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -37,14 +37,16 @@ func playwright(t *testing.T, spec, url, mqtt string) {
 
 // What devices publish appears on the page, live, in a real browser.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	h := serve(t, t.TempDir())
 	playwright(t, "live.spec.ts", "http://"+h.http, h.mqtt)
 }
 
 // The demo prints its address and has devices with moving charts on the page.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	need(t, "chromium")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, "demo", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

@@ -53,10 +53,10 @@ func serve(t *testing.T, data string) *hub {
 	return serveOn(t, data, freePort(t), freePort(t))
 }
 
-func serveOn(t *testing.T, data, mqtt, http string) *hub {
+func serveOn(t *testing.T, data, mqtt, http string, more ...string) *hub {
 	t.Helper()
 	h := &hub{t: t, mqtt: mqtt, http: http, log: newLogFile(t), exited: make(chan error, 1)}
-	h.cmd = exec.Command(binary, "serve", "--mqtt", mqtt, "--http", http, "--data", data)
+	h.cmd = exec.Command(binary, append([]string{"serve", "--mqtt", mqtt, "--http", http, "--data", data}, more...)...)
 	h.cmd.Stdout, h.cmd.Stderr = h.log, h.log
 	if err := h.cmd.Start(); err != nil {
 		t.Fatal(err)

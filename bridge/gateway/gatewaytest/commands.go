@@ -171,6 +171,9 @@ func conversation(t *testing.T, f Factory) {
 	if m := p.ask(`"ping":{}`); m.Pong == nil || m.Pong.Now == 0 {
 		t.Errorf("pong: %+v", m)
 	}
+	if m := p.ask(`"painted":{"counts":[0,1]}`); m.Pong == nil {
+		t.Errorf("after a report of what was painted: %+v", m)
+	}
 	if m := p.ask(fmt.Sprintf(`"unsubscribe":{"room":%d}`, one.Room)); m.Unsubscribed == nil || m.Unsubscribed.Room != one.Room {
 		t.Errorf("unsubscribed: %+v", m)
 	}
@@ -232,6 +235,7 @@ func badCommands(t *testing.T, f Factory) {
 		{`"publish":{"topic":"a/+","payload":1}`, wire.CodeInvalidTopic},
 		{`"publish":{"topic":"$SYS/x","payload":1}`, wire.CodeForbidden},
 		{`"publish":{"topic":"a"}`, wire.CodeBadCommand},
+		{`"painted":{"counts":[` + strings.Repeat("0,", wire.MaxPaintedCounts) + `0]}`, wire.CodeBadCommand},
 		{`"publish":{"topic":"a","payload":1,"qos":2}`, wire.CodeBadCommand},
 	} {
 		if code := p.refused(test.command); code != test.code {

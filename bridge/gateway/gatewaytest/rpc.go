@@ -120,6 +120,8 @@ func anyCommand(command string) *pulsov1.Command {
 		p.Command = &pulsov1.Command_Subscribe{Subscribe: anySubscribe(c.Subscribe)}
 	case c.Change != nil:
 		p.Command = &pulsov1.Command_Change{Change: &pulsov1.Change{Room: c.Change.Room, Subscribe: anySubscribe(c.Change.Subscribe)}}
+	case c.Painted != nil:
+		p.Command = &pulsov1.Command_Painted{Painted: &pulsov1.Painted{Counts: c.Painted.Counts}}
 	case c.Publish != nil:
 		publish := &pulsov1.Publish{Topic: c.Publish.Topic, Qos: uint32(c.Publish.QoS), Retain: c.Publish.Retain}
 		switch {

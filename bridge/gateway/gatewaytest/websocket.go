@@ -113,6 +113,8 @@ func protoCommand(command string) *pulsov1.Command {
 		p.Command = &pulsov1.Command_Publish{Publish: &pulsov1.Publish{
 			Topic: c.Publish.Topic, Body: body, Qos: uint32(c.Publish.QoS), Retain: c.Publish.Retain,
 		}}
+	case c.Painted != nil:
+		p.Command = &pulsov1.Command_Painted{Painted: &pulsov1.Painted{Counts: c.Painted.Counts}}
 	case c.Change != nil:
 		p.Command = &pulsov1.Command_Change{Change: &pulsov1.Change{Room: c.Change.Room, Subscribe: protoSubscribe(c.Change.Subscribe)}}
 	default:

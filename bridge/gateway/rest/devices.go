@@ -127,7 +127,8 @@ func (h *Handler) serveDevices(w http.ResponseWriter, r *http.Request) {
 // serveDevice serves /api/v1/devices/{id...}. An id that no path can carry ("..") is given as the parameter id instead.
 func (h *Handler) serveDevice(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
-	q := web.ParseQuery(r.URL, "id")
+	q := web.ParseQuery(r.URL, "id", "to")
+	to := q.Instant("to")
 	if id == "" {
 		id = q.Text("id")
 	}
@@ -144,7 +145,7 @@ func (h *Handler) serveDevice(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodDelete:
 		h.forget(w, r, id)
 	default:
-		h.show(w, r, &d)
+		h.show(w, r, &d, to)
 	}
 }
 
@@ -170,10 +171,15 @@ func (h *Handler) forget(w http.ResponseWriter, r *http.Request, id string) {
 // maxShownPayload bounds the payloads of one device that are shown, in bytes together.
 const maxShownPayload = 256 << 10
 
-func (h *Handler) show(w http.ResponseWriter, r *http.Request, d *devices.Device) {
+func (h *Handler) show(w http.ResponseWriter, r *http.Request, d *devices.Device, to int64) {
 	ctx, release, ok := h.begin(w, r)
 	defer release()
 	if !ok {
+		return
+	}
+	before, err := h.until(to)
+	if err != nil {
+		h.fail(w, r, err)
 		return
 	}
 	out := detailJSON{deviceJSON: deviceOf(d), Announced: map[string]string{}, Topics: make([]explainedJSON, 0, len(d.Topics))}
@@ -186,7 +192,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, d *devices.Device
 			h.fail(w, r, ctx.Err())
 			return
 		}
-		e, err := h.newest(d.ID, topic)
+		e, err := h.newest(d.ID, topic, before)
 		if err != nil {
 			h.fail(w, r, err)
 			return
@@ -206,10 +212,11 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, d *devices.Device
 // manyTogether is how many of a topic's newest messages are looked at for one of a device that is not alone on it.
 const manyTogether = 64
 
-// newest is a device's newest message on a topic; nil where it is not held any more, or far behind those of others.
-func (h *Handler) newest(device, topic string) (*event.Decoded, error) {
+// newest is a device's newest message on a topic before a place, where that is not zero; nil where it is not held any more, or far behind
+// those of others.
+func (h *Handler) newest(device, topic string, before event.Position) (*event.Decoded, error) {
 	for _, n := range []int{1, manyTogether} {
-		events, err := h.cfg.Log.Last(topic, event.Position{}, n)
+		events, err := h.cfg.Log.Last(topic, before, n)
 		if err != nil {
 			return nil, err
 		}

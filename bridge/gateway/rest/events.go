@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
@@ -28,11 +29,12 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if h.refuser.Method(w, r, http.MethodGet) {
 		return
 	}
-	q := web.ParseQuery(r.URL, "topic", "filter", "limit", "before", "after")
+	q := web.ParseQuery(r.URL, "topic", "filter", "limit", "before", "after", "to")
 	n, bad := limit(q)
 	want, bad2 := wanted(q)
 	after, bad3 := position(q, "after")
 	before, bad4 := position(q, "before")
+	to := q.Instant("to")
 	if bad = firstOf(q.Err(), bad, bad2, bad3, bad4); bad != nil {
 		h.refuser.Error(w, bad)
 		return
@@ -46,7 +48,11 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if before.IsZero() {
 		before = next
 	}
-	err := cmp.Or(h.check(after), h.check(before))
+	end, err := h.until(to)
+	if !end.IsZero() && end.Offset < before.Offset {
+		before = end
+	}
+	err = cmp.Or(err, h.check(after), h.check(before))
 	if after.IsZero() || after.Offset < first.Offset {
 		after = first
 	}
@@ -72,6 +78,19 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	out = append(before.Append(append(out, `,"after":"`...)), "\"}\n"...)
 	h.send(w, out)
+}
+
+// until is the place in the log up to which events arrived until a time, in milliseconds since the Unix epoch and included; zero where
+// there is no such bound.
+func (h *Handler) until(to int64) (event.Position, error) {
+	if to == 0 {
+		return event.Position{}, nil
+	}
+	at, err := eventlog.Seek(h.cfg.Log, time.UnixMilli(to+1))
+	if err != nil {
+		return at, fmt.Errorf("find %d in the log: %w", to, err)
+	}
+	return at, nil
 }
 
 // check returns an error unless a position is zero or of this log.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,7 +53,14 @@ func TestEvents(t *testing.T) {
 	if _, body := h.ask(http.MethodGet, "/api/v1/events?topic=devices/d1/telemetry"); !strings.Contains(body, `"payload":{"x": 1}`) {
 		t.Errorf("not byte for byte: %s", body)
 	}
+	second := strconv.FormatInt(began.UnixMilli()+2000, 10)
 	for query, want := range map[string]string{
+		"?to=" + second:               "a/text devices/d1/telemetry",
+		"?topic=a/bytes&to=" + second: "",
+		"?to=" + second + "&limit=1":  "a/text",
+		"?to=1":                       "",
+		"?to=9223372036853":           "devices/d1/status a/bytes a/text devices/d1/telemetry",
+		"?before=" + p.Events[2].Position + "&to=" + second: "devices/d1/telemetry",
 		"?topic=a/text":                                "a/text",
 		"?topic=nothing":                               "",
 		"?filter=a/%23":                                "a/bytes a/text",
@@ -80,7 +88,7 @@ func TestEvents(t *testing.T) {
 	for query, code := range map[string]string{
 		"?topic=a/%23": "invalid_topic", "?filter=a/%23/b": "invalid_filter", "?topic=a&filter=b": "bad_command",
 		"?before=x": "invalid_position", "?after=zzz.1": "invalid_position", "?before=1.99999": "invalid_position",
-		"?limit=1001": "bad_command", "?unknown=1": "bad_command", "?topic=%00": "invalid_topic",
+		"?limit=1001": "bad_command", "?to=x": "bad_command", "?to=9223372036854": "bad_command", "?unknown=1": "bad_command", "?topic=%00": "invalid_topic",
 	} {
 		h.refused("/api/v1/events"+query, http.StatusBadRequest, code)
 	}

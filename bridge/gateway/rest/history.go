@@ -3,7 +3,6 @@ package rest
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"pulso/bridge/event"
 	"pulso/bridge/gateway/web"
@@ -70,10 +69,8 @@ func errNoHistory() *wire.Error {
 // selection reads which series are asked for, and from when to when.
 func selection(q *web.Query) (history.Selection, *wire.Error) {
 	s := history.Selection{Device: q.Text("device"), Topic: q.Text("topic"), Fields: q.List("field")}
-	var bad, bad2 *wire.Error
-	s.From, bad = instant(q, "from")
-	s.To, bad2 = instant(q, "to")
-	if bad = firstOf(q.Err(), bad, bad2); bad != nil {
+	s.From, s.To = q.Instant("from"), q.Instant("to")
+	if bad := q.Err(); bad != nil {
 		return s, bad
 	}
 	switch {
@@ -86,25 +83,6 @@ func selection(q *web.Query) (history.Selection, *wire.Error) {
 	}
 	return s, nil
 }
-
-// instant is a parameter that is a time: milliseconds since the Unix epoch, or RFC 3339. It is in milliseconds, 0 where there
-// is none.
-func instant(q *web.Query, name string) (int64, *wire.Error) {
-	s := q.Text(name)
-	if s == "" {
-		return 0, nil
-	}
-	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && ms >= 0 && ms <= maxInstant {
-		return ms, nil
-	}
-	if t, err := time.Parse(time.RFC3339, s); err == nil && t.UnixMilli() >= 0 && t.UnixMilli() <= maxInstant {
-		return t.UnixMilli(), nil
-	}
-	return 0, wire.Errorf(wire.CodeBadCommand, "%s is %.40q: it must be milliseconds since 1970, or like 2026-01-31T13:00:00Z", name, s)
-}
-
-// maxInstant is the last time that nanoseconds can say, in milliseconds (April 2262).
-const maxInstant = int64(1<<63-1) / 1e6
 
 // appendSeries appends what there is to draw of one series, in columns.
 func appendSeries(dst []byte, s *history.Series) []byte {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -66,6 +67,11 @@ func TestDevice(t *testing.T) {
 	if string(d.Topics[1].Base64) != "\xff\xfe\x00" || d.Topics[1].Bytes != 3 {
 		t.Errorf("payload %+v", d.Topics[1])
 	}
+	then := get[device](h, "/api/v1/devices/d1?to="+began.Format(time.RFC3339))
+	if payload, ok := then.Topics[0].Payload.(map[string]any); !ok || payload["mode"] != "eco" || then.Topics[1].Time != 0 {
+		t.Errorf("until the first message: %+v", then.Topics)
+	}
+	h.refused("/api/v1/devices/d1?to=soon", http.StatusBadRequest, "bad_command")
 	h.refused("/api/v1/devices/d2", http.StatusNotFound, "not_found")
 	h.refused("/api/v1/devices/d1?x=1", http.StatusBadRequest, "bad_command")
 	if response, _ := h.ask(http.MethodPost, "/api/v1/devices/d1"); response.StatusCode != http.StatusMethodNotAllowed {

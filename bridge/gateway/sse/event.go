@@ -2,6 +2,7 @@ package sse
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strconv"
 
 	"pulso/bridge/wire"
@@ -10,11 +11,16 @@ import (
 // closeID begins the id of a farewell after which a client is not to come back. It comes as Last-Event-ID where it does.
 const closeID = "close."
 
-// appendMessage appends a message as one event, with its position as id if there is one and it is wanted.
+// appendMessage appends a message as one event, with its position as id if there is one and it is wanted. The binary form comes
+// in base64.
 func appendMessage(dst []byte, m *wire.Message, id bool) []byte {
 	if pos := m.Position(); id && !pos.IsZero() {
 		dst = append(dst, "id: "...)
 		dst = append(pos.Append(dst), '\n')
+	}
+	if m.Encoding() == wire.Proto {
+		dst = append(dst, "data: "...)
+		return append(base64.StdEncoding.AppendEncode(dst, m.Bytes()), "\n\n"...)
 	}
 	return appendData(dst, m.Bytes())
 }

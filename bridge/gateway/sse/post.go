@@ -34,7 +34,7 @@ func (p *post) handle(command []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.over {
-		p.session.Handle(command)
+		p.session.HandleIn(wire.JSON, command)
 	}
 	return !p.over
 }

@@ -12,6 +12,7 @@ import (
 type wish struct {
 	subscribe *wire.Subscribe // nil: a session
 	name      string
+	encoding  wire.Encoding
 	parted    bool // it was told not to come back
 }
 
@@ -21,7 +22,7 @@ func parse(r *http.Request) (w wish, bad *wire.Error) {
 		return w, wire.Errorf(wire.CodeBadCommand, "a request for a stream has no body")
 	}
 	last := r.Header.Get("Last-Event-ID")
-	q := web.ParseQuery(r.URL, "filter", "device", "form", "delivery", "rate", "from", "history", "viewers", "name", "lastEventId")
+	q := web.ParseQuery(r.URL, "filter", "device", "form", "delivery", "rate", "from", "history", "viewers", "name", "encoding", "lastEventId")
 	if last == "" {
 		last = q.Text("lastEventId")
 	}
@@ -30,6 +31,13 @@ func parse(r *http.Request) (w wish, bad *wire.Error) {
 	}
 	if w.name = q.Text("name"); len(w.name) > wire.MaxName {
 		return w, wire.Errorf(wire.CodeBadCommand, "name has at most %d bytes", wire.MaxName)
+	}
+	switch encoding := q.Text("encoding"); encoding {
+	case "", "json":
+	case "proto":
+		w.encoding = wire.Proto
+	default:
+		return w, wire.Errorf(wire.CodeBadCommand, "encoding is %.40q: it is json or proto", encoding)
 	}
 	if !q.Has("filter", "device", "form", "delivery", "rate", "from", "history", "viewers") {
 		return w, q.Err()

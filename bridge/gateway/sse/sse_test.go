@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,10 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/sse"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // tokenOf reads a session's first events.
@@ -281,4 +285,37 @@ func TestLargeBodiesAreBounded(t *testing.T) {
 		_, _ = io.Copy(io.Discard, p.Body)
 		return p.StatusCode == http.StatusOK
 	})
+}
+
+// The binary form comes in base64, whatever stands in it; commands are JSON as ever.
+func TestTheBinaryFormInBase64(t *testing.T) {
+	h := newHub(t, settings{})
+	r := h.do("GET", "/sse?encoding=proto", "")
+	token := tokenOf(t, r)
+	message := func() *pulsov1.Message {
+		t.Helper()
+		b, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(strings.TrimPrefix(r.want("data: "), "data: "), "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := &pulsov1.Message{}
+		if err := proto.Unmarshal(b, m); err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if posted := h.do("POST", "/api/v1/session", `{"id":5,"subscribe":{"filters":["a"]}}`, web.SessionHeader, token); posted.StatusCode != http.StatusAccepted {
+		t.Fatal(posted.Status)
+	}
+	if m := message(); m.GetId() != 5 || m.GetSubscribed().GetRoom() != 1 {
+		t.Errorf("%v", m)
+	}
+	payload := "\"a\r\nb\""
+	h.publish("a", []byte(payload))
+	if m := message(); m.GetRoom() != 1 || m.GetFrame().GetEvents()[0].GetPayload() != payload {
+		t.Errorf("%v", m)
+	}
+	if bad := h.do("GET", "/sse?encoding=xml", ""); bad.StatusCode != http.StatusBadRequest {
+		t.Error(bad.Status)
+	}
 }

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"pulso/bridge/wire"
 )
@@ -78,6 +80,30 @@ func (q *Query) Float(name string) float64 {
 		q.failf("%s is %.40q: it must be a number", name, text)
 	}
 	return n
+}
+
+// maxInstant is the last time of which nanoseconds can say the next millisecond, too (April 2262).
+const maxInstant = math.MaxInt64/int64(time.Millisecond) - 1
+
+// Instant is the value of a parameter that is a time, in milliseconds since the Unix epoch or as RFC 3339 has it: in milliseconds; 0 if
+// it does not come.
+func (q *Query) Instant(name string) int64 {
+	text := q.Text(name)
+	if text == "" {
+		return 0
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		var t time.Time
+		if t, err = time.Parse(time.RFC3339, text); err == nil {
+			ms = t.UnixMilli()
+		}
+	}
+	if err != nil || ms < 0 || ms > maxInstant {
+		q.failf("%s is %.40q: it must be milliseconds since 1970, or like 2026-01-31T13:00:00Z", name, text)
+		return 0
+	}
+	return ms
 }
 
 // Bool is the value of a parameter that is true or false; false if it does not come.

@@ -29,12 +29,19 @@ type Sample struct {
 	Events, Bytes, Frames             uint64
 	Undecodable, Gaps, RefusedConnect uint64
 	P50, P99                          time.Duration
+	// Device and Screen are the ways before and after: from devices to the hub since the last sample, and from the hub to the
+	// screens, of which Painting have told how long it took.
+	Device, Screen Percentiles
+	Painting       int
 	// Drops are counts by reason.
 	Drops []Count
 	Log   Log
 	// Problems are why the hub is not ready, and what else an operator should see to, one of a kind.
 	Problems []Problem
 }
+
+// Percentiles are of latencies; 0 where there were none.
+type Percentiles struct{ P50, P99 time.Duration }
 
 // A Count is a number of drops for one reason.
 type Count struct {
@@ -111,6 +118,8 @@ const (
 type Config struct {
 	// Sample asks the parts. It is called once a second.
 	Sample func() Sample
+	// Started is when the hub began; zero is now.
+	Started time.Time
 	// Version is the program's, MQTT and HTTP the addresses it listens on.
 	Version, MQTT, HTTP string
 }
@@ -142,12 +151,21 @@ type second struct {
 	time          int64
 	events        float64
 	p50, p99      time.Duration
+	device, paint Percentiles
 	online, total int
 	errors        uint64
 }
 
 // New makes a View.
-func New(cfg Config) *View { return &View{cfg: cfg, started: time.Now()} }
+func New(cfg Config) *View {
+	if cfg.Started.IsZero() {
+		cfg.Started = time.Now()
+	}
+	return &View{cfg: cfg, started: cfg.Started}
+}
+
+// Started is when the hub began.
+func (v *View) Started() time.Time { return v.started }
 
 // Refused notes a refused connection.
 func (v *View) Refused(r Refusal) {
@@ -194,18 +212,19 @@ func cut(s string) string {
 func (v *View) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	v.sample(time.Now())
+	v.Tick(time.Now())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			v.sample(now)
+			v.Tick(now)
 		}
 	}
 }
 
-func (v *View) sample(now time.Time) {
+// Tick samples as of a moment: what Run does by the machine's clock, and who has another does by that, from one goroutine.
+func (v *View) Tick(now time.Time) {
 	s := v.cfg.Sample()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -225,7 +244,7 @@ func (v *View) sample(now time.Time) {
 		frames: float64(s.Frames-v.before.Frames) / elapsed,
 	}
 	row := second{
-		time: now.UnixMilli(), events: v.rates.events, p50: s.P50, p99: s.P99,
+		time: now.UnixMilli(), events: v.rates.events, p50: s.P50, p99: s.P99, device: s.Device, paint: s.Screen,
 		online: s.Online, total: s.Total, errors: s.errors() - min(v.before.errors(), s.errors()),
 	}
 	if len(v.history) < historySeconds {

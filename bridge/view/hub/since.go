@@ -23,7 +23,11 @@ func (v *View) Since(_ []string, since uint64) (*pulsov1.Frame, uint64) {
 		},
 		Connections: uint64(s.Connections), Screens: uint64(s.Screens), Sessions: uint64(s.Sessions), Behind: uint64(s.Behind),
 		EventsPerS: round(v.rates.events), BytesPerS: round(v.rates.bytes), FramesPerS: round(v.rates.frames),
-		Latency:     &pulsov1.Latency{P50: millis(s.P50), P99: millis(s.P99)},
+		Latency: &pulsov1.Latency{
+			P50: millis(s.P50), P99: millis(s.P99),
+			Device: &pulsov1.DeviceLatency{P50: millis(s.Device.P50), P99: millis(s.Device.P99)},
+			Screen: &pulsov1.ScreenLatency{P50: millis(s.Screen.P50), P99: millis(s.Screen.P99), Screens: uint32(s.Painting)},
+		},
 		Undecodable: s.Undecodable, Gaps: s.Gaps,
 		Log: &pulsov1.Log{
 			Events: s.Log.Next.Offset - s.Log.First.Offset, Bytes: s.Log.Bytes,
@@ -67,6 +71,8 @@ func (v *View) seconds() []*pulsov1.HubSecond {
 		all[i] = &pulsov1.HubSecond{
 			Time: row.time, EventsPerS: round(row.events), P50: millis(row.p50), P99: millis(row.p99),
 			Online: uint64(row.online), Total: uint64(row.total), Errors: row.errors,
+			DeviceP50: millis(row.device.P50), DeviceP99: millis(row.device.P99),
+			ScreenP50: millis(row.paint.P50), ScreenP99: millis(row.paint.P99),
 		}
 	}
 	return all

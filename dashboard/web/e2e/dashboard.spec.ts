@@ -1,4 +1,5 @@
 import { expect, type Page, test } from "@playwright/test";
+import { intoHub } from "./splice";
 
 // A journey through the dashboard of a running hub (PULSO_URL) that has a few live devices, such as `pulso demo` makes.
 
@@ -81,7 +82,7 @@ test("a device's charts move, stop for a pause, and show a range that is dragged
   await page.getByTestId("back-to-live").click();
   await expect.poll(() => points(page)).toBeGreaterThan(paused);
 
-  const box = await page.locator('[data-testid="chart"] .u-over').first().boundingBox();
+  const box = await page.locator('[data-testid="chart"] .plot-over').first().boundingBox();
   if (box === null) throw new Error("the chart has no place on the screen");
   await page.mouse.move(box.x + box.width * 0.5, box.y + 40);
   await page.mouse.down();
@@ -134,6 +135,7 @@ test("a connection that is lost says so, dims the values, and comes back by itse
   // The test stands between the page and the hub, and can cut the line.
   let cut = false;
   const lines = new Set<() => void>();
+  await page.route("**/healthz", (route) => (cut ? route.abort() : route.continue()));
   await page.routeWebSocket("**/ws", (line) => {
     if (cut) {
       line.close({ code: 1011 });
@@ -172,12 +174,21 @@ test("what is wrong with the hub is said on every page, and who missed something
     const hub = line.connectToServer();
     hub.onMessage((message) =>
       line.send(
-        String(message)
-          .replace('"problems":[]', `"problems":[{"since":${since},"kind":"log_full","text":"log: no room"}]`)
-          .replace(
-            /"missed":\[.*?\]/,
-            `"missed":[{"time":${since},"client":"pump-7","from":"a.1","to":"a.9","events":8,"reason":"retention"}]`,
-          ),
+        intoHub(message, (hub) => {
+          hub.message(21, (problem) => {
+            problem.uint(1, since, "since");
+            problem.string(2, "log_full");
+            problem.string(3, "log: no room");
+          });
+          hub.message(18, (missed) => {
+            missed.uint(1, since, "time");
+            missed.string(2, "pump-7");
+            missed.string(3, "a.1");
+            missed.string(4, "a.9");
+            missed.uint(5, 8, "events");
+            missed.string(6, "retention");
+          });
+        }),
       ),
     );
   });

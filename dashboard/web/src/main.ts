@@ -1,7 +1,8 @@
-import { mount } from "svelte";
 import "./app.css";
-import App from "./App.svelte";
+import { show } from "./app/language";
 import { start } from "./app/live";
+import { begin } from "./app/range.svelte";
 
 start();
-mount(App, { target: document.getElementById("app") as HTMLElement });
+begin();
+await show();

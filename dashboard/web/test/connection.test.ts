@@ -1,24 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { backoff } from "../src/core/backoff";
 import { HubClock } from "../src/core/clock";
-import { CommandError, Connection } from "../src/core/connection";
+import { CommandError, Connection, type ConnectionConfig } from "../src/core/connection";
 import { Frames } from "../src/core/frame";
 import { closeCodes } from "../src/core/wire/codes.gen";
 import { FakeHub } from "./fake-hub";
 
 const events = { filters: ["#"], form: "events" as const, history: 5 };
 
-function make(name = "") {
+function make(name = "", more: Partial<ConnectionConfig> = {}) {
   const hub = new FakeHub();
   const clock = new HubClock();
   const connection = new Connection({
-    url: "ws://hub/ws",
     client: "test/1",
     frames: new Frames((run) => run()),
     clock,
     name: () => name,
     open: hub.open,
+    answers: () => Promise.resolve(false),
     random: () => 1,
+    ...more,
   });
   return { hub, clock, connection };
 }
@@ -34,16 +35,19 @@ afterEach(() => {
 describe("backoff", () => {
   it("grows from a quarter of a second to eight seconds, and is spread by chance", () => {
     expect(backoff(0, () => 1)).toBe(250);
-    expect(backoff(1, () => 1)).toBe(337.5);
-    expect([12, 99, 1e9].map((n) => backoff(n, () => 1))).toEqual([8000, 8000, 8000]);
+    expect(backoff(1, () => 1)).toBe(300);
+    expect([20, 99, 1e9].map((n) => backoff(n, () => 1))).toEqual([8000, 8000, 8000]);
     expect(backoff(0, () => 0)).toBe(125);
   });
 
   it("finds a hub within two seconds of its return when it was away for five", () => {
-    for (const chance of [0, 0.5, 1]) {
-      let elapsed = 0;
-      for (let attempt = 0; elapsed < 5_000; attempt++) elapsed += backoff(attempt, () => chance);
-      expect(elapsed).toBeLessThan(7_000);
+    // Half a second of the two is for the link itself.
+    for (const chance of [0, 0.3, 0.5, 0.8, 1]) {
+      for (let returns = 4_500; returns < 5_500; returns += 10) {
+        let elapsed = 0;
+        for (let attempt = 0; elapsed < returns; attempt++) elapsed += backoff(attempt, () => chance);
+        expect(elapsed - returns).toBeLessThan(1_500);
+      }
     }
   });
 });
@@ -94,8 +98,8 @@ describe("Connection", () => {
     vi.advanceTimersByTime(1);
     expect(hub.sockets).toHaveLength(2);
     hub.socket.drop();
-    expect(connection.state).toMatchObject({ name: "reconnecting", retryAt: Date.now() + 337.5 });
-    vi.advanceTimersByTime(338);
+    expect(connection.state).toMatchObject({ name: "reconnecting", retryAt: Date.now() + 300 });
+    vi.advanceTimersByTime(300);
     hub.welcome();
     expect(hub.socket.last("subscribe").subscribe).toEqual({ ...events, history: 0, from: "n.42" });
     connection.close();
@@ -150,11 +154,11 @@ describe("Connection", () => {
     const { hub, connection } = make();
     connection.connect();
     hub.welcome();
-    vi.advanceTimersByTime(2_000);
+    vi.advanceTimersByTime(1_500);
     expect(connection.state.name).toBe("live");
-    vi.advanceTimersByTime(1_000);
+    vi.advanceTimersByTime(500);
     expect(connection.state.name).toBe("stale");
-    vi.advanceTimersByTime(1_000);
+    vi.advanceTimersByTime(1_500);
     expect(hub.socket.all("ping")).toHaveLength(1);
     hub.socket.tell({ id: hub.socket.last("ping").id, pong: { now: Date.now() } });
     expect(connection.state.name).toBe("live");
@@ -206,10 +210,53 @@ describe("Connection", () => {
     const first = hub.socket.last("subscribe").id;
     quick.replace({ ...events, rate: 1 });
     hub.socket.tell({ id: first, subscribed: { room: 8, position: "p", recovered: true } });
-    expect(hub.socket.last("unsubscribe").unsubscribe).toEqual({ room: 8 });
     hub.joined(9);
     expect(quick.room).toBe(9);
-    expect(hub.socket.all("unsubscribe")).toHaveLength(2);
+    expect(hub.socket.all("unsubscribe").map(({ unsubscribe }) => unsubscribe.room)).toEqual([7, 8]);
+    connection.close();
+  });
+
+  it("does not leave a room that another subscription is about to join", () => {
+    const { hub, connection } = make();
+    connection.connect();
+    hub.welcome();
+    const one = connection.join(events, { frame: () => {} });
+    hub.joined(7);
+    const two = connection.join(events, { frame: () => {} });
+    one.close();
+    expect(hub.socket.all("unsubscribe")).toHaveLength(0);
+    hub.joined(7);
+    expect(two.room).toBe(7);
+    expect(hub.socket.all("unsubscribe")).toHaveLength(0);
+    connection.close();
+  });
+
+  it("does not leave a room that it has asked for again meanwhile", () => {
+    const { hub, connection } = make();
+    const subscription = connection.join(events, { frame: () => {} });
+    connection.connect();
+    hub.welcome();
+    const first = hub.socket.last("subscribe").id;
+    subscription.replace({ ...events, rate: 1 });
+    const second = hub.socket.last("subscribe").id;
+    subscription.replace(events);
+    hub.socket.tell({ id: first, subscribed: { room: 7, position: "p", recovered: true } });
+    hub.socket.tell({ id: second, subscribed: { room: 8, position: "p", recovered: true } });
+    hub.joined(7);
+    expect(subscription.room).toBe(7);
+    expect(hub.socket.all("unsubscribe").map(({ unsubscribe }) => unsubscribe.room)).toEqual([8]);
+
+    subscription.pause(true);
+    subscription.pause(false);
+    subscription.pause(true);
+    subscription.pause(false);
+    const asked = hub.socket
+      .all("subscribe")
+      .map(({ id }) => id)
+      .slice(-2);
+    for (const id of asked) hub.socket.tell({ id, subscribed: { room: 7, position: "p", recovered: true } });
+    expect(subscription.room).toBe(7);
+    expect(hub.socket.all("unsubscribe").map(({ unsubscribe }) => unsubscribe.room)).toEqual([8, 7]);
     connection.close();
   });
 

@@ -140,12 +140,17 @@ describe("Directory", () => {
   });
 
   it("filters by text in name, id or kind, by status and by kind", () => {
-    const { ids } = store();
+    const { devices, ids } = store();
     expect(ids({ text: " PUMP " })).toEqual(["pump-10", "pump-9"]);
     expect(ids({ text: "zulu" })).toEqual(["pump-9"]);
     expect(ids({ text: "cold" })).toEqual(["fridge"]);
     expect(ids({ status: "stale" })).toEqual(["fridge"]);
     expect(ids({ kind: "pump", status: "online" })).toEqual(["pump-10"]);
+    expect(ids({ status: "alerting" })).toEqual(["fridge", "pump-9"]);
+    expect(totals(devices).alerting).toBe(2);
+    devices.apply(frameOf({ status: [status(1, "online", { undecodable: 1 })] }), false);
+    expect(ids({ status: "alerting" })).toEqual(["fridge", "pump-10", "pump-9"]);
+    expect(totals(devices).alerting).toBe(3);
     expect(ids({ text: "nothing" })).toEqual([]);
   });
 

@@ -1,17 +1,21 @@
-import type { SocketLike } from "../src/core/connection";
+import type { Link, Over } from "../src/core/link";
+import type * as wire from "../src/core/wire/types";
+import { parse } from "./json";
 
 type Command = { id: number } & Record<string, Record<string, unknown>>;
 
 /** FakeSocket is one connection to a hub that does only what a test tells it to. */
-export class FakeSocket implements SocketLike {
+export class FakeSocket implements Link {
   onopen: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onmessage: ((message: wire.Message) => void) | null = null;
   onclose: ((event: { code: number; reason: string }) => void) | null = null;
   closed = false;
   readonly sent: Command[] = [];
 
-  send(data: string): void {
-    this.sent.push(JSON.parse(data));
+  constructor(readonly over: Over = "ws") {}
+
+  send(command: wire.Command): void {
+    this.sent.push(JSON.parse(JSON.stringify(command)));
   }
 
   close(): void {
@@ -20,7 +24,7 @@ export class FakeSocket implements SocketLike {
 
   /** tell delivers a message of the hub. */
   tell(message: unknown): void {
-    this.onmessage?.({ data: typeof message === "string" ? message : JSON.stringify(message) });
+    this.onmessage?.(parse(typeof message === "string" ? message : JSON.stringify(message)));
   }
 
   /** drop ends the connection as the network or the hub would. */
@@ -44,8 +48,8 @@ export class FakeSocket implements SocketLike {
 export class FakeHub {
   readonly sockets: FakeSocket[] = [];
 
-  readonly open = (): FakeSocket => {
-    const socket = new FakeSocket();
+  readonly open = (over: Over): FakeSocket => {
+    const socket = new FakeSocket(over);
     this.sockets.push(socket);
     return socket;
   };
@@ -57,10 +61,10 @@ export class FakeHub {
   }
 
   /** welcome lets the newest connection in. */
-  welcome(now = Date.now()): FakeSocket {
+  welcome(now = Date.now(), version = "1"): FakeSocket {
     const { socket } = this;
     socket.onopen?.();
-    socket.tell({ id: socket.last("hello").id, welcome: { session: "s", node: "n", version: "1", now } });
+    socket.tell({ id: socket.last("hello").id, welcome: { session: "s", node: "n", version, now } });
     return socket;
   }
 

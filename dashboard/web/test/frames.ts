@@ -15,6 +15,7 @@ export function frameOf(part: Partial<Frame>): Frame {
     hub: undefined,
     chat: undefined,
     truncated: false,
+    arrived: 0,
     ...part,
   };
 }

@@ -1,6 +1,6 @@
 import { bench, describe } from "vitest";
-import { parse as parseJson } from "../src/core/wire/json";
 import { decode } from "../src/core/wire/proto";
+import { parse as parseJson } from "./json";
 
 // npx vitest bench: 10,000 values as a busy room has them, and 1,000 events, in both forms.
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import commandsText from "../../../bridge/wire/testdata/commands.json?raw";
 import vectorsText from "../../../bridge/wire/testdata/vectors.json?raw";
-import { parse as parseJson } from "../src/core/wire/json";
 import { decode, encodeCommand, ProtoError, parse } from "../src/core/wire/proto";
 import type { Command, Frame } from "../src/core/wire/types";
+import { parse as parseJson } from "./json";
 
 interface Vector {
   name: string;

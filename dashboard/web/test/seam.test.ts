@@ -206,7 +206,7 @@ describe("HistoryStore", () => {
     expect(past.loading).toBe(true);
     await hub.answer();
     expect(past.loading).toBe(false);
-    expect(hub.asked).toEqual([{ device: "d", from: 10_000, to: 94_999, points: 600 }]);
+    expect(hub.asked).toEqual([{ device: "d", fields: [], from: 5_500, to: 94_999, points: 600 }]);
     past.follow(wish({ from: 12_000, to: 102_000, now: 102_000 }));
     expect(hub.asked).toHaveLength(1);
     past.follow(wish({ from: 5_000 }));
@@ -234,14 +234,29 @@ describe("HistoryStore", () => {
     past.follow(wish({ from: 10_000, to: 90_000 }));
     expect(hub.asked).toHaveLength(1);
     past.follow(wish({ from: 10_000, to: 20_000 }));
-    expect(hub.asked.at(-1)).toMatchObject({ from: 10_000, to: 20_000 });
+    expect(hub.asked.at(-1)).toMatchObject({ from: 9_500, to: 20_500 });
+  });
+
+  it("puts what stands for a step at its end, and not beyond where the live points begin", async () => {
+    const hub = hubOf(
+      () => [
+        [10_000, 1],
+        [90_000, 3],
+      ],
+      5_000,
+    );
+    const past = new HistoryStore(frames, hub.api, "d");
+    past.follow(wish());
+    await hub.answer();
+    expect([...(past.of(series)?.times ?? [])]).toEqual([15_000, 95_000]);
+    expect(past.of(series)?.until).toBe(95_000);
   });
 
   it("drops the answer to a question that has been replaced", async () => {
     let kept: Sample[] = [[1_000, 1]];
     const hub = hubOf(() => kept);
     const past = new HistoryStore(frames, hub.api, "d");
-    past.follow(wish({ from: 500 }));
+    past.follow(wish({ from: 20_000 }));
     kept = [
       [100, 0],
       [1_000, 1],

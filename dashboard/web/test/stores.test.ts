@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { gapAfter, rangeOf, trackData } from "../src/charts/range";
-import { dots, nulled, stretches } from "../src/charts/stretches";
+import { dots, stretches } from "../src/charts/stretches";
 import { HubClock } from "../src/core/clock";
 import { Frames } from "../src/core/frame";
 import { ChatStore, messageLimit } from "../src/core/state/chat";
@@ -9,9 +9,9 @@ import { SeriesStore } from "../src/core/state/series";
 import { TailStore, tailLimit } from "../src/core/state/tail";
 import { flatten, TopicStore } from "../src/core/state/topics";
 import { ViewStore } from "../src/core/state/view";
-import { parse } from "../src/core/wire/json";
 import type { ChatMessage, Event, Frame, Series } from "../src/core/wire/types";
 import { frameOf } from "./frames";
+import { parse } from "./json";
 
 const frames = new Frames((run) => run());
 const event = (time: number, part: Partial<Event> = {}): Event => ({
@@ -151,12 +151,6 @@ describe("charts", () => {
     expect(dots(joined, 5)).toEqual([1, 2, 4, 6, 7]);
     expect(dots(stretches([7], [1], Number.POSITIVE_INFINITY), 50)).toEqual([0]);
     expect(dots(stretches([], [], 1), 50)).toEqual([]);
-  });
-
-  it("give the plot null where nothing was measured, and leave the rest as it is", () => {
-    expect(nulled(Float64Array.of(Number.NaN, 3.5, Number.POSITIVE_INFINITY, 2))).toEqual([null, 3.5, null, 2]);
-    const whole = Float64Array.of(1, 2);
-    expect(nulled(whole)).toBe(whole);
   });
 });
 
@@ -310,8 +304,8 @@ describe("HubStore", () => {
     ];
     hub.apply(told({ time: 2000, history }, true), true);
     hub.apply(told({ time: 3000, latency: { p50: null, p99: null } }), false);
-    expect(nulled(hub.column("p99"))).toEqual([null, 3.5, null]);
-    expect(nulled(hub.column("p50"))).toEqual([null, 0, null]);
+    expect([...hub.column("p99")]).toEqual([Number.NaN, 3.5, Number.NaN]);
+    expect([...hub.column("p50")]).toEqual([Number.NaN, 0, Number.NaN]);
   });
 });
 
@@ -379,13 +373,31 @@ describe("ViewStore", () => {
     view.toggle();
     expect([view.mode.name, view.missed]).toEqual(["live", 0]);
     view.explore(1, 2);
-    view.explore(3, 4);
+    view.explore(3_000, 4_000);
     events = 170;
-    expect(view.mode).toEqual({ name: "exploring", from: 3, to: 4, events: 150 });
+    expect(view.mode).toEqual({ name: "exploring", from: 3_000, to: 4_000, events: 150 });
     expect(view.missed).toBe(20);
     expect(frozen).toEqual([false, true, false, false, false]);
     end();
     view.pause();
     expect(frozen).toHaveLength(5);
+  });
+
+  it("explores what there can be, whatever is asked for", () => {
+    const clock = new HubClock();
+    const view = new ViewStore(frames, clock, () => 0);
+    for (const [from, to] of [
+      [1, 1e20],
+      [-1e20, -5],
+      [clock.now() + 3_600_000, clock.now() + 7_200_000],
+      [clock.now() - 5, clock.now() - 5],
+    ]) {
+      view.explore(from, to);
+      const { mode } = view;
+      if (mode.name !== "exploring") throw new Error(mode.name);
+      expect(mode.from).toBeGreaterThanOrEqual(0);
+      expect(mode.to).toBeLessThanOrEqual(clock.now());
+      expect(mode.to - mode.from).toBeGreaterThanOrEqual(1_000);
+    }
   });
 });

@@ -81,6 +81,14 @@ describe("format", () => {
     ]) {
       expect(new Set(format.formatTicks(ticks)).size, String(ticks)).toBe(ticks.length);
     }
+    for (const first of [-3.618e6, 1e9, 1.7e12, 2.09e15, 5e-7]) {
+      for (const step of [first * 1e-6, first * 0.2, first * 1e-3].map(Math.abs)) {
+        const near = [0, 1, 2, 3].map((n) => first + n * step);
+        expect(new Set(format.formatTicks(near)).size, String(near)).toBe(4);
+      }
+    }
+    expect(format.formatTicks([0, 5e8, 1e9])).toEqual(["0", "500M", "1B"]);
+    expect(format.formatValue(1_000_000_017)).toBe("1,000,000,017");
     expect(format.formatTicks([0, 20, 40])).toEqual(["0", "20", "40"]);
     expect(format.formatTicks([])).toEqual([]);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { parse } from "../src/core/wire/json";
 import { payloadSources } from "../src/core/wire/payloads";
+import { parse } from "./json";
 
 function frame(text: string) {
   const message = parse(text);

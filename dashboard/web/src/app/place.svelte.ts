@@ -1,4 +1,5 @@
 import { parseRoute, pathOf, type Route, withParams } from "../core/router";
+import { journey, paramsOf } from "./past";
 
 /** Place is where the person is: all of it stands in the URL, so that a link shows another person the same. */
 class Place {
@@ -6,6 +7,9 @@ class Place {
   #search = $state(location.search);
   readonly route: Route = $derived(parseRoute(this.#pathname));
   readonly #params = $derived(new URLSearchParams(this.#search));
+
+  /** kept are parameters that stay wherever the person goes. */
+  kept: Record<string, string> = journey === undefined ? {} : paramsOf(journey);
 
   constructor() {
     window.addEventListener("popstate", () => this.#read());
@@ -19,6 +23,24 @@ class Place {
   set(changes: Record<string, string>): void {
     history.replaceState(history.state, "", this.#pathname + withParams(this.#search, changes));
     this.#read();
+  }
+
+  /** keep changes parameters here and on every screen from now on. */
+  keep(changes: Record<string, string>): void {
+    this.kept = { ...this.kept, ...changes };
+    this.set(changes);
+  }
+
+  get chatOpen(): boolean {
+    return this.param("chat") === "open";
+  }
+
+  /** chatAsked: the chat was opened by the person here, who is going to write. */
+  chatAsked = false;
+
+  toggleChat(): void {
+    this.chatAsked = !this.chatOpen;
+    this.set({ chat: this.chatOpen ? "" : "open", channel: "" });
   }
 
   /** href is the URL of a screen; the chat beside it stays as it is. */
@@ -62,6 +84,10 @@ class Place {
 
   #read(): void {
     this.#pathname = location.pathname;
+    const search = withParams(location.search, this.kept);
+    if (Object.keys(this.kept).length > 0 && search !== location.search) {
+      history.replaceState(history.state, "", this.#pathname + search);
+    }
     this.#search = location.search;
   }
 }

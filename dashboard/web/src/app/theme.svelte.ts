@@ -17,10 +17,19 @@ class Theme {
     this.#show();
   }
 
-  toggle(): void {
-    this.#chosen = this.name === "dark" ? "light" : "dark";
-    preferences.theme = this.#chosen;
+  /** chosen is "dark", "light", or "" to follow the system. */
+  get chosen(): string {
+    return this.#chosen;
+  }
+
+  choose(name: string): void {
+    this.#chosen = name;
+    preferences.theme = name;
     this.#show();
+  }
+
+  toggle(): void {
+    this.choose(this.name === "dark" ? "light" : "dark");
   }
 
   /** color is the value of a custom property in the present theme, for canvases. */

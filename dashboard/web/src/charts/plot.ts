@@ -1,19 +1,22 @@
-import uPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
-import { formatClock, formatDay, formatMinute, formatTicks } from "../core/format";
-import { type Column, dots, nulled, type Stretch, stretches } from "./stretches";
+import { lowerBound } from "../core/rings";
+import { type Look, type Painted, paint } from "./paint";
 
 /** Line is one series to draw, times in ms ascending. Where min and max are given, the band between them is drawn too. */
 export interface Line {
   name: string;
   /** color is the name of a custom property, e.g. "--series-1". */
   color: string;
-  /** values are NaN where nothing was measured. */
+  /** values are NaN where nothing was measured, and have holes at the times of other lines. */
   values: ArrayLike<number>;
   min?: ArrayLike<number>;
   max?: ArrayLike<number>;
   /** steps: it holds its value until the next point. */
   steps?: boolean;
+  /** gapAfter and unit are those of the line where they are not those of all. */
+  gapAfter?: number;
+  unit?: string;
+  /** right: its axis is the one at the right, and it is drawn in dashes. */
+  right?: boolean;
 }
 
 export interface PlotData {
@@ -28,169 +31,186 @@ export interface PlotData {
   fromZero?: boolean;
 }
 
-export interface PlotConfig {
-  height: number;
-  /** headroom leaves a line above the axis, for its unit. */
-  headroom: boolean;
+export interface PlotConfig extends Omit<Look, "width"> {
   /** sync names the charts that share a cursor. */
   sync: string;
-  /** color is the value of a custom property in the present theme. */
-  color(property: string): string;
   /** selected is called with a range that was dragged, ms. */
   selected(from: number, to: number): void;
   /** pointed is called with the index of the point under the pointer, or -1. */
   pointed(index: number): void;
 }
 
-/** Width in CSS pixels that each point has at least where points are drawn as dots. */
-const dotSpace = 10;
+/** groups are the plots that share a cursor. */
+const groups = new Map<string, Set<Plot>>();
 
-/** What is on or off, with some room below and above. */
-const switchRange: [number, number] = [-0.1, 1.1];
+/** What is dragged less than this is a click, or a finger's unrest; CSS pixels. */
+const dragged = { mouse: 4, touch: 16 };
 
-/** Plot is the only place that knows uPlot. */
+/** Plot is lines on a canvas, with a cursor that moves in all plots of its group and a range to be dragged, with the mouse or a finger. */
 export class Plot {
-  readonly #element: HTMLElement;
   readonly #config: PlotConfig;
-  #plot: uPlot | undefined;
-  #shape = "";
-  #gapAfter = Number.POSITIVE_INFINITY;
-  #range: [number, number] = [0, 1];
-  #fromZero = false;
+  readonly #peers: Set<Plot>;
+  readonly #canvas = document.createElement("canvas");
+  readonly #over = made("plot-over");
+  readonly #cursor = made("plot-cursor");
+  readonly #range = made("plot-range");
+  #dots: HTMLElement[] = [];
+  #width = 0;
+  #data: PlotData | undefined;
+  #painted: Painted | undefined;
+  #place = "";
+  /** time is that of the cursor, or NaN; left is where the pointer stands in what is over the lines, CSS pixels, NaN if it is not here. */
+  #time = Number.NaN;
+  #left = Number.NaN;
+  /** from is the time at which dragging began, and pointer what drags. */
+  #from = Number.NaN;
+  #pointer = -1;
+  #index = -1;
 
   constructor(element: HTMLElement, config: PlotConfig) {
-    this.#element = element;
     this.#config = config;
+    this.#peers = groups.get(config.sync) ?? new Set();
+    groups.set(config.sync, this.#peers.add(this));
+    this.#over.append(this.#cursor, this.#range);
+    element.append(this.#canvas, this.#over);
+    const over = this.#over;
+    over.onpointerdown = ({ button, offsetX, pointerId }) => {
+      if (button !== 0) return;
+      const first = Number.isNaN(this.#from);
+      if (first) {
+        over.setPointerCapture(pointerId);
+        this.#pointer = pointerId;
+        this.#hover(offsetX);
+        this.#from = this.#time;
+      } else this.#drop(Number.POSITIVE_INFINITY); // Two fingers do something else.
+    };
+    over.onpointermove = ({ offsetX, pointerId }) => {
+      if (Number.isNaN(this.#from) || pointerId === this.#pointer) this.#hover(offsetX);
+    };
+    over.onpointerup = ({ pointerType }) => this.#drop(pointerType === "touch" ? dragged.touch : dragged.mouse);
+    over.onpointercancel = () => this.#drop(Number.POSITIVE_INFINITY);
+    over.onpointerleave = ({ pointerType }) => {
+      if (pointerType === "mouse") this.#hover(Number.NaN);
+    };
   }
 
   draw(data: PlotData): void {
-    this.#gapAfter = data.gapAfter;
-    this.#range = [data.from, data.to];
-    this.#fromZero = data.fromZero ?? false;
-    const columns: Column[] = [data.times];
-    for (const { values, min, max } of data.lines) {
-      columns.push(nulled(values));
-      if (min !== undefined && max !== undefined) columns.push(nulled(max), nulled(min));
-    }
-    const shape = data.lines
-      .map(({ name, color, min, steps }) => [name, color, min !== undefined, steps].join())
-      .join("\n");
-    if (shape !== this.#shape || this.#plot === undefined) {
-      this.destroy();
-      this.#shape = shape;
-      this.#plot = new uPlot(this.#options(data.lines), columns as unknown as uPlot.AlignedData, this.#element);
-    } else this.#plot.setData(columns as unknown as uPlot.AlignedData);
+    this.#data = data;
+    this.#paint();
   }
 
-  resize(): void {
-    this.#plot?.setSize({ width: this.#element.clientWidth, height: this.#config.height });
+  /** resize takes the width that there is, CSS pixels. */
+  resize(width: number): void {
+    this.#width = width;
+    this.#paint();
+  }
+
+  /** point puts the cursor on a point, and that of the charts beside it on the same time; -1 takes it away. */
+  point(index: number): void {
+    this.#left = Number.NaN;
+    this.#move(this.#data?.times[index] ?? Number.NaN);
   }
 
   destroy(): void {
-    this.#plot?.destroy();
-    this.#plot = undefined;
-    this.#shape = "";
+    this.#peers.delete(this);
+    if (this.#peers.size === 0) groups.delete(this.#config.sync);
+    this.#canvas.remove();
+    this.#over.remove();
   }
 
-  #options(lines: Line[]): uPlot.Options {
-    const { color } = this.#config;
-    const axis = {
-      stroke: color("--muted"),
-      font: "11px system-ui, sans-serif",
-      grid: { stroke: color("--line"), width: 1 },
-      ticks: { show: false },
-    };
-    const switches = lines.every((line) => line.steps);
-    const series: uPlot.Series[] = [{}];
-    const bands: uPlot.Band[] = [];
-    for (const line of lines) {
-      const stroke = color(line.color);
-      const points = { show: false, filter: this.#dots, size: 4, fill: stroke };
-      const paths = line.steps ? uPlot.paths.stepped?.({ align: 1 }) : undefined;
-      series.push({ label: line.name, stroke, width: 1.5, gaps: this.#gaps, points, paths });
-      if (line.min === undefined) continue;
-      const edge = { stroke: `${stroke}66`, width: 1, gaps: this.#gaps, points: { show: false }, paths };
-      series.push({ ...edge, label: "max" }, { ...edge, label: "min" });
-      bands.push({ series: [series.length - 2, series.length - 1], fill: `${stroke}33` });
+  #paint(): void {
+    const context = this.#canvas.getContext("2d");
+    if (this.#data === undefined || this.#width === 0 || context === null) return;
+    const [width, { height }, scale] = [this.#width, this.#config, devicePixelRatio];
+    const pixels = [width, height].map((length) => Math.round(length * scale));
+    if (this.#canvas.width !== pixels[0] || this.#canvas.height !== pixels[1])
+      [this.#canvas.width, this.#canvas.height] = pixels;
+    context.setTransform(scale, 0, 0, scale, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const painted = paint(context, this.#data, { ...this.#config, width });
+    this.#painted = painted;
+    const place = [painted.left, painted.top, painted.width, painted.height].map((length) => `${length}px`);
+    if (place.join() !== this.#place) {
+      this.#place = place.join();
+      const [left, top, width, height] = place;
+      Object.assign(this.#over.style, { left, top, width, height });
     }
-    return {
-      width: this.#element.clientWidth,
-      height: this.#config.height,
-      ms: 1,
-      padding: [this.#config.headroom ? 20 : 8, 28, 0, 0],
-      legend: { show: false },
-      cursor: {
-        sync: { key: this.#config.sync, scales: ["x", null] },
-        drag: { x: true, y: false, setScale: false },
-        y: false,
-        points: { size: 6 },
-      },
-      scales: {
-        x: { time: true, range: () => this.#range },
-        y: { range: (_, min, max) => (switches ? switchRange : paddedRange(min, max, this.#fromZero)) },
-      },
-      axes: [
-        { ...axis, size: 26, values: (_, splits) => timeLabels(splits), space: 80 },
-        {
-          ...axis,
-          size: (_, labels) => axisWidth(labels),
-          values: (_, splits) => formatTicks(splits),
-          space: 28,
-          ...(switches && { splits: [0, 1] }),
-        },
-      ],
-      series,
-      bands,
-      hooks: { setSelect: [(plot) => this.#select(plot)], setCursor: [(plot) => this.#point(plot)] },
-    };
+    // Under a pointer that rests, time goes by.
+    if (Number.isNaN(this.#left)) this.#show();
+    else this.#hover(this.#left);
   }
 
-  #stretches(plot: uPlot, series: number): Stretch[] {
-    return stretches(plot.data[0], plot.data[series] as Column, this.#gapAfter);
+  /** hover has the cursor follow the pointer to a place; NaN: it has gone. */
+  #hover(to: number): void {
+    if (this.#painted === undefined || this.#data === undefined) return;
+    const { width } = this.#painted;
+    const { from, to: end } = this.#data;
+    this.#left = Math.max(0, Math.min(width, to));
+    this.#move(from + (this.#left / width) * (end - from));
   }
 
-  /** gaps breaks the line where nothing was measured, and where points are further apart than the device's own interval allows. */
-  readonly #gaps: uPlot.Series.GapsRefiner = (plot, series) => {
-    const at = (index: number) => Math.round(plot.valToPos(plot.data[0][index], "x", true));
-    const joined = this.#stretches(plot, series);
-    return joined.slice(1).map(([first], i) => [at(joined[i][1]), at(first)]);
-  };
-
-  /** dots shows the points themselves where there are few, or where no line leads to them. */
-  readonly #dots: uPlot.Series.Points.Filter = (plot, series) =>
-    dots(this.#stretches(plot, series), plot.over.clientWidth / dotSpace);
-
-  #select(plot: uPlot): void {
-    const { left, width } = plot.select;
-    if (width < 4) return;
-    const [from, to] = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
-    plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-    this.#config.selected(from, to);
+  /** move puts the cursor to a time, here and in the charts beside it; NaN takes it away. */
+  #move(time: number): void {
+    for (const peer of this.#peers) {
+      if (peer !== this) peer.#left = Number.NaN;
+      peer.#time = time;
+      peer.#show();
+    }
   }
 
-  #point(plot: uPlot): void {
-    const { idx, left } = plot.cursor;
-    this.#config.pointed(idx === undefined || idx === null || left === undefined || left < 0 ? -1 : idx);
+  /** drop ends dragging; a range that is long enough is what was meant. */
+  #drop(least: number): void {
+    const [from, to] = [this.#from, this.#time].sort((a, b) => a - b);
+    this.#from = Number.NaN;
+    this.#show();
+    const { x = Number } = this.#painted ?? {};
+    if (x(to) - x(from) >= least) this.#config.selected(from, to);
+  }
+
+  /** show puts the cursor, its points and the dragged range where they belong, and tells which point it is at. */
+  #show(): void {
+    if (this.#data === undefined || this.#painted === undefined) return;
+    const { times, lines } = this.#data;
+    const { left, top, width, x, y } = this.#painted;
+    const at = x(this.#time) - left;
+    const here = at >= -1 && at <= width + 1;
+    const index = here ? nearest(times, this.#time) : -1;
+    this.#cursor.hidden = !here;
+    this.#cursor.style.transform = `translateX(${at}px)`;
+    const [from, to] = [x(this.#from) - left, at].sort((a, b) => a - b);
+    this.#range.hidden = !(to > from);
+    Object.assign(this.#range.style, { left: `${from}px`, width: `${to - from}px` });
+    for (const dot of this.#dots.splice(lines.length)) dot.remove();
+    for (const [i, line] of lines.entries()) {
+      const value = line.values[index];
+      let dot = this.#dots[i];
+      if (dot === undefined && index < 0) continue;
+      if (dot === undefined) {
+        dot = this.#dots[i] = made("plot-dot");
+        this.#over.append(dot);
+      }
+      dot.hidden = !Number.isFinite(value);
+      if (dot.hidden) continue;
+      dot.style.background = this.#config.color(line.color);
+      dot.style.transform = `translate(${x(times[index]) - left}px, ${y(line, value) - top}px)`;
+    }
+    if (index !== this.#index) {
+      this.#index = index;
+      this.#config.pointed(index);
+    }
   }
 }
 
-/** timeLabels are the times of the ticks, with seconds only where they tell something, and the day where one begins. */
-function timeLabels(splits: number[]): string[] {
-  const whole = splits.map((time) => Math.round(time / 1000) * 1000);
-  const time = whole.every((time) => time % 60_000 === 0) ? formatMinute : formatClock;
-  return whole.map((at) => (at === new Date(at).setHours(0, 0, 0, 0) ? formatDay(at) : time(at)));
+function made(name: string): HTMLElement {
+  const element = document.createElement("div");
+  element.className = name;
+  element.hidden = name !== "plot-over";
+  return element;
 }
 
-/** paddedRange leaves a tenth above and below, and gives a flat line the middle. */
-function paddedRange(min: number | null, max: number | null, fromZero: boolean): [number, number] {
-  if (min === null || max === null || !Number.isFinite(min) || !Number.isFinite(max)) return [0, 1];
-  if (fromZero) return [Math.min(0, min), max > 0 ? max * 1.1 : 1];
-  const pad = (max - min) * 0.1 || Math.abs(max) * 0.05 || 1;
-  return [min >= 0 && min - pad < 0 ? 0 : min - pad, max + pad];
-}
-
-/** axisWidth is the same for most charts, so that they stand below each other in line; long labels get the room that they need. */
-function axisWidth(labels: string[] | null): number {
-  const longest = Math.max(0, ...(labels ?? []).map((label) => label.length));
-  return Math.max(56, Math.ceil(18 + 6.4 * longest));
+/** nearest is the index of the time that is nearest to another; -1 where there is none. */
+function nearest(times: ArrayLike<number>, time: number): number {
+  const after = lowerBound(times, time);
+  if (after === times.length) return after - 1;
+  return after > 0 && time - times[after - 1] < times[after] - time ? after - 1 : after;
 }

@@ -50,6 +50,17 @@ export function gapAfter(times: Float64Array): number {
   return Math.max(joinedWithin, 2.5 * distances[Math.floor((distances.length - 1) * usual)]);
 }
 
+/** What a series last said is old when it has been silent for longer than it is wont to, ms. */
+const rarely = 60_000;
+const atLeast = 10_000;
+
+/** silence is for how long a series has said nothing where that is longer than it is wont to, else NaN; ms. */
+export function silence(times: Float64Array, now: number): number {
+  const usual = gapAfter(times);
+  const silent = now - times[times.length - 1];
+  return silent > (Number.isFinite(usual) ? Math.max(usual, atLeast) : rarely) ? silent : Number.NaN;
+}
+
 /**
  * gapIn is gapAfter for points that are first a past and then live ones, which may be closer together by much: what is usual
  * in either joins them.
@@ -82,7 +93,7 @@ export function trackData(track: Track, past: Past | undefined, range: Range, co
 /** isSwitch reports that a series is on or off and nothing between, as far as it is seen: then it goes in steps. */
 function isSwitch({ last, min, max }: Points): boolean {
   const bit = (value: number) => value === 0 || value === 1;
-  return last.length > 0 && last.every(bit) && min.every(bit) && max.every(bit);
+  return last.includes(1) && last.every(bit) && min.every(bit) && max.every(bit);
 }
 
 /** What ends this close to now, as a part of its length, is now: time goes on while one looks. */

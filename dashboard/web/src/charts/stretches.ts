@@ -3,14 +3,16 @@ export type Stretch = [first: number, last: number];
 
 /**
  * stretches divides a series where nothing was measured: at values that are not finite, and where two points are further
- * apart than gapAfter, ms. What is between two stretches is not known, and is not drawn.
+ * apart than gapAfter, ms. What is between two stretches is not known, and is not drawn. A hole divides nothing: there only
+ * another series was measured.
  */
-export function stretches(times: ArrayLike<number>, values: ArrayLike<number | null>, gapAfter: number): Stretch[] {
+export function stretches(times: ArrayLike<number>, values: Column, gapAfter: number): Stretch[] {
   const found: Stretch[] = [];
   let open: Stretch | undefined;
   for (let i = 0; i < values.length; i++) {
+    if (values[i] === undefined) continue;
     if (!Number.isFinite(values[i])) open = undefined;
-    else if (open !== undefined && times[i] - times[i - 1] <= gapAfter) open[1] = i;
+    else if (open !== undefined && times[i] - times[open[1]] <= gapAfter) open[1] = i;
     else {
       open = [i, i];
       found.push(open);
@@ -29,13 +31,5 @@ export function dots(joined: readonly Stretch[], few: number): number[] {
   return joined.flatMap(([first, last]) => Array.from({ length: last - first + 1 }, (_, i) => first + i));
 }
 
-/** Column is values as the plot takes them. */
-export type Column = ArrayLike<number | null>;
-
-/** nulled gives the plot null for what was not measured: NaN would be taken for a value, and for the least of all. */
-export function nulled(values: ArrayLike<number>): Column {
-  for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) return Array.from(values, (value) => (Number.isFinite(value) ? value : null));
-  }
-  return values;
-}
+/** Column is values: NaN where nothing was measured, a hole where only others were. */
+export type Column = ArrayLike<number | undefined>;

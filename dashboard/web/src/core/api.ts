@@ -1,6 +1,19 @@
+import { type Command, commandOf, type Draft } from "./commands";
 import { payloadSources } from "./wire/payloads";
 
 /** What the hub answers over plain requests, besides the stream. Times are milliseconds since the Unix epoch. */
+
+/** Prometheus is an answer of the Prometheus API: what data holds depends on the question. */
+export interface Prometheus {
+  data: unknown;
+  warnings: string[];
+}
+
+/** A Simulator is the fleet of simulated devices inside of the hub; failure is why the last one ended by itself, or empty. */
+export interface Simulator {
+  running: boolean;
+  failure: string;
+}
 
 /** ApiError is a refusal of the hub, in its words, or the lack of an answer (status 0). */
 export class ApiError extends Error {
@@ -28,6 +41,8 @@ export interface PastSeries {
 
 export interface PastQuery {
   device: string;
+  /** fields are the metrics that are asked for; none: all. */
+  fields?: readonly string[];
   /** from and to are both included. */
   from: number;
   to: number;
@@ -113,13 +128,14 @@ export class Api {
   }
 
   async history(query: PastQuery, signal?: AbortSignal): Promise<PastSeries[]> {
-    const { device, from, to, points } = query;
+    const { device, fields = [], from, to, points } = query;
     const asked = new URLSearchParams({
       device,
       from: String(Math.floor(from)),
       to: String(Math.ceil(to)),
       points: String(points),
     });
+    for (const field of fields) asked.append("field", field);
     const answer = record(await this.#ask("GET", `/api/v1/history?${asked}`, undefined, signal));
     return list(answer.series).map(pastSeries);
   }
@@ -138,6 +154,28 @@ export class Api {
 
   async forget(id: string): Promise<void> {
     await this.#text("DELETE", devicePath(id));
+  }
+
+  /** send sends a command; its id is told when the hub's log has it. */
+  async send(device: string, draft: Draft, from: string): Promise<string> {
+    const { topic, payload, qos, retain, expect, field, timeout } = draft;
+    const answer = await this.#ask("POST", "/api/v1/commands", {
+      device,
+      topic,
+      from,
+      payload_text: payload,
+      qos,
+      retain,
+      timeout: timeout * 1000,
+      ...(expect === "" ? {} : { expect: { topic: expect, field } }),
+    });
+    return text(record(answer).id);
+  }
+
+  /** commands are those to a device, newest first. */
+  async commands(device: string, signal?: AbortSignal): Promise<Command[]> {
+    const asked = new URLSearchParams({ device, limit: "50" });
+    return list(record(await this.#ask("GET", `/api/v1/commands?${asked}`, undefined, signal)).commands).map(commandOf);
   }
 
   async overrides(): Promise<Overrides> {
@@ -160,6 +198,23 @@ export class Api {
       ...(overrides ? { overrides } : {}),
     };
     return (await this.#ask("POST", "/api/v1/decode", question)) as Report;
+  }
+
+  /** simulator tells of the hub's own simulated fleet (GET), starts it (POST) or stops it (DELETE); ApiError 404 where there is none to be had. */
+  async simulator(method: "GET" | "POST" | "DELETE"): Promise<Simulator> {
+    const { running, failure } = record(await this.#ask(method, "/api/v1/simulator"));
+    return { running: running === true, failure: text(failure) };
+  }
+
+  /** boards are all boards, or the one of an id; PUT and DELETE change it. */
+  async boards(method: "GET" | "PUT" | "DELETE", id = "", body?: unknown): Promise<string> {
+    return this.#text(method, `/api/v1/boards${id && `/${encodeURIComponent(id)}`}`, body);
+  }
+
+  /** prometheus asks the Prometheus API (/api/v1/…) with form parameters. */
+  async prometheus(path: string, params: Record<string, string>, signal?: AbortSignal): Promise<Prometheus> {
+    const answer = record(await this.#ask("GET", `/api/v1/${path}?${new URLSearchParams(params)}`, undefined, signal));
+    return { data: answer.data, warnings: [...list(answer.warnings), ...list(answer.infos)].map(text) };
   }
 
   async #ask(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<unknown> {
@@ -191,9 +246,9 @@ export function devicePath(id: string): string {
   return `/api/v1/devices/${id.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-/** exportPath is where all that is kept of a device's numbers can be fetched as a file. */
-export function exportPath(device: string, format: "csv" | "jsonl"): string {
-  return `/api/v1/export?${new URLSearchParams({ device, format })}`;
+/** exportPath is where all that is kept of a device's numbers, up to a time, can be fetched as a file. */
+export function exportPath(device: string, format: "csv" | "jsonl", to?: number): string {
+  return `/api/v1/export?${new URLSearchParams({ device, format, ...(to && { to: String(Math.floor(to)) }) })}`;
 }
 
 function parsed(answer: string): unknown {
@@ -207,8 +262,8 @@ function parsed(answer: string): unknown {
 /** problemOf is what a refusal says (RFC 9457); empty where it says nothing. */
 function problemOf(answer: string): string {
   try {
-    const { detail, title } = record(JSON.parse(answer));
-    return text(detail) || text(title);
+    const { detail, title, error } = record(JSON.parse(answer));
+    return text(detail) || text(title) || text(error);
   } catch {
     return "";
   }

@@ -1,20 +1,36 @@
 import { backoff } from "./backoff";
 import type { HubClock } from "./clock";
+import { CommandError, lost, type Pending, type Wish } from "./command";
 import { type Frames, Store } from "./frame";
-import { parse, subprotocol } from "./wire/json";
-import type { Frame, Gap, Publish, Reply, Subscribe, WireError } from "./wire/types";
+import { answers, broken, type Link, type Over, openLink } from "./link";
+import { type Handler, isTelemetry, newestOf, Subscription, type SubscriptionOptions } from "./subscription";
+import type { Frame, Hello, Message, Publish, Reply, Subscribe, WireError } from "./wire/types";
+
+export { CommandError } from "./command";
+export type { Subscription } from "./subscription";
 
 /** Silence after which values count as stale; the hub's own figures come once a second. Milliseconds. */
-const staleAfter = 2_500;
+const staleAfter = 1_750;
 /** Silence after which a ping is sent, and after which the connection is given up. Milliseconds. */
 const pingAfter = 3_000;
 const deadAfter = 8_000;
-const watchEvery = 500;
+const watchEvery = 250;
+/** A link that is not there after this long does not come. Milliseconds. */
+const openWithin = 4_000;
+/** WebSockets count as blocked when so many in a row have failed while the hub answered plain requests. */
+const blockedAfter = 2;
+/** How long to go on without WebSockets before one is tried again, at first and at most. Milliseconds. */
+const triesFirst = 30_000;
+const triesMost = 900_000;
+/** The path of the hub's stream. */
+const usual = "/ws";
 /** A connection that lived this long was a good one: back-off begins anew. Milliseconds. */
 const goodAfter = 5_000;
 /** Close codes from here to 4999 say: not without a change. */
 const firstFinalCode = 4500;
 const lastFinalCode = 4999;
+/** Close codes from here on are the hub's own. */
+const firstOwnCode = 4000;
 
 export type ConnectionState =
   | { name: "connecting" }
@@ -26,111 +42,52 @@ export type ConnectionState =
   /** The hub does not want this client back without a change. */
   | { name: "refused"; code: number; reason: string };
 
-/** SocketLike is what the connection needs of a WebSocket. */
-export interface SocketLike {
-  onopen: (() => void) | null;
-  onmessage: ((event: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  send(data: string): void;
-  close(): void;
-}
-
 export interface ConnectionConfig {
-  url: string;
   client: string;
   frames: Frames;
   clock: HubClock;
   /** name is what others see of this person in a chat; empty while unknown. */
   name: () => string;
-  /** open makes a socket; default: the browser's WebSocket. */
-  open?: (url: string, protocol: string) => SocketLike;
+  /** path is that of WebSockets, asked for with each attempt; default: "/ws". On another nothing stands in for them. */
+  path?: () => string;
+  /** open makes a link; default: the browser's. */
+  open?: (over: Over, path: string) => Link;
+  /** answers reports whether the hub is there for plain requests. */
+  answers?: () => Promise<boolean>;
+  /** arrived is told of each live frame when its newest message reached the hub. */
+  arrived?: (time: number) => void;
+  /** lost is told of messages that were not understood, and of history that was cut short. */
+  lost?: (what: "bad" | "truncated") => void;
   random?: () => number;
 }
 
-/** Handler receives what a subscription delivers. */
-export interface Handler {
-  /** frame: a snapshot replaces what was known, except where the subscription was made with history to be merged. */
-  frame(frame: Frame, snapshot: boolean): void;
-  /** gap: what was left out of `every`. */
-  gap?(gap: Gap): void;
-  /** failed: the hub refused the subscription. */
-  failed?(error: WireError): void;
-}
-
-export interface SubscriptionOptions {
-  /** resume from the last position after a reconnect; else the subscription starts again with a snapshot. */
-  resume: boolean;
-}
-
-/** CommandError is the hub's refusal of a command, or the loss of the connection before the reply. */
-export class CommandError extends Error {
-  readonly code: string;
-  readonly retry: boolean;
-
-  constructor(error: WireError) {
-    super(error.message);
-    this.name = "CommandError";
-    this.code = error.code;
-    this.retry = error.retry;
-  }
-}
-
-const lost: WireError = { code: "disconnected", message: "not connected to the hub", retry: true };
-
-interface Pending {
-  sentAt: number;
-  done: (reply: Reply) => void;
-  failed: (error: WireError) => void;
-}
-
-/** Subscription is one standing wish; it survives reconnects until it is closed. */
-export class Subscription {
-  readonly #connection: Connection;
-  readonly handler: Handler;
-  readonly resume: boolean;
-  spec: Subscribe;
-  room = 0;
-  position = "";
-  closed = false;
-  /** replaced is the room to leave as soon as the new one answers, so that nothing flickers. */
-  replaced = 0;
-  /** asked is the id of the subscribe command that counts; the answers to earlier ones are obsolete. */
-  asked = 0;
-
-  constructor(connection: Connection, spec: Subscribe, handler: Handler, resume: boolean) {
-    this.#connection = connection;
-    this.spec = spec;
-    this.handler = handler;
-    this.resume = resume;
-  }
-
-  /** replace asks for something else; the old room goes on until the new one is there. */
-  replace(spec: Subscribe): void {
-    if (this.closed || JSON.stringify(spec) === JSON.stringify(this.spec)) return;
-    this.spec = spec;
-    this.position = "";
-    this.#connection.renew(this);
-  }
-
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
-    this.#connection.forget(this);
-  }
-}
-
 /**
- * Connection is the one WebSocket of this page. It keeps itself alive, comes back with back-off when it is lost, and
- * renews the subscriptions where they were. It tells its state as a Store.
+ * Connection is the one link of this page to its hub: a WebSocket, or server-sent events where WebSockets are blocked. It keeps
+ * itself alive, comes back with back-off when it is lost, and renews the subscriptions where they were. It tells its state as
+ * a Store.
  */
 export class Connection extends Store {
   readonly #config: ConnectionConfig;
-  readonly #open: (url: string, protocol: string) => SocketLike;
+  readonly #open: (over: Over, path: string) => Link;
   readonly #subscriptions = new Set<Subscription>();
   readonly #rooms = new Map<number, Set<Subscription>>();
   readonly #pending = new Map<number, Pending>();
+  /** unwanted are rooms to leave; asking counts the subscribe commands that were not answered yet. */
+  readonly #unwanted = new Set<number>();
+  #asking = 0;
   #state: ConnectionState = { name: "connecting" };
-  #socket: SocketLike | undefined;
+  #link: Link | undefined;
+  #over: Over = "ws";
+  #path = usual;
+  /** welcomed reports that the hub has answered over this link; hubTime is its clock then. */
+  #welcomed = false;
+  #hubTime = 0;
+  /** blocked counts the WebSockets in a row that failed while the hub answered plain requests. */
+  #blocked = 0;
+  #trial: ReturnType<typeof setTimeout> | undefined;
+  #trialWait = triesFirst;
+  #asleep = false;
+  #versions: string[] = [];
   #retry: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
   #nextId = 1;
@@ -144,7 +101,7 @@ export class Connection extends Store {
   constructor(config: ConnectionConfig) {
     super(config.frames);
     this.#config = config;
-    this.#open = config.open ?? ((url, protocol) => new WebSocket(url, protocol) as SocketLike);
+    this.#open = config.open ?? openLink;
   }
 
   get state(): ConnectionState {
@@ -153,6 +110,27 @@ export class Connection extends Store {
 
   get live(): boolean {
     return this.#state.name === "live";
+  }
+
+  /** over is what the link goes over: "sse" where WebSockets are blocked. */
+  get over(): Over {
+    return this.#over;
+  }
+
+  /** elsewhere reports that the link is not of the hub's own stream: its clock is not the hub's. */
+  get elsewhere(): boolean {
+    return this.#path !== usual;
+  }
+
+  /** fresh reports that the link is live and that the hub has told over it how the devices are: what is shown of them is of now. */
+  get fresh(): boolean {
+    return this.live && [...this.#subscriptions].every(({ fresh, spec }) => fresh || spec.form !== "devices");
+  }
+
+  /** updated is the version of the hub and that of the one before, where it has become another; else undefined. */
+  get updated(): { from: string; to: string } | undefined {
+    const [from, to] = [this.#versions[0], this.#versions.at(-1)];
+    return from === to || from === undefined || to === undefined ? undefined : { from, to };
   }
 
   /** session counts the connections made: numbers of series, devices and topics hold within one. */
@@ -172,24 +150,46 @@ export class Connection extends Store {
 
   connect(): void {
     this.#dispose();
-    const socket = this.#open(this.#config.url, subprotocol);
-    this.#socket = socket;
-    const openedAt = Date.now();
-    socket.onopen = () => this.#opened(socket);
-    socket.onmessage = (event) => this.#received(event.data);
-    socket.onclose = (event) => this.#lost(socket, event.code, event.reason);
-    this.#watch = setInterval(() => this.#look(socket, openedAt), watchEvery);
+    this.#path = this.#config.path?.() ?? usual;
+    this.#over = this.#blocked < blockedAfter || this.elsewhere ? "ws" : "sse";
+    const link = this.#open(this.#over, this.#path);
+    link.onopen = () => this.#opened(link);
+    this.#use(link);
   }
 
   /** close ends everything; the connection does not come back by itself. */
   close(): void {
     this.#dispose();
-    this.#failPending();
   }
 
   /** wake is called when the network or the tab has come back: it retries at once instead of waiting. */
   wake(): void {
     if (this.#state.name === "reconnecting") this.connect();
+    else if (this.#over === "sse" && this.#ready()) {
+      this.#trialWait = 0;
+      this.#tryLater();
+    }
+  }
+
+  /** sleep gives up telemetry while nobody looks, and takes it up again. */
+  sleep(asleep: boolean): void {
+    if (asleep === this.#asleep) return;
+    this.#asleep = asleep;
+    for (const subscription of this.#subscriptions) if (isTelemetry(subscription.spec)) this.rest(subscription);
+  }
+
+  /** rest is called when a subscription is put off, or may be taken up again. */
+  rest(subscription: Subscription): void {
+    if (this.#rests(subscription)) this.#leaveRooms(subscription);
+    else if (this.#ready()) this.#ask(subscription);
+  }
+
+  /** report tells the hub how long painting took; false where it does not want to know. */
+  report(counts: number[]): Promise<boolean> {
+    return this.#request({ painted: { counts } }).then(
+      () => true,
+      (error: CommandError) => error.retry,
+    );
   }
 
   /** join makes a subscription; it begins when the connection is live, and begins again after each reconnect. */
@@ -214,28 +214,41 @@ export class Connection extends Store {
   /** renew is called by a subscription whose wish has changed. */
   renew(subscription: Subscription): void {
     if (!this.#ready()) return;
-    if (subscription.room !== 0 && subscription.replaced === 0) subscription.replaced = subscription.room;
+    if (subscription.room !== 0) subscription.replaced = subscription.room;
     this.#ask(subscription);
   }
 
   /** forget is called by a subscription that was closed. */
   forget(subscription: Subscription): void {
     this.#subscriptions.delete(subscription);
-    this.#leave(subscription, subscription.room);
-    this.#leave(subscription, subscription.replaced);
+    this.#leaveRooms(subscription);
+  }
+
+  #rests({ paused, spec }: Subscription): boolean {
+    return paused || (this.#asleep && isTelemetry(spec));
   }
 
   #ready(): boolean {
-    return this.#state.name === "live" || this.#state.name === "stale";
+    return this.#welcomed && (this.#state.name === "live" || this.#state.name === "stale");
   }
 
-  #hello(): Record<string, string> {
+  #hello(): Hello {
     const name = this.#config.name();
     return name === "" ? { client: this.#config.client } : { client: this.#config.client, name };
   }
 
-  #opened(socket: SocketLike): void {
-    if (socket !== this.#socket) return;
+  /** use makes a link the one that counts. */
+  #use(link: Link): void {
+    const since = Date.now();
+    this.#link = link;
+    this.#welcomed = false;
+    link.onmessage = (message) => this.#received(message);
+    link.onclose = ({ code, reason }) => this.#lost(link, code, reason);
+    this.#watch = setInterval(() => this.#look(link, since), watchEvery);
+  }
+
+  #opened(link: Link): void {
+    if (link !== this.#link) return;
     this.#heardAt = Date.now();
     this.#command(
       { hello: this.#hello() },
@@ -243,38 +256,52 @@ export class Connection extends Store {
         done: (reply) => {
           if (reply.type !== "welcome") return;
           this.#liveSince = Date.now();
+          this.#hubTime = reply.now;
+          this.#welcomed = true;
           this.#session++;
+          if (this.#versions.length > 1) this.#versions.pop();
+          this.#versions.push(reply.version);
+          if (this.#over === "ws") this.#blocked = 0;
+          else this.#tryLater();
           this.#become({ name: "live" });
           for (const subscription of this.#subscriptions) this.#ask(subscription);
         },
-        failed: () => socket.close(),
+        failed: (error) => {
+          if (error !== lost) this.#lost(link, broken, error.message);
+        },
       },
     );
   }
 
   #ask(subscription: Subscription): void {
     const { spec } = subscription;
+    if (this.#rests(subscription)) return;
     const resuming = subscription.resume && subscription.position !== "";
     const wish = resuming ? { ...spec, history: 0, from: subscription.position } : spec;
     const id = this.#command(
       { subscribe: wish },
       {
         done: (reply) => {
+          this.#asking--;
           if (reply.type === "subscribed") this.#joined(subscription, reply.room, id);
+          this.#tidy();
         },
         failed: (error) => {
+          this.#asking--;
+          this.#tidy();
           if (!subscription.closed && subscription.asked === id && error.code !== lost.code) {
             subscription.handler.failed?.(error);
           }
         },
       },
     );
+    this.#asking++;
     subscription.asked = id;
   }
 
   #joined(subscription: Subscription, room: number, id: number): void {
-    if (subscription.closed || subscription.asked !== id) {
-      if (!this.#rooms.has(room)) this.#send({ unsubscribe: { room } });
+    if (subscription.closed || this.#rests(subscription) || subscription.asked !== id) {
+      this.#unwanted.add(room);
       return;
     }
     const members = this.#rooms.get(room) ?? new Set();
@@ -286,18 +313,33 @@ export class Connection extends Store {
     if (replaced !== room) this.#leave(subscription, replaced);
   }
 
+  #leaveRooms(subscription: Subscription): void {
+    const { room, replaced } = subscription;
+    subscription.room = 0;
+    subscription.replaced = 0;
+    this.#leave(subscription, room);
+    this.#leave(subscription, replaced);
+    this.#tidy();
+  }
+
   #leave(subscription: Subscription, room: number): void {
     const members = this.#rooms.get(room);
     if (members === undefined || !members.delete(subscription) || members.size > 0) return;
     this.#rooms.delete(room);
-    this.#send({ unsubscribe: { room } });
+    this.#unwanted.add(room);
   }
 
-  #received(data: unknown): void {
+  /** tidy leaves the rooms that nobody wants, once it is known of all that was asked for which rooms they are: they may be those. */
+  #tidy(): void {
+    if (this.#asking > 0) return;
+    for (const room of this.#unwanted) if (!this.#rooms.has(room)) this.#send({ unsubscribe: { room } });
+    this.#unwanted.clear();
+  }
+
+  #received(message: Message): void {
     this.#heardAt = Date.now();
     this.#pinged = false;
     if (this.#state.name === "stale") this.#become({ name: "live" });
-    const message = typeof data === "string" ? parse(data) : { kind: "bad" as const, reason: "not text" };
     switch (message.kind) {
       case "reply":
         this.#replied(message.id, message.reply);
@@ -307,8 +349,16 @@ export class Connection extends Store {
           if (message.frame.position !== "" && subscription.room === message.room) {
             subscription.position = message.frame.position;
           }
+          if (!subscription.fresh) {
+            subscription.fresh = true;
+            this.changed();
+          }
           subscription.handler.frame(message.frame, message.snapshot);
+          // Who asks for events and no history does not miss what a snapshot leaves out.
+          const { form, history } = subscription.spec;
+          if (message.frame.truncated && (form !== "events" || history)) this.#config.lost?.("truncated");
         }
+        this.#measure(message.frame, message.snapshot);
         break;
       case "gap":
         for (const subscription of this.#rooms.get(message.room) ?? []) {
@@ -318,7 +368,14 @@ export class Connection extends Store {
         break;
       case "bad":
         this.#bad++;
+        this.#config.lost?.("bad");
     }
+  }
+
+  /** measure tells of a frame's arrival, unless it had arrived at the hub before this link was there. */
+  #measure(frame: Frame, snapshot: boolean): void {
+    const newest = newestOf(frame);
+    if (!snapshot && newest > this.#hubTime) this.#config.arrived?.(newest);
   }
 
   #replied(id: number, reply: Reply): void {
@@ -333,10 +390,10 @@ export class Connection extends Store {
   }
 
   /** look is the watchdog: browsers do not tell when a peer has silently gone. */
-  #look(socket: SocketLike, openedAt: number): void {
-    const silence = Date.now() - Math.max(this.#heardAt, openedAt);
-    if (silence > deadAfter) {
-      this.#lost(socket, 1006, "silent");
+  #look(link: Link, since: number): void {
+    const silence = Date.now() - Math.max(this.#heardAt, since);
+    if (silence > (this.#heardAt < since ? openWithin : deadAfter)) {
+      this.#lost(link, broken, "silent");
     } else if (this.#ready()) {
       if (silence > staleAfter && this.#state.name === "live") this.#become({ name: "stale", since: this.#heardAt });
       if (silence > pingAfter && !this.#pinged) {
@@ -346,36 +403,81 @@ export class Connection extends Store {
     }
   }
 
-  #lost(socket: SocketLike, code: number, reason: string): void {
-    if (socket !== this.#socket) return;
+  #lost(link: Link, code: number, reason: string): void {
+    if (link !== this.#link) return;
+    const welcomed = this.#welcomed;
     const wasGood = this.#ready() && Date.now() - this.#liveSince > goodAfter;
     this.#dispose();
-    this.#failPending();
-    this.#rooms.clear();
-    for (const subscription of this.#subscriptions) {
-      subscription.room = 0;
-      subscription.replaced = 0;
-    }
     if (code >= firstFinalCode && code <= lastFinalCode) {
       this.#become({ name: "refused", code, reason });
       return;
     }
+    if (!welcomed && code < firstOwnCode) this.#suspect();
     if (wasGood) this.#attempt = 0;
     const delay = backoff(this.#attempt++, this.#config.random);
     this.#become({ name: "reconnecting", since: this.#heardAt, retryAt: Date.now() + delay, code });
     this.#retry = setTimeout(() => this.connect(), delay);
   }
 
+  /** suspect asks, after a link that never came to be, whether it was for the hub or for WebSockets. */
+  #suspect(): void {
+    if (this.#over === "sse") {
+      this.#blocked = 0;
+      return;
+    }
+    void (this.#config.answers ?? answers)().then((there) => {
+      this.#blocked = there ? this.#blocked + 1 : 0;
+    });
+  }
+
+  /** tryLater tries a WebSocket while the stream goes on, and changes over to it if it opens. */
+  #tryLater(): void {
+    clearTimeout(this.#trial);
+    this.#trial = setTimeout(() => {
+      const stream = this.#link;
+      const link = this.#open("ws", usual);
+      const failed = () => {
+        link.onopen = link.onclose = null;
+        link.close();
+        if (this.#link === stream) this.#tryLater();
+      };
+      link.onopen = () => {
+        if (this.#link !== stream) {
+          failed();
+          return;
+        }
+        this.#dispose();
+        this.#over = "ws";
+        this.#use(link);
+        this.#opened(link);
+      };
+      link.onclose = failed;
+      this.#trial = setTimeout(failed, openWithin);
+    }, this.#trialWait);
+    this.#trialWait = Math.min(triesMost, 2 * this.#trialWait || triesFirst);
+  }
+
+  /** dispose ends the link, and with it all that was under way over it. */
   #dispose(): void {
     clearTimeout(this.#retry);
+    clearTimeout(this.#trial);
     clearInterval(this.#watch);
-    const socket = this.#socket;
-    this.#socket = undefined;
-    if (socket === undefined) return;
-    socket.onopen = null;
-    socket.onmessage = null;
-    socket.onclose = null;
-    socket.close();
+    const link = this.#link;
+    this.#link = undefined;
+    this.#welcomed = false;
+    this.#rooms.clear();
+    this.#unwanted.clear();
+    for (const subscription of this.#subscriptions) {
+      subscription.room = 0;
+      subscription.replaced = 0;
+      subscription.fresh = false;
+    }
+    this.#failPending();
+    if (link === undefined) return;
+    link.onopen = null;
+    link.onmessage = null;
+    link.onclose = null;
+    link.close();
   }
 
   #failPending(): void {
@@ -384,28 +486,24 @@ export class Connection extends Store {
     for (const { failed } of pending) failed(lost);
   }
 
-  #request(command: Record<string, unknown>): Promise<Reply> {
+  #request(wish: Wish): Promise<Reply> {
     return new Promise((done, reject) => {
       const failed = (error: WireError) => reject(new CommandError(error));
-      if (!this.live) failed(lost);
-      else this.#command(command, { done, failed });
+      if (!this.live || !this.#ready()) failed(lost);
+      else this.#command(wish, { done, failed });
     });
   }
 
-  #command(command: Record<string, unknown>, pending: Omit<Pending, "sentAt">): number {
+  #command(wish: Wish, pending: Omit<Pending, "sentAt">): number {
     const id = this.#nextId++;
+    this.#link?.send({ id, ...wish });
     this.#pending.set(id, { ...pending, sentAt: Date.now() });
-    this.#transmit({ id, ...command });
     return id;
   }
 
   /** send is for commands whose reply says nothing new. */
-  #send(command: Record<string, unknown>): void {
-    if (this.#ready()) this.#command(command, { done: () => {}, failed: () => {} });
-  }
-
-  #transmit(message: Record<string, unknown>): void {
-    this.#socket?.send(JSON.stringify(message));
+  #send(wish: Wish): void {
+    if (this.#ready()) this.#command(wish, { done: () => {}, failed: () => {} });
   }
 
   #become(state: ConnectionState): void {

@@ -1,8 +1,16 @@
 /** unknown is what stands where a figure is not known. It is never 0. */
 export const unknown = "–";
 
-const locale = typeof navigator === "undefined" ? "en" : navigator.language;
+let locale = "en";
 const formats = new Map<string, Intl.NumberFormat>();
+const clocks = new Map<string, Intl.DateTimeFormat>();
+
+/** formatFor chooses how numbers and times are written: a BCP 47 tag. */
+export function formatFor(tag: string): void {
+  locale = tag;
+  formats.clear();
+  clocks.clear();
+}
 
 function decimal(digits: number): Intl.NumberFormat {
   return format(`d${digits}`, { maximumFractionDigits: digits });
@@ -21,11 +29,14 @@ function format(key: string, options: Intl.NumberFormatOptions): Intl.NumberForm
 export function formatValue(value: number): string {
   if (!Number.isFinite(value)) return unknown;
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e9 || size < 1e-3)) {
-    return format("e", { notation: "scientific", maximumFractionDigits: 3 }).format(value);
-  }
+  if (size !== 0 && (size >= 1e15 || size < 1e-3)) return scientific(3)(value);
   if (Number.isInteger(value)) return decimal(0).format(value);
   return decimal(size >= 1000 ? 1 : size >= 100 ? 2 : size >= 1 ? 3 : 4).format(value);
+}
+
+function scientific(digits: number): (value: number) => string {
+  const { format: plain } = format(`e${digits}`, { notation: "scientific", maximumFractionDigits: digits });
+  return (value) => (value === 0 ? "0" : plain(value));
 }
 
 /** formatTicks shows the values beside an axis with the digits that tell them apart. */
@@ -33,12 +44,16 @@ export function formatTicks(ticks: readonly number[]): string[] {
   if (ticks.length < 2) return ticks.map(formatValue);
   const step = Math.abs(ticks[1] - ticks[0]);
   const largest = Math.max(...ticks.map(Math.abs));
-  if (!(step > 1e-9) || largest >= 1e9) return ticks.map(formatValue);
-  const compact = largest >= 100_000;
-  if (compact && step >= 1000)
-    return ticks.map(format("tick", { notation: "compact", maximumFractionDigits: 2 }).format);
-  const digits = Math.max(0, Math.ceil(-Math.log10(step) - 1e-9) + (isRound(step) ? 0 : 1));
-  return ticks.map(decimal(Math.min(9, digits)).format);
+  if (!(step > 0)) return ticks.map(formatValue);
+  /** digitsIn is how many there have to be behind the point of values in this unit. */
+  const digitsIn = (unit: number) =>
+    Math.min(15, Math.max(0, Math.ceil(-Math.log10(step / unit) - 1e-9) + (isRound(step) ? 0 : 1)));
+  if (largest >= 1e15 || largest < 1e-3)
+    return ticks.map(scientific(digitsIn(10 ** Math.floor(Math.log10(largest) + 1e-9))));
+  const short = digitsIn(1000 ** Math.floor(Math.log10(largest) / 3 + 1e-9));
+  if (largest >= 100_000 && short <= 3)
+    return ticks.map(format(`tick${short}`, { notation: "compact", maximumFractionDigits: short }).format);
+  return ticks.map(decimal(digitsIn(1)).format);
 }
 
 /** isRound reports that a step has one digit, as 0.2 has and 0.25 has not. */
@@ -97,44 +112,55 @@ export function formatInterval(interval: number): string {
   return formatAge(interval);
 }
 
-const clock = new Intl.DateTimeFormat(locale, {
-  hour: "2-digit",
-  minute: "2-digit",
-  second: "2-digit",
-  hourCycle: "h23",
-});
-const minuteClock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat(locale, { month: "short", day: "numeric" });
-const dayClock = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+const shapes = {
+  clock: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
+  minute: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  day: { month: "short", day: "numeric" },
+  dayClock: { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" },
+} as const;
+
+function inTime(shape: keyof typeof shapes, time: number): string {
+  let made = clocks.get(shape);
+  if (made === undefined) {
+    made = new Intl.DateTimeFormat(locale, shapes[shape]);
+    clocks.set(shape, made);
+  }
+  return made.format(time);
+}
 
 /** formatClock shows a time of day, local, to the second. */
 export function formatClock(time: number): string {
-  return Number.isFinite(time) ? clock.format(time) : unknown;
+  return Number.isFinite(time) ? inTime("clock", time) : unknown;
 }
 
 /** formatMinute shows a time of day, local, to the minute. */
 export function formatMinute(time: number): string {
-  return Number.isFinite(time) ? minuteClock.format(time) : unknown;
+  return Number.isFinite(time) ? inTime("minute", time) : unknown;
 }
 
 /** formatDay shows the day of a time, local. */
 export function formatDay(time: number): string {
-  return Number.isFinite(time) ? day.format(time) : unknown;
+  return Number.isFinite(time) ? inTime("day", time) : unknown;
 }
 
 /** formatClockMillis shows a time of day, local, to the millisecond. */
 export function formatClockMillis(time: number): string {
   if (!Number.isFinite(time)) return unknown;
-  return `${clock.format(time)}.${String(Math.floor(time) % 1000).padStart(3, "0")}`;
+  return `${inTime("clock", time)}.${String(Math.floor(time) % 1000).padStart(3, "0")}`;
 }
 
 export function formatDateTime(time: number): string {
-  return Number.isFinite(time) ? dayClock.format(time) : unknown;
+  return Number.isFinite(time) ? inTime("dayClock", time) : unknown;
 }
 
 /** formatMoment shows a time of day, local, and the day where that is not now's. */
 export function formatMoment(time: number, now: number): string {
   return new Date(time).toDateString() === new Date(now).toDateString() ? formatClock(time) : formatDateTime(time);
+}
+
+/** fieldTime is a time as a field for one has it: of this browser's zone, without naming it. */
+export function fieldTime(time: number): string {
+  return new Date(time - new Date(time).getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
 }
 
 /** formatUTC shows a time as it is on the wire, for tooltips. */

@@ -101,7 +101,7 @@ export class SeriesRing {
 }
 
 /** lowerBound is the index of the first time at or after another, of ascending ones; the length where there is none. */
-export function lowerBound(times: Float64Array, time: number): number {
+export function lowerBound(times: ArrayLike<number>, time: number): number {
   let low = 0;
   let high = times.length;
   while (low < high) {

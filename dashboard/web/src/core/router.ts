@@ -4,16 +4,22 @@ export type Route =
   | { name: "devices" }
   | { name: "device"; id: string }
   | { name: "topics" }
+  | { name: "boards" }
+  | { name: "board"; id: string }
+  | { name: "query" }
+  | { name: "alerts" }
+  | { name: "errors" }
   | { name: "connect" }
+  | { name: "settings" }
   | { name: "unknown" };
 
 /** parseRoute reads the path of a URL; the hub serves the dashboard for exactly these first levels. */
 export function parseRoute(pathname: string): Route {
   const [first = "", second = "", ...rest] = pathname.replace(/^\//, "").replace(/\/$/, "").split("/");
   if (rest.length > 0) return { name: "unknown" };
-  if (first === "devices" && second !== "") {
+  if ((first === "devices" || first === "boards") && second !== "") {
     const id = decode(second);
-    return id === undefined ? { name: "unknown" } : { name: "device", id };
+    return id === undefined ? { name: "unknown" } : { name: first === "devices" ? "device" : "board", id };
   }
   if (second !== "") return { name: "unknown" };
   switch (first) {
@@ -21,7 +27,12 @@ export function parseRoute(pathname: string): Route {
       return { name: "overview" };
     case "devices":
     case "topics":
+    case "boards":
+    case "query":
+    case "alerts":
+    case "errors":
     case "connect":
+    case "settings":
       return { name: first };
     default:
       return { name: "unknown" };
@@ -35,7 +46,8 @@ export function pathOf(route: Route): string {
     case "unknown":
       return "/";
     case "device":
-      return `/devices/${encodeURIComponent(route.id)}`;
+    case "board":
+      return `/${route.name}s/${encodeURIComponent(route.id)}`;
     default:
       return `/${route.name}`;
   }

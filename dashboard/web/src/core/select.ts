@@ -5,7 +5,8 @@ export type SortKey = "name" | "status" | "value" | "rate" | "age";
 
 export interface Selection {
   text: string;
-  status: Status | "";
+  /** status: "alerting" is all of whom there is an alert. */
+  status: Status | "alerting" | "";
   kind: string;
   sort: SortKey;
   descending: boolean;
@@ -32,11 +33,10 @@ export class Directory {
     this.#refresh();
     const store = this.#store;
     const wanted = selection.text.trim().toLowerCase();
-    const status = selection.status === "" ? -1 : statuses.indexOf(selection.status);
-    const columns = store.columns;
+    const { status } = selection;
     const list: number[] = [];
     for (let i = 0; i < store.count; i++) {
-      if (status >= 0 && columns.status[i] !== status) continue;
+      if (status !== "" && (status === "alerting" ? !isAlerting(store, i) : store.status(i) !== status)) continue;
       if (selection.kind !== "" && store.device(i).kind !== selection.kind) continue;
       if (wanted !== "" && !this.#text[i].includes(wanted)) continue;
       list.push(i);
@@ -85,7 +85,14 @@ export class Directory {
   }
 }
 
+/** isAlerting reports that a device is silent, or sends what is not understood: alertsOf tells of it. */
+export function isAlerting({ columns: { status, undecodable } }: DeviceStore, index: number): boolean {
+  const is = statuses[status[index]];
+  return is === "stale" || is === "offline" || undecodable[index] > 0;
+}
+
 export interface Totals {
+  alerting: number;
   online: number;
   stale: number;
   offline: number;
@@ -95,12 +102,14 @@ export interface Totals {
 /** totals counts the devices by status and by kind. */
 export function totals(store: DeviceStore): Totals {
   const counts = [0, 0, 0];
+  let alerting = 0;
   const kinds = new Map<string, number>();
   const { status } = store.columns;
   for (let i = 0; i < store.count; i++) {
     if (status[i] < counts.length) counts[status[i]]++;
+    if (isAlerting(store, i)) alerting++;
     const { kind } = store.device(i);
     if (kind !== "") kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
   }
-  return { online: counts[0], stale: counts[1], offline: counts[2], kinds };
+  return { online: counts[0], stale: counts[1], offline: counts[2], alerting, kinds };
 }

@@ -499,6 +499,7 @@ type Command struct {
 	//	*Command_Publish
 	//	*Command_Ping
 	//	*Command_Change
+	//	*Command_Painted
 	Command       isCommand_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -602,6 +603,15 @@ func (x *Command) GetChange() *Change {
 	return nil
 }
 
+func (x *Command) GetPainted() *Painted {
+	if x != nil {
+		if x, ok := x.Command.(*Command_Painted); ok {
+			return x.Painted
+		}
+	}
+	return nil
+}
+
 type isCommand_Command interface {
 	isCommand_Command()
 }
@@ -630,6 +640,10 @@ type Command_Change struct {
 	Change *Change `protobuf:"bytes,7,opt,name=change,proto3,oneof"`
 }
 
+type Command_Painted struct {
+	Painted *Painted `protobuf:"bytes,8,opt,name=painted,proto3,oneof"`
+}
+
 func (*Command_Hello) isCommand_Command() {}
 
 func (*Command_Subscribe) isCommand_Command() {}
@@ -641,6 +655,8 @@ func (*Command_Publish) isCommand_Command() {}
 func (*Command_Ping) isCommand_Command() {}
 
 func (*Command_Change) isCommand_Command() {}
+
+func (*Command_Painted) isCommand_Command() {}
 
 // Hello introduces the client. It is optional where the handshake carried what the hub wants to know.
 type Hello struct {
@@ -1073,6 +1089,54 @@ func (*Ping) Descriptor() ([]byte, []int) {
 	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{12}
 }
 
+// Painted is how long it took, at this screen, from the arrival of a message at the hub until its value was painted: how often since
+// the report before. It is answered by pong.
+type Painted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// counts has at most 64 elements. Element i counts what took from 2^(i/4) to below 2^((i+1)/4) milliseconds; the first also what took
+	// less, element 63 also what took longer. What is not there is 0.
+	Counts        []uint32 `protobuf:"varint,1,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Painted) Reset() {
+	*x = Painted{}
+	mi := &file_pulso_v1_stream_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Painted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Painted) ProtoMessage() {}
+
+func (x *Painted) ProtoReflect() protoreflect.Message {
+	mi := &file_pulso_v1_stream_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Painted.ProtoReflect.Descriptor instead.
+func (*Painted) Descriptor() ([]byte, []int) {
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Painted) GetCounts() []uint32 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 // Message is what the hub sends: a reply, which has the command's id, or a frame, which has a room.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1098,7 +1162,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[13]
+	mi := &file_pulso_v1_stream_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1174,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[13]
+	mi := &file_pulso_v1_stream_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1187,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{13}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Message) GetId() uint64 {
@@ -1329,7 +1393,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[14]
+	mi := &file_pulso_v1_stream_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1405,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[14]
+	mi := &file_pulso_v1_stream_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1418,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{14}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Welcome) GetSession() string {
@@ -1399,7 +1463,7 @@ type Subscribed struct {
 
 func (x *Subscribed) Reset() {
 	*x = Subscribed{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[15]
+	mi := &file_pulso_v1_stream_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1475,7 @@ func (x *Subscribed) String() string {
 func (*Subscribed) ProtoMessage() {}
 
 func (x *Subscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[15]
+	mi := &file_pulso_v1_stream_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1488,7 @@ func (x *Subscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscribed.ProtoReflect.Descriptor instead.
 func (*Subscribed) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{15}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Subscribed) GetRoom() uint64 {
@@ -1464,7 +1528,7 @@ type Unsubscribed struct {
 
 func (x *Unsubscribed) Reset() {
 	*x = Unsubscribed{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[16]
+	mi := &file_pulso_v1_stream_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1540,7 @@ func (x *Unsubscribed) String() string {
 func (*Unsubscribed) ProtoMessage() {}
 
 func (x *Unsubscribed) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[16]
+	mi := &file_pulso_v1_stream_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1553,7 @@ func (x *Unsubscribed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Unsubscribed.ProtoReflect.Descriptor instead.
 func (*Unsubscribed) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{16}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Unsubscribed) GetRoom() uint64 {
@@ -1513,7 +1577,7 @@ type Changed struct {
 
 func (x *Changed) Reset() {
 	*x = Changed{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[17]
+	mi := &file_pulso_v1_stream_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1589,7 @@ func (x *Changed) String() string {
 func (*Changed) ProtoMessage() {}
 
 func (x *Changed) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[17]
+	mi := &file_pulso_v1_stream_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1602,7 @@ func (x *Changed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Changed.ProtoReflect.Descriptor instead.
 func (*Changed) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{17}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Changed) GetFrom() uint64 {
@@ -1585,7 +1649,7 @@ type Published struct {
 
 func (x *Published) Reset() {
 	*x = Published{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[18]
+	mi := &file_pulso_v1_stream_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1661,7 @@ func (x *Published) String() string {
 func (*Published) ProtoMessage() {}
 
 func (x *Published) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[18]
+	mi := &file_pulso_v1_stream_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1674,7 @@ func (x *Published) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Published.ProtoReflect.Descriptor instead.
 func (*Published) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{18}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Published) GetPosition() string {
@@ -1629,7 +1693,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[19]
+	mi := &file_pulso_v1_stream_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1641,7 +1705,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[19]
+	mi := &file_pulso_v1_stream_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1654,7 +1718,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{19}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pong) GetNow() int64 {
@@ -1676,7 +1740,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[20]
+	mi := &file_pulso_v1_stream_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1688,7 +1752,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[20]
+	mi := &file_pulso_v1_stream_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1701,7 +1765,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{20}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Error) GetCode() string {
@@ -1742,14 +1806,17 @@ type Frame struct {
 	Truncated bool `protobuf:"varint,11,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	// removed are numbers of devices that are no more: they were deleted. It comes before devices and status, which may
 	// have the same device again, under another number.
-	Removed       []uint32 `protobuf:"varint,12,rep,packed,name=removed,proto3" json:"removed,omitempty"`
+	Removed []uint32 `protobuf:"varint,12,rep,packed,name=removed,proto3" json:"removed,omitempty"`
+	// arrived is when the newest message arrived that values are of, in milliseconds since the Unix epoch: their own times are the
+	// devices'. A snapshot does not have it.
+	Arrived       int64 `protobuf:"varint,13,opt,name=arrived,proto3" json:"arrived,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[21]
+	mi := &file_pulso_v1_stream_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1761,7 +1828,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[21]
+	mi := &file_pulso_v1_stream_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1774,7 +1841,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{21}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Frame) GetPosition() string {
@@ -1861,6 +1928,13 @@ func (x *Frame) GetRemoved() []uint32 {
 	return nil
 }
 
+func (x *Frame) GetArrived() int64 {
+	if x != nil {
+		return x.Arrived
+	}
+	return 0
+}
+
 // Gap says what was left out.
 type Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1875,7 +1949,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[22]
+	mi := &file_pulso_v1_stream_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1961,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[22]
+	mi := &file_pulso_v1_stream_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +1974,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{22}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Gap) GetFrom() string {
@@ -1955,7 +2029,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[23]
+	mi := &file_pulso_v1_stream_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1967,7 +2041,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[23]
+	mi := &file_pulso_v1_stream_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1980,7 +2054,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{23}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Event) GetTopic() string {
@@ -2094,7 +2168,7 @@ type Series struct {
 
 func (x *Series) Reset() {
 	*x = Series{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[24]
+	mi := &file_pulso_v1_stream_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2180,7 @@ func (x *Series) String() string {
 func (*Series) ProtoMessage() {}
 
 func (x *Series) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[24]
+	mi := &file_pulso_v1_stream_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2193,7 @@ func (x *Series) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Series.ProtoReflect.Descriptor instead.
 func (*Series) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{24}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Series) GetSeries() uint32 {
@@ -2180,7 +2254,7 @@ type Values struct {
 
 func (x *Values) Reset() {
 	*x = Values{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[25]
+	mi := &file_pulso_v1_stream_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2266,7 @@ func (x *Values) String() string {
 func (*Values) ProtoMessage() {}
 
 func (x *Values) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[25]
+	mi := &file_pulso_v1_stream_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2279,7 @@ func (x *Values) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Values.ProtoReflect.Descriptor instead.
 func (*Values) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{25}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Values) GetTime() int64 {
@@ -2278,7 +2352,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[26]
+	mi := &file_pulso_v1_stream_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2364,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[26]
+	mi := &file_pulso_v1_stream_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2377,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{26}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Device) GetDevice() uint32 {
@@ -2379,7 +2453,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[27]
+	mi := &file_pulso_v1_stream_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2391,7 +2465,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[27]
+	mi := &file_pulso_v1_stream_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2404,7 +2478,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{27}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Text) GetName() string {
@@ -2443,7 +2517,7 @@ type DeviceStatus struct {
 
 func (x *DeviceStatus) Reset() {
 	*x = DeviceStatus{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[28]
+	mi := &file_pulso_v1_stream_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2455,7 +2529,7 @@ func (x *DeviceStatus) String() string {
 func (*DeviceStatus) ProtoMessage() {}
 
 func (x *DeviceStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[28]
+	mi := &file_pulso_v1_stream_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2468,7 +2542,7 @@ func (x *DeviceStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceStatus.ProtoReflect.Descriptor instead.
 func (*DeviceStatus) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{28}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeviceStatus) GetDevice() uint32 {
@@ -2538,7 +2612,7 @@ type Topic struct {
 
 func (x *Topic) Reset() {
 	*x = Topic{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[29]
+	mi := &file_pulso_v1_stream_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2550,7 +2624,7 @@ func (x *Topic) String() string {
 func (*Topic) ProtoMessage() {}
 
 func (x *Topic) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[29]
+	mi := &file_pulso_v1_stream_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2563,7 +2637,7 @@ func (x *Topic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Topic.ProtoReflect.Descriptor instead.
 func (*Topic) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{29}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Topic) GetTopic() uint32 {
@@ -2603,7 +2677,7 @@ type TopicActivity struct {
 
 func (x *TopicActivity) Reset() {
 	*x = TopicActivity{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[30]
+	mi := &file_pulso_v1_stream_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2615,7 +2689,7 @@ func (x *TopicActivity) String() string {
 func (*TopicActivity) ProtoMessage() {}
 
 func (x *TopicActivity) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[30]
+	mi := &file_pulso_v1_stream_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2628,7 +2702,7 @@ func (x *TopicActivity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopicActivity.ProtoReflect.Descriptor instead.
 func (*TopicActivity) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{30}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TopicActivity) GetTopic() uint32 {
@@ -2712,7 +2786,7 @@ type Hub struct {
 
 func (x *Hub) Reset() {
 	*x = Hub{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[31]
+	mi := &file_pulso_v1_stream_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2724,7 +2798,7 @@ func (x *Hub) String() string {
 func (*Hub) ProtoMessage() {}
 
 func (x *Hub) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[31]
+	mi := &file_pulso_v1_stream_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2737,7 +2811,7 @@ func (x *Hub) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hub.ProtoReflect.Descriptor instead.
 func (*Hub) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{31}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Hub) GetTime() int64 {
@@ -2897,14 +2971,19 @@ type HubSecond struct {
 	Online uint64   `protobuf:"varint,5,opt,name=online,proto3" json:"online,omitempty"`
 	Total  uint64   `protobuf:"varint,6,opt,name=total,proto3" json:"total,omitempty"`
 	// errors counts drops, gaps, refusals and undecodable messages in this second.
-	Errors        uint64 `protobuf:"varint,7,opt,name=errors,proto3" json:"errors,omitempty"`
+	Errors uint64 `protobuf:"varint,7,opt,name=errors,proto3" json:"errors,omitempty"`
+	// The same of the way from the devices to the hub, and from the hub to the screens: see Latency.
+	DeviceP50     *float64 `protobuf:"fixed64,8,opt,name=device_p50,json=deviceP50,proto3,oneof" json:"device_p50,omitempty"`
+	DeviceP99     *float64 `protobuf:"fixed64,9,opt,name=device_p99,json=deviceP99,proto3,oneof" json:"device_p99,omitempty"`
+	ScreenP50     *float64 `protobuf:"fixed64,10,opt,name=screen_p50,json=screenP50,proto3,oneof" json:"screen_p50,omitempty"`
+	ScreenP99     *float64 `protobuf:"fixed64,11,opt,name=screen_p99,json=screenP99,proto3,oneof" json:"screen_p99,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HubSecond) Reset() {
 	*x = HubSecond{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[32]
+	mi := &file_pulso_v1_stream_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +2995,7 @@ func (x *HubSecond) String() string {
 func (*HubSecond) ProtoMessage() {}
 
 func (x *HubSecond) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[32]
+	mi := &file_pulso_v1_stream_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +3008,7 @@ func (x *HubSecond) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HubSecond.ProtoReflect.Descriptor instead.
 func (*HubSecond) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{32}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HubSecond) GetTime() int64 {
@@ -2981,6 +3060,34 @@ func (x *HubSecond) GetErrors() uint64 {
 	return 0
 }
 
+func (x *HubSecond) GetDeviceP50() float64 {
+	if x != nil && x.DeviceP50 != nil {
+		return *x.DeviceP50
+	}
+	return 0
+}
+
+func (x *HubSecond) GetDeviceP99() float64 {
+	if x != nil && x.DeviceP99 != nil {
+		return *x.DeviceP99
+	}
+	return 0
+}
+
+func (x *HubSecond) GetScreenP50() float64 {
+	if x != nil && x.ScreenP50 != nil {
+		return *x.ScreenP50
+	}
+	return 0
+}
+
+func (x *HubSecond) GetScreenP99() float64 {
+	if x != nil && x.ScreenP99 != nil {
+		return *x.ScreenP99
+	}
+	return 0
+}
+
 type DeviceCounts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Total         uint64                 `protobuf:"varint,1,opt,name=total,proto3" json:"total,omitempty"`
@@ -2993,7 +3100,7 @@ type DeviceCounts struct {
 
 func (x *DeviceCounts) Reset() {
 	*x = DeviceCounts{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[33]
+	mi := &file_pulso_v1_stream_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3005,7 +3112,7 @@ func (x *DeviceCounts) String() string {
 func (*DeviceCounts) ProtoMessage() {}
 
 func (x *DeviceCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[33]
+	mi := &file_pulso_v1_stream_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3018,7 +3125,7 @@ func (x *DeviceCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceCounts.ProtoReflect.Descriptor instead.
 func (*DeviceCounts) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{33}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeviceCounts) GetTotal() uint64 {
@@ -3051,16 +3158,21 @@ func (x *DeviceCounts) GetOffline() uint64 {
 
 // Latency is absent in parts where nothing was measured.
 type Latency struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	P50           *float64               `protobuf:"fixed64,1,opt,name=p50,proto3,oneof" json:"p50,omitempty"`
-	P99           *float64               `protobuf:"fixed64,2,opt,name=p99,proto3,oneof" json:"p99,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	P50   *float64               `protobuf:"fixed64,1,opt,name=p50,proto3,oneof" json:"p50,omitempty"`
+	P99   *float64               `protobuf:"fixed64,2,opt,name=p99,proto3,oneof" json:"p99,omitempty"`
+	// device is from the time that a message says it was sent at to its arrival, where that is known to the millisecond and no more
+	// than a minute before; it is as good as the devices' clocks.
+	Device *DeviceLatency `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
+	// screen is from a message's arrival until a screen has painted it, over the last 15 seconds, as the screens report it.
+	Screen        *ScreenLatency `protobuf:"bytes,4,opt,name=screen,proto3" json:"screen,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Latency) Reset() {
 	*x = Latency{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[34]
+	mi := &file_pulso_v1_stream_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3072,7 +3184,7 @@ func (x *Latency) String() string {
 func (*Latency) ProtoMessage() {}
 
 func (x *Latency) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[34]
+	mi := &file_pulso_v1_stream_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3085,7 +3197,7 @@ func (x *Latency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Latency.ProtoReflect.Descriptor instead.
 func (*Latency) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{34}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Latency) GetP50() float64 {
@@ -3102,6 +3214,133 @@ func (x *Latency) GetP99() float64 {
 	return 0
 }
 
+func (x *Latency) GetDevice() *DeviceLatency {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *Latency) GetScreen() *ScreenLatency {
+	if x != nil {
+		return x.Screen
+	}
+	return nil
+}
+
+type DeviceLatency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	P50           *float64               `protobuf:"fixed64,1,opt,name=p50,proto3,oneof" json:"p50,omitempty"`
+	P99           *float64               `protobuf:"fixed64,2,opt,name=p99,proto3,oneof" json:"p99,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceLatency) Reset() {
+	*x = DeviceLatency{}
+	mi := &file_pulso_v1_stream_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceLatency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceLatency) ProtoMessage() {}
+
+func (x *DeviceLatency) ProtoReflect() protoreflect.Message {
+	mi := &file_pulso_v1_stream_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceLatency.ProtoReflect.Descriptor instead.
+func (*DeviceLatency) Descriptor() ([]byte, []int) {
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *DeviceLatency) GetP50() float64 {
+	if x != nil && x.P50 != nil {
+		return *x.P50
+	}
+	return 0
+}
+
+func (x *DeviceLatency) GetP99() float64 {
+	if x != nil && x.P99 != nil {
+		return *x.P99
+	}
+	return 0
+}
+
+type ScreenLatency struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	P50   *float64               `protobuf:"fixed64,1,opt,name=p50,proto3,oneof" json:"p50,omitempty"`
+	P99   *float64               `protobuf:"fixed64,2,opt,name=p99,proto3,oneof" json:"p99,omitempty"`
+	// screens is how many have reported.
+	Screens       uint32 `protobuf:"varint,3,opt,name=screens,proto3" json:"screens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScreenLatency) Reset() {
+	*x = ScreenLatency{}
+	mi := &file_pulso_v1_stream_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScreenLatency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScreenLatency) ProtoMessage() {}
+
+func (x *ScreenLatency) ProtoReflect() protoreflect.Message {
+	mi := &file_pulso_v1_stream_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScreenLatency.ProtoReflect.Descriptor instead.
+func (*ScreenLatency) Descriptor() ([]byte, []int) {
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ScreenLatency) GetP50() float64 {
+	if x != nil && x.P50 != nil {
+		return *x.P50
+	}
+	return 0
+}
+
+func (x *ScreenLatency) GetP99() float64 {
+	if x != nil && x.P99 != nil {
+		return *x.P99
+	}
+	return 0
+}
+
+func (x *ScreenLatency) GetScreens() uint32 {
+	if x != nil {
+		return x.Screens
+	}
+	return 0
+}
+
 type Count struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -3112,7 +3351,7 @@ type Count struct {
 
 func (x *Count) Reset() {
 	*x = Count{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[35]
+	mi := &file_pulso_v1_stream_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3124,7 +3363,7 @@ func (x *Count) String() string {
 func (*Count) ProtoMessage() {}
 
 func (x *Count) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[35]
+	mi := &file_pulso_v1_stream_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3137,7 +3376,7 @@ func (x *Count) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Count.ProtoReflect.Descriptor instead.
 func (*Count) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{35}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Count) GetReason() string {
@@ -3168,7 +3407,7 @@ type Log struct {
 
 func (x *Log) Reset() {
 	*x = Log{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[36]
+	mi := &file_pulso_v1_stream_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3180,7 +3419,7 @@ func (x *Log) String() string {
 func (*Log) ProtoMessage() {}
 
 func (x *Log) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[36]
+	mi := &file_pulso_v1_stream_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3193,7 +3432,7 @@ func (x *Log) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Log.ProtoReflect.Descriptor instead.
 func (*Log) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{36}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Log) GetEvents() uint64 {
@@ -3244,7 +3483,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[37]
+	mi := &file_pulso_v1_stream_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3256,7 +3495,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[37]
+	mi := &file_pulso_v1_stream_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3269,7 +3508,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{37}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Refusal) GetTime() int64 {
@@ -3320,7 +3559,7 @@ type Missed struct {
 
 func (x *Missed) Reset() {
 	*x = Missed{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[38]
+	mi := &file_pulso_v1_stream_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3332,7 +3571,7 @@ func (x *Missed) String() string {
 func (*Missed) ProtoMessage() {}
 
 func (x *Missed) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[38]
+	mi := &file_pulso_v1_stream_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3345,7 +3584,7 @@ func (x *Missed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Missed.ProtoReflect.Descriptor instead.
 func (*Missed) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{38}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Missed) GetTime() int64 {
@@ -3406,7 +3645,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[39]
+	mi := &file_pulso_v1_stream_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3657,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[39]
+	mi := &file_pulso_v1_stream_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3670,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{39}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Problem) GetSince() int64 {
@@ -3465,7 +3704,7 @@ type Addresses struct {
 
 func (x *Addresses) Reset() {
 	*x = Addresses{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[40]
+	mi := &file_pulso_v1_stream_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3477,7 +3716,7 @@ func (x *Addresses) String() string {
 func (*Addresses) ProtoMessage() {}
 
 func (x *Addresses) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[40]
+	mi := &file_pulso_v1_stream_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3490,7 +3729,7 @@ func (x *Addresses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Addresses.ProtoReflect.Descriptor instead.
 func (*Addresses) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{40}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Addresses) GetMqtt() string {
@@ -3518,7 +3757,7 @@ type Chat struct {
 
 func (x *Chat) Reset() {
 	*x = Chat{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[41]
+	mi := &file_pulso_v1_stream_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3530,7 +3769,7 @@ func (x *Chat) String() string {
 func (*Chat) ProtoMessage() {}
 
 func (x *Chat) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[41]
+	mi := &file_pulso_v1_stream_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3543,7 +3782,7 @@ func (x *Chat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chat.ProtoReflect.Descriptor instead.
 func (*Chat) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{41}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Chat) GetChannels() []string {
@@ -3582,7 +3821,7 @@ type ChatMessage struct {
 
 func (x *ChatMessage) Reset() {
 	*x = ChatMessage{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[42]
+	mi := &file_pulso_v1_stream_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3594,7 +3833,7 @@ func (x *ChatMessage) String() string {
 func (*ChatMessage) ProtoMessage() {}
 
 func (x *ChatMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[42]
+	mi := &file_pulso_v1_stream_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3607,7 +3846,7 @@ func (x *ChatMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatMessage.ProtoReflect.Descriptor instead.
 func (*ChatMessage) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{42}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ChatMessage) GetPosition() string {
@@ -3663,7 +3902,7 @@ type ChatPresence struct {
 
 func (x *ChatPresence) Reset() {
 	*x = ChatPresence{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[43]
+	mi := &file_pulso_v1_stream_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3675,7 +3914,7 @@ func (x *ChatPresence) String() string {
 func (*ChatPresence) ProtoMessage() {}
 
 func (x *ChatPresence) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[43]
+	mi := &file_pulso_v1_stream_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3688,7 +3927,7 @@ func (x *ChatPresence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatPresence.ProtoReflect.Descriptor instead.
 func (*ChatPresence) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{43}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ChatPresence) GetChannel() string {
@@ -3716,7 +3955,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[44]
+	mi := &file_pulso_v1_stream_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3728,7 +3967,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[44]
+	mi := &file_pulso_v1_stream_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3741,7 +3980,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{44}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Member) GetName() string {
@@ -3776,7 +4015,7 @@ type Viewers struct {
 
 func (x *Viewers) Reset() {
 	*x = Viewers{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[45]
+	mi := &file_pulso_v1_stream_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3788,7 +4027,7 @@ func (x *Viewers) String() string {
 func (*Viewers) ProtoMessage() {}
 
 func (x *Viewers) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[45]
+	mi := &file_pulso_v1_stream_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3801,7 +4040,7 @@ func (x *Viewers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Viewers.ProtoReflect.Descriptor instead.
 func (*Viewers) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{45}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Viewers) GetCount() uint32 {
@@ -3854,7 +4093,7 @@ type Viewer struct {
 
 func (x *Viewer) Reset() {
 	*x = Viewer{}
-	mi := &file_pulso_v1_stream_proto_msgTypes[46]
+	mi := &file_pulso_v1_stream_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3866,7 +4105,7 @@ func (x *Viewer) String() string {
 func (*Viewer) ProtoMessage() {}
 
 func (x *Viewer) ProtoReflect() protoreflect.Message {
-	mi := &file_pulso_v1_stream_proto_msgTypes[46]
+	mi := &file_pulso_v1_stream_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3879,7 +4118,7 @@ func (x *Viewer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Viewer.ProtoReflect.Descriptor instead.
 func (*Viewer) Descriptor() ([]byte, []int) {
-	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{46}
+	return file_pulso_v1_stream_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Viewer) GetSession() string {
@@ -3926,7 +4165,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x0eSessionRequest\x12+\n" +
 	"\acommand\x18\x01 \x01(\v2\x11.pulso.v1.CommandR\acommand\">\n" +
 	"\x0fSessionResponse\x12+\n" +
-	"\amessage\x18\x01 \x01(\v2\x11.pulso.v1.MessageR\amessage\"\xbe\x02\n" +
+	"\amessage\x18\x01 \x01(\v2\x11.pulso.v1.MessageR\amessage\"\xed\x02\n" +
 	"\aCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12'\n" +
 	"\x05hello\x18\x02 \x01(\v2\x0f.pulso.v1.HelloH\x00R\x05hello\x123\n" +
@@ -3934,7 +4173,8 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\vunsubscribe\x18\x04 \x01(\v2\x15.pulso.v1.UnsubscribeH\x00R\vunsubscribe\x12-\n" +
 	"\apublish\x18\x05 \x01(\v2\x11.pulso.v1.PublishH\x00R\apublish\x12$\n" +
 	"\x04ping\x18\x06 \x01(\v2\x0e.pulso.v1.PingH\x00R\x04ping\x12*\n" +
-	"\x06change\x18\a \x01(\v2\x10.pulso.v1.ChangeH\x00R\x06changeB\t\n" +
+	"\x06change\x18\a \x01(\v2\x10.pulso.v1.ChangeH\x00R\x06change\x12-\n" +
+	"\apainted\x18\b \x01(\v2\x11.pulso.v1.PaintedH\x00R\apaintedB\t\n" +
 	"\acommand\"I\n" +
 	"\x05Hello\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x16\n" +
@@ -3962,7 +4202,9 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x03qos\x18\x05 \x01(\rR\x03qos\x12\x16\n" +
 	"\x06retain\x18\x06 \x01(\bR\x06retainB\x06\n" +
 	"\x04body\"\x06\n" +
-	"\x04Ping\"\xba\x04\n" +
+	"\x04Ping\"!\n" +
+	"\aPainted\x12\x16\n" +
+	"\x06counts\x18\x01 \x03(\rR\x06counts\"\xba\x04\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04room\x18\x02 \x01(\x04R\x04room\x12-\n" +
@@ -4007,7 +4249,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
-	"\x05retry\x18\x03 \x01(\bR\x05retry\"\xd7\x03\n" +
+	"\x05retry\x18\x03 \x01(\bR\x05retry\"\xf1\x03\n" +
 	"\x05Frame\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\tR\bposition\x12'\n" +
 	"\x06events\x18\x02 \x03(\v2\x0f.pulso.v1.EventR\x06events\x12(\n" +
@@ -4021,7 +4263,8 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x04chat\x18\n" +
 	" \x01(\v2\x0e.pulso.v1.ChatR\x04chat\x12\x1c\n" +
 	"\ttruncated\x18\v \x01(\bR\ttruncated\x12\x18\n" +
-	"\aremoved\x18\f \x03(\rR\aremoved\"Y\n" +
+	"\aremoved\x18\f \x03(\rR\aremoved\x12\x18\n" +
+	"\aarrived\x18\r \x01(\x03R\aarrived\"Y\n" +
 	"\x03Gap\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x16\n" +
@@ -4110,7 +4353,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x06missed\x18\x12 \x03(\v2\x10.pulso.v1.MissedR\x06missed\x12\x1a\n" +
 	"\bsessions\x18\x13 \x01(\x04R\bsessions\x12\x16\n" +
 	"\x06behind\x18\x14 \x01(\x04R\x06behind\x12-\n" +
-	"\bproblems\x18\x15 \x03(\v2\x11.pulso.v1.ProblemR\bproblems\"\xc5\x01\n" +
+	"\bproblems\x18\x15 \x03(\v2\x11.pulso.v1.ProblemR\bproblems\"\x91\x03\n" +
 	"\tHubSecond\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x03R\x04time\x12 \n" +
 	"\fevents_per_s\x18\x02 \x01(\x01R\n" +
@@ -4119,17 +4362,43 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x03p99\x18\x04 \x01(\x01H\x01R\x03p99\x88\x01\x01\x12\x16\n" +
 	"\x06online\x18\x05 \x01(\x04R\x06online\x12\x14\n" +
 	"\x05total\x18\x06 \x01(\x04R\x05total\x12\x16\n" +
-	"\x06errors\x18\a \x01(\x04R\x06errorsB\x06\n" +
+	"\x06errors\x18\a \x01(\x04R\x06errors\x12\"\n" +
+	"\n" +
+	"device_p50\x18\b \x01(\x01H\x02R\tdeviceP50\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"device_p99\x18\t \x01(\x01H\x03R\tdeviceP99\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"screen_p50\x18\n" +
+	" \x01(\x01H\x04R\tscreenP50\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"screen_p99\x18\v \x01(\x01H\x05R\tscreenP99\x88\x01\x01B\x06\n" +
 	"\x04_p50B\x06\n" +
-	"\x04_p99\"l\n" +
+	"\x04_p99B\r\n" +
+	"\v_device_p50B\r\n" +
+	"\v_device_p99B\r\n" +
+	"\v_screen_p50B\r\n" +
+	"\v_screen_p99\"l\n" +
 	"\fDeviceCounts\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x04R\x05total\x12\x16\n" +
 	"\x06online\x18\x02 \x01(\x04R\x06online\x12\x14\n" +
 	"\x05stale\x18\x03 \x01(\x04R\x05stale\x12\x18\n" +
-	"\aoffline\x18\x04 \x01(\x04R\aoffline\"G\n" +
+	"\aoffline\x18\x04 \x01(\x04R\aoffline\"\xa9\x01\n" +
 	"\aLatency\x12\x15\n" +
 	"\x03p50\x18\x01 \x01(\x01H\x00R\x03p50\x88\x01\x01\x12\x15\n" +
+	"\x03p99\x18\x02 \x01(\x01H\x01R\x03p99\x88\x01\x01\x12/\n" +
+	"\x06device\x18\x03 \x01(\v2\x17.pulso.v1.DeviceLatencyR\x06device\x12/\n" +
+	"\x06screen\x18\x04 \x01(\v2\x17.pulso.v1.ScreenLatencyR\x06screenB\x06\n" +
+	"\x04_p50B\x06\n" +
+	"\x04_p99\"M\n" +
+	"\rDeviceLatency\x12\x15\n" +
+	"\x03p50\x18\x01 \x01(\x01H\x00R\x03p50\x88\x01\x01\x12\x15\n" +
 	"\x03p99\x18\x02 \x01(\x01H\x01R\x03p99\x88\x01\x01B\x06\n" +
+	"\x04_p50B\x06\n" +
+	"\x04_p99\"g\n" +
+	"\rScreenLatency\x12\x15\n" +
+	"\x03p50\x18\x01 \x01(\x01H\x00R\x03p50\x88\x01\x01\x12\x15\n" +
+	"\x03p99\x18\x02 \x01(\x01H\x01R\x03p99\x88\x01\x01\x12\x18\n" +
+	"\ascreens\x18\x03 \x01(\rR\ascreensB\x06\n" +
 	"\x04_p50B\x06\n" +
 	"\x04_p99\"5\n" +
 	"\x05Count\x12\x16\n" +
@@ -4231,7 +4500,7 @@ func file_pulso_v1_stream_proto_rawDescGZIP() []byte {
 }
 
 var file_pulso_v1_stream_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_pulso_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
+var file_pulso_v1_stream_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_pulso_v1_stream_proto_goTypes = []any{
 	(Form)(0),                 // 0: pulso.v1.Form
 	(Delivery)(0),             // 1: pulso.v1.Delivery
@@ -4249,104 +4518,110 @@ var file_pulso_v1_stream_proto_goTypes = []any{
 	(*Change)(nil),            // 13: pulso.v1.Change
 	(*Publish)(nil),           // 14: pulso.v1.Publish
 	(*Ping)(nil),              // 15: pulso.v1.Ping
-	(*Message)(nil),           // 16: pulso.v1.Message
-	(*Welcome)(nil),           // 17: pulso.v1.Welcome
-	(*Subscribed)(nil),        // 18: pulso.v1.Subscribed
-	(*Unsubscribed)(nil),      // 19: pulso.v1.Unsubscribed
-	(*Changed)(nil),           // 20: pulso.v1.Changed
-	(*Published)(nil),         // 21: pulso.v1.Published
-	(*Pong)(nil),              // 22: pulso.v1.Pong
-	(*Error)(nil),             // 23: pulso.v1.Error
-	(*Frame)(nil),             // 24: pulso.v1.Frame
-	(*Gap)(nil),               // 25: pulso.v1.Gap
-	(*Event)(nil),             // 26: pulso.v1.Event
-	(*Series)(nil),            // 27: pulso.v1.Series
-	(*Values)(nil),            // 28: pulso.v1.Values
-	(*Device)(nil),            // 29: pulso.v1.Device
-	(*Text)(nil),              // 30: pulso.v1.Text
-	(*DeviceStatus)(nil),      // 31: pulso.v1.DeviceStatus
-	(*Topic)(nil),             // 32: pulso.v1.Topic
-	(*TopicActivity)(nil),     // 33: pulso.v1.TopicActivity
-	(*Hub)(nil),               // 34: pulso.v1.Hub
-	(*HubSecond)(nil),         // 35: pulso.v1.HubSecond
-	(*DeviceCounts)(nil),      // 36: pulso.v1.DeviceCounts
-	(*Latency)(nil),           // 37: pulso.v1.Latency
-	(*Count)(nil),             // 38: pulso.v1.Count
-	(*Log)(nil),               // 39: pulso.v1.Log
-	(*Refusal)(nil),           // 40: pulso.v1.Refusal
-	(*Missed)(nil),            // 41: pulso.v1.Missed
-	(*Problem)(nil),           // 42: pulso.v1.Problem
-	(*Addresses)(nil),         // 43: pulso.v1.Addresses
-	(*Chat)(nil),              // 44: pulso.v1.Chat
-	(*ChatMessage)(nil),       // 45: pulso.v1.ChatMessage
-	(*ChatPresence)(nil),      // 46: pulso.v1.ChatPresence
-	(*Member)(nil),            // 47: pulso.v1.Member
-	(*Viewers)(nil),           // 48: pulso.v1.Viewers
-	(*Viewer)(nil),            // 49: pulso.v1.Viewer
+	(*Painted)(nil),           // 16: pulso.v1.Painted
+	(*Message)(nil),           // 17: pulso.v1.Message
+	(*Welcome)(nil),           // 18: pulso.v1.Welcome
+	(*Subscribed)(nil),        // 19: pulso.v1.Subscribed
+	(*Unsubscribed)(nil),      // 20: pulso.v1.Unsubscribed
+	(*Changed)(nil),           // 21: pulso.v1.Changed
+	(*Published)(nil),         // 22: pulso.v1.Published
+	(*Pong)(nil),              // 23: pulso.v1.Pong
+	(*Error)(nil),             // 24: pulso.v1.Error
+	(*Frame)(nil),             // 25: pulso.v1.Frame
+	(*Gap)(nil),               // 26: pulso.v1.Gap
+	(*Event)(nil),             // 27: pulso.v1.Event
+	(*Series)(nil),            // 28: pulso.v1.Series
+	(*Values)(nil),            // 29: pulso.v1.Values
+	(*Device)(nil),            // 30: pulso.v1.Device
+	(*Text)(nil),              // 31: pulso.v1.Text
+	(*DeviceStatus)(nil),      // 32: pulso.v1.DeviceStatus
+	(*Topic)(nil),             // 33: pulso.v1.Topic
+	(*TopicActivity)(nil),     // 34: pulso.v1.TopicActivity
+	(*Hub)(nil),               // 35: pulso.v1.Hub
+	(*HubSecond)(nil),         // 36: pulso.v1.HubSecond
+	(*DeviceCounts)(nil),      // 37: pulso.v1.DeviceCounts
+	(*Latency)(nil),           // 38: pulso.v1.Latency
+	(*DeviceLatency)(nil),     // 39: pulso.v1.DeviceLatency
+	(*ScreenLatency)(nil),     // 40: pulso.v1.ScreenLatency
+	(*Count)(nil),             // 41: pulso.v1.Count
+	(*Log)(nil),               // 42: pulso.v1.Log
+	(*Refusal)(nil),           // 43: pulso.v1.Refusal
+	(*Missed)(nil),            // 44: pulso.v1.Missed
+	(*Problem)(nil),           // 45: pulso.v1.Problem
+	(*Addresses)(nil),         // 46: pulso.v1.Addresses
+	(*Chat)(nil),              // 47: pulso.v1.Chat
+	(*ChatMessage)(nil),       // 48: pulso.v1.ChatMessage
+	(*ChatPresence)(nil),      // 49: pulso.v1.ChatPresence
+	(*Member)(nil),            // 50: pulso.v1.Member
+	(*Viewers)(nil),           // 51: pulso.v1.Viewers
+	(*Viewer)(nil),            // 52: pulso.v1.Viewer
 }
 var file_pulso_v1_stream_proto_depIdxs = []int32{
 	11, // 0: pulso.v1.SubscribeRequest.subscribe:type_name -> pulso.v1.Subscribe
-	16, // 1: pulso.v1.SubscribeResponse.message:type_name -> pulso.v1.Message
+	17, // 1: pulso.v1.SubscribeResponse.message:type_name -> pulso.v1.Message
 	14, // 2: pulso.v1.PublishRequest.publish:type_name -> pulso.v1.Publish
-	21, // 3: pulso.v1.PublishResponse.published:type_name -> pulso.v1.Published
+	22, // 3: pulso.v1.PublishResponse.published:type_name -> pulso.v1.Published
 	9,  // 4: pulso.v1.SessionRequest.command:type_name -> pulso.v1.Command
-	16, // 5: pulso.v1.SessionResponse.message:type_name -> pulso.v1.Message
+	17, // 5: pulso.v1.SessionResponse.message:type_name -> pulso.v1.Message
 	10, // 6: pulso.v1.Command.hello:type_name -> pulso.v1.Hello
 	11, // 7: pulso.v1.Command.subscribe:type_name -> pulso.v1.Subscribe
 	12, // 8: pulso.v1.Command.unsubscribe:type_name -> pulso.v1.Unsubscribe
 	14, // 9: pulso.v1.Command.publish:type_name -> pulso.v1.Publish
 	15, // 10: pulso.v1.Command.ping:type_name -> pulso.v1.Ping
 	13, // 11: pulso.v1.Command.change:type_name -> pulso.v1.Change
-	0,  // 12: pulso.v1.Subscribe.form:type_name -> pulso.v1.Form
-	1,  // 13: pulso.v1.Subscribe.delivery:type_name -> pulso.v1.Delivery
-	11, // 14: pulso.v1.Change.subscribe:type_name -> pulso.v1.Subscribe
-	17, // 15: pulso.v1.Message.welcome:type_name -> pulso.v1.Welcome
-	18, // 16: pulso.v1.Message.subscribed:type_name -> pulso.v1.Subscribed
-	19, // 17: pulso.v1.Message.unsubscribed:type_name -> pulso.v1.Unsubscribed
-	21, // 18: pulso.v1.Message.published:type_name -> pulso.v1.Published
-	22, // 19: pulso.v1.Message.pong:type_name -> pulso.v1.Pong
-	23, // 20: pulso.v1.Message.error:type_name -> pulso.v1.Error
-	24, // 21: pulso.v1.Message.snapshot:type_name -> pulso.v1.Frame
-	24, // 22: pulso.v1.Message.frame:type_name -> pulso.v1.Frame
-	25, // 23: pulso.v1.Message.gap:type_name -> pulso.v1.Gap
-	20, // 24: pulso.v1.Message.changed:type_name -> pulso.v1.Changed
-	48, // 25: pulso.v1.Message.viewers:type_name -> pulso.v1.Viewers
-	26, // 26: pulso.v1.Frame.events:type_name -> pulso.v1.Event
-	27, // 27: pulso.v1.Frame.series:type_name -> pulso.v1.Series
-	28, // 28: pulso.v1.Frame.values:type_name -> pulso.v1.Values
-	29, // 29: pulso.v1.Frame.devices:type_name -> pulso.v1.Device
-	31, // 30: pulso.v1.Frame.status:type_name -> pulso.v1.DeviceStatus
-	32, // 31: pulso.v1.Frame.topics:type_name -> pulso.v1.Topic
-	33, // 32: pulso.v1.Frame.activity:type_name -> pulso.v1.TopicActivity
-	34, // 33: pulso.v1.Frame.hub:type_name -> pulso.v1.Hub
-	44, // 34: pulso.v1.Frame.chat:type_name -> pulso.v1.Chat
-	27, // 35: pulso.v1.Device.metrics:type_name -> pulso.v1.Series
-	30, // 36: pulso.v1.Device.texts:type_name -> pulso.v1.Text
-	36, // 37: pulso.v1.Hub.devices:type_name -> pulso.v1.DeviceCounts
-	37, // 38: pulso.v1.Hub.latency:type_name -> pulso.v1.Latency
-	38, // 39: pulso.v1.Hub.drops:type_name -> pulso.v1.Count
-	39, // 40: pulso.v1.Hub.log:type_name -> pulso.v1.Log
-	40, // 41: pulso.v1.Hub.refused:type_name -> pulso.v1.Refusal
-	43, // 42: pulso.v1.Hub.addresses:type_name -> pulso.v1.Addresses
-	35, // 43: pulso.v1.Hub.history:type_name -> pulso.v1.HubSecond
-	41, // 44: pulso.v1.Hub.missed:type_name -> pulso.v1.Missed
-	42, // 45: pulso.v1.Hub.problems:type_name -> pulso.v1.Problem
-	45, // 46: pulso.v1.Chat.messages:type_name -> pulso.v1.ChatMessage
-	46, // 47: pulso.v1.Chat.present:type_name -> pulso.v1.ChatPresence
-	47, // 48: pulso.v1.ChatPresence.members:type_name -> pulso.v1.Member
-	49, // 49: pulso.v1.Viewers.present:type_name -> pulso.v1.Viewer
-	49, // 50: pulso.v1.Viewers.joined:type_name -> pulso.v1.Viewer
-	3,  // 51: pulso.v1.StreamService.Subscribe:input_type -> pulso.v1.SubscribeRequest
-	5,  // 52: pulso.v1.StreamService.Publish:input_type -> pulso.v1.PublishRequest
-	7,  // 53: pulso.v1.StreamService.Session:input_type -> pulso.v1.SessionRequest
-	4,  // 54: pulso.v1.StreamService.Subscribe:output_type -> pulso.v1.SubscribeResponse
-	6,  // 55: pulso.v1.StreamService.Publish:output_type -> pulso.v1.PublishResponse
-	8,  // 56: pulso.v1.StreamService.Session:output_type -> pulso.v1.SessionResponse
-	54, // [54:57] is the sub-list for method output_type
-	51, // [51:54] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	16, // 12: pulso.v1.Command.painted:type_name -> pulso.v1.Painted
+	0,  // 13: pulso.v1.Subscribe.form:type_name -> pulso.v1.Form
+	1,  // 14: pulso.v1.Subscribe.delivery:type_name -> pulso.v1.Delivery
+	11, // 15: pulso.v1.Change.subscribe:type_name -> pulso.v1.Subscribe
+	18, // 16: pulso.v1.Message.welcome:type_name -> pulso.v1.Welcome
+	19, // 17: pulso.v1.Message.subscribed:type_name -> pulso.v1.Subscribed
+	20, // 18: pulso.v1.Message.unsubscribed:type_name -> pulso.v1.Unsubscribed
+	22, // 19: pulso.v1.Message.published:type_name -> pulso.v1.Published
+	23, // 20: pulso.v1.Message.pong:type_name -> pulso.v1.Pong
+	24, // 21: pulso.v1.Message.error:type_name -> pulso.v1.Error
+	25, // 22: pulso.v1.Message.snapshot:type_name -> pulso.v1.Frame
+	25, // 23: pulso.v1.Message.frame:type_name -> pulso.v1.Frame
+	26, // 24: pulso.v1.Message.gap:type_name -> pulso.v1.Gap
+	21, // 25: pulso.v1.Message.changed:type_name -> pulso.v1.Changed
+	51, // 26: pulso.v1.Message.viewers:type_name -> pulso.v1.Viewers
+	27, // 27: pulso.v1.Frame.events:type_name -> pulso.v1.Event
+	28, // 28: pulso.v1.Frame.series:type_name -> pulso.v1.Series
+	29, // 29: pulso.v1.Frame.values:type_name -> pulso.v1.Values
+	30, // 30: pulso.v1.Frame.devices:type_name -> pulso.v1.Device
+	32, // 31: pulso.v1.Frame.status:type_name -> pulso.v1.DeviceStatus
+	33, // 32: pulso.v1.Frame.topics:type_name -> pulso.v1.Topic
+	34, // 33: pulso.v1.Frame.activity:type_name -> pulso.v1.TopicActivity
+	35, // 34: pulso.v1.Frame.hub:type_name -> pulso.v1.Hub
+	47, // 35: pulso.v1.Frame.chat:type_name -> pulso.v1.Chat
+	28, // 36: pulso.v1.Device.metrics:type_name -> pulso.v1.Series
+	31, // 37: pulso.v1.Device.texts:type_name -> pulso.v1.Text
+	37, // 38: pulso.v1.Hub.devices:type_name -> pulso.v1.DeviceCounts
+	38, // 39: pulso.v1.Hub.latency:type_name -> pulso.v1.Latency
+	41, // 40: pulso.v1.Hub.drops:type_name -> pulso.v1.Count
+	42, // 41: pulso.v1.Hub.log:type_name -> pulso.v1.Log
+	43, // 42: pulso.v1.Hub.refused:type_name -> pulso.v1.Refusal
+	46, // 43: pulso.v1.Hub.addresses:type_name -> pulso.v1.Addresses
+	36, // 44: pulso.v1.Hub.history:type_name -> pulso.v1.HubSecond
+	44, // 45: pulso.v1.Hub.missed:type_name -> pulso.v1.Missed
+	45, // 46: pulso.v1.Hub.problems:type_name -> pulso.v1.Problem
+	39, // 47: pulso.v1.Latency.device:type_name -> pulso.v1.DeviceLatency
+	40, // 48: pulso.v1.Latency.screen:type_name -> pulso.v1.ScreenLatency
+	48, // 49: pulso.v1.Chat.messages:type_name -> pulso.v1.ChatMessage
+	49, // 50: pulso.v1.Chat.present:type_name -> pulso.v1.ChatPresence
+	50, // 51: pulso.v1.ChatPresence.members:type_name -> pulso.v1.Member
+	52, // 52: pulso.v1.Viewers.present:type_name -> pulso.v1.Viewer
+	52, // 53: pulso.v1.Viewers.joined:type_name -> pulso.v1.Viewer
+	3,  // 54: pulso.v1.StreamService.Subscribe:input_type -> pulso.v1.SubscribeRequest
+	5,  // 55: pulso.v1.StreamService.Publish:input_type -> pulso.v1.PublishRequest
+	7,  // 56: pulso.v1.StreamService.Session:input_type -> pulso.v1.SessionRequest
+	4,  // 57: pulso.v1.StreamService.Subscribe:output_type -> pulso.v1.SubscribeResponse
+	6,  // 58: pulso.v1.StreamService.Publish:output_type -> pulso.v1.PublishResponse
+	8,  // 59: pulso.v1.StreamService.Session:output_type -> pulso.v1.SessionResponse
+	57, // [57:60] is the sub-list for method output_type
+	54, // [54:57] is the sub-list for method input_type
+	54, // [54:54] is the sub-list for extension type_name
+	54, // [54:54] is the sub-list for extension extendee
+	0,  // [0:54] is the sub-list for field type_name
 }
 
 func init() { file_pulso_v1_stream_proto_init() }
@@ -4361,13 +4636,14 @@ func file_pulso_v1_stream_proto_init() {
 		(*Command_Publish)(nil),
 		(*Command_Ping)(nil),
 		(*Command_Change)(nil),
+		(*Command_Painted)(nil),
 	}
 	file_pulso_v1_stream_proto_msgTypes[11].OneofWrappers = []any{
 		(*Publish_Payload)(nil),
 		(*Publish_PayloadText)(nil),
 		(*Publish_PayloadBase64)(nil),
 	}
-	file_pulso_v1_stream_proto_msgTypes[13].OneofWrappers = []any{
+	file_pulso_v1_stream_proto_msgTypes[14].OneofWrappers = []any{
 		(*Message_Welcome)(nil),
 		(*Message_Subscribed)(nil),
 		(*Message_Unsubscribed)(nil),
@@ -4380,21 +4656,23 @@ func file_pulso_v1_stream_proto_init() {
 		(*Message_Changed)(nil),
 		(*Message_Viewers)(nil),
 	}
-	file_pulso_v1_stream_proto_msgTypes[23].OneofWrappers = []any{
+	file_pulso_v1_stream_proto_msgTypes[24].OneofWrappers = []any{
 		(*Event_Payload)(nil),
 		(*Event_PayloadText)(nil),
 		(*Event_PayloadBase64)(nil),
 	}
-	file_pulso_v1_stream_proto_msgTypes[28].OneofWrappers = []any{}
-	file_pulso_v1_stream_proto_msgTypes[32].OneofWrappers = []any{}
-	file_pulso_v1_stream_proto_msgTypes[34].OneofWrappers = []any{}
+	file_pulso_v1_stream_proto_msgTypes[29].OneofWrappers = []any{}
+	file_pulso_v1_stream_proto_msgTypes[33].OneofWrappers = []any{}
+	file_pulso_v1_stream_proto_msgTypes[35].OneofWrappers = []any{}
+	file_pulso_v1_stream_proto_msgTypes[36].OneofWrappers = []any{}
+	file_pulso_v1_stream_proto_msgTypes[37].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_pulso_v1_stream_proto_rawDesc), len(file_pulso_v1_stream_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   47,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

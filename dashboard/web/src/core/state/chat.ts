@@ -4,6 +4,9 @@ import type { ChatMessage, Frame, Member } from "../wire/types";
 /** Messages kept of each channel, and channels in all. */
 export const messageLimit = 500;
 export const channelLimit = 200;
+/** Messages that are being written, one in each channel, of which the last touched are kept; and how long one may be. */
+const draftLimit = 20;
+export const textLimit = 4_000;
 
 interface Channel {
   messages: ChatMessage[];
@@ -15,6 +18,7 @@ interface Channel {
 /** ChatStore is what was said in each channel and who is there. */
 export class ChatStore extends Store {
   #channels = new Map<string, Channel>();
+  readonly #drafts = new Map<string, string>();
   #loaded = false;
   #open = "";
 
@@ -42,6 +46,26 @@ export class ChatStore extends Store {
     let sum = 0;
     for (const channel of this.#channels.values()) sum += channel.unread;
     return sum;
+  }
+
+  /** draft is what is being written in a channel. */
+  draft(channel: string): string {
+    return this.#drafts.get(channel) ?? "";
+  }
+
+  /** write keeps what is being written, so that it is there again when the panel is. */
+  write(channel: string, text: string): void {
+    this.#drafts.delete(channel);
+    if (text !== "") this.#drafts.set(channel, text.slice(0, textLimit));
+    for (const oldest of this.#drafts.keys()) {
+      if (this.#drafts.size <= draftLimit) break;
+      this.#drafts.delete(oldest);
+    }
+  }
+
+  /** full reports that there are more channels than are kept. */
+  get full(): boolean {
+    return this.#channels.size >= channelLimit;
   }
 
   /** look says which channel is on the screen ("" for none): what arrives there is read. */

@@ -38,10 +38,14 @@ interface Asked {
   points: number;
 }
 
+/** What is asked for before and after a range, as a part of its length. */
+const beside = 0.05;
+
 /** HistoryStore holds the past of one device's series, as much of it as the charts show, and asks for more when they need it. */
 export class HistoryStore extends Store {
   readonly #api: Api;
   readonly #device: string;
+  readonly #fields: readonly string[];
   #pasts = new Map<string, Past>();
   #oldest = Number.NaN;
   #asking: Asked | undefined;
@@ -51,8 +55,10 @@ export class HistoryStore extends Store {
   #retryAt = 0;
   #waits = waitsFirst;
 
-  constructor(frames: Frames, api: Api, device: string) {
+  /** fields are the metrics that are wanted; none: all. */
+  constructor(frames: Frames, api: Api, device: string, fields: readonly string[] = []) {
     super(frames);
+    this.#fields = fields;
     this.#api = api;
     this.#device = device;
   }
@@ -81,8 +87,13 @@ export class HistoryStore extends Store {
     const asked = this.#asking ?? this.#answered;
     if (asked !== undefined && this.#suffices(asked, wish)) return;
     if (this.#problem !== undefined && wish.now < this.#retryAt && this.#asking === undefined) return;
-    const { from, now, renewed, points } = wish;
-    void this.#ask({ from, until: untilOf(wish), at: now, renewed, points });
+    const { to, now, renewed, points } = wish;
+    // A little more on both sides, so that a line enters and leaves.
+    const margin = Math.round((to - wish.from) * beside);
+    const from = Math.max(0, wish.from - margin);
+    // Where the newest is older than all of it, there is a millisecond to ask for, and nothing in it.
+    const until = Math.max(from + 1, untilOf({ ...wish, to: to + margin }));
+    void this.#ask({ from, until, at: now, renewed, points });
   }
 
   close(): void {
@@ -107,7 +118,7 @@ export class HistoryStore extends Store {
     this.changed();
     try {
       const { from, until, points } = asked;
-      const query = { device: this.#device, from, to: until - 1, points };
+      const query = { device: this.#device, fields: this.#fields, from, to: until - 1, points };
       const series = await this.#api.history(query, abort.signal);
       if (abort.signal.aborted) return;
       this.#pasts = new Map(series.map((one) => [keyOf(one.topic, one.field), pastOf(one, until)]));
@@ -139,9 +150,10 @@ function untilOf({ now, to, tracks }: Wish): number {
   return Math.floor(Math.min(Math.max(kept, ...whole), to + 1));
 }
 
+/** pastOf puts what stands for a step at its end, where its last value was: before it there may have been nothing. */
 function pastOf(series: PastSeries, until: number): Past {
   const { times, min, max, last, step } = series;
-  return { times, min, max, last, step, until };
+  return { times: step > 0 ? times.map((time) => Math.min(time + step, until)) : times, min, max, last, step, until };
 }
 
 function keyOf(topic: string, field: string): string {

@@ -5,7 +5,19 @@ import type { Frame, Hub, HubSecond } from "../wire/types";
 const capacity = 300;
 
 /** names of the columns of a HubSecond. */
-const columnOf = { time: 0, events: 1, p50: 2, p99: 3, online: 4, total: 5, errors: 6 } as const;
+const columnOf = {
+  time: 0,
+  events: 1,
+  p50: 2,
+  p99: 3,
+  online: 4,
+  total: 5,
+  errors: 6,
+  deviceP50: 7,
+  deviceP99: 8,
+  screenP50: 9,
+  screenP99: 10,
+} as const;
 
 export type HubColumn = keyof typeof columnOf;
 
@@ -35,9 +47,9 @@ export class HubStore extends Store {
     return this.#frozen?.history ?? this.#history;
   }
 
-  /** column is one figure over the history, for drawing. */
+  /** column is one figure over the history, for drawing. What a second does not tell is NaN. */
   column(name: HubColumn): Float64Array {
-    return Float64Array.from(this.history, (row) => row[columnOf[name]]);
+    return Float64Array.from(this.history, (row) => row[columnOf[name]] ?? Number.NaN);
   }
 
   freeze(frozen: boolean): void {
@@ -65,6 +77,10 @@ export class HubStore extends Store {
         devices.online,
         devices.total,
         newErrors || 0,
+        latency.device.p50,
+        latency.device.p99,
+        latency.screen.p50,
+        latency.screen.p99,
       ]);
     }
     if (this.#history.length > capacity) this.#history.splice(0, this.#history.length - capacity);

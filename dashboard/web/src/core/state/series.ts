@@ -25,10 +25,12 @@ export class SeriesStore extends Store {
   #refused = new Set<string>();
   #loaded = false;
   #snapshots = 0;
+  readonly #wanted: (series: Series) => boolean;
 
-  /** capacity is points a series; limit is series in all. */
-  constructor(frames: Frames, capacity: number, limit: number) {
+  /** capacity is points a series; limit is series in all. Series that are not wanted are passed over. */
+  constructor(frames: Frames, capacity: number, limit: number, wanted: (series: Series) => boolean = () => true) {
     super(frames);
+    this.#wanted = wanted;
     this.#capacity = capacity;
     this.#limit = limit;
   }
@@ -95,6 +97,7 @@ export class SeriesStore extends Store {
   }
 
   #announce(series: Series): void {
+    if (!this.#wanted(series)) return;
     const key = `${series.device}\n${series.topic}\n${series.name}`;
     let track = this.#tracks.get(key);
     if (track === undefined) {

@@ -2,7 +2,7 @@ import { Store } from "../frame";
 import type { Frame } from "../wire/types";
 
 /** Nodes of the tree beyond this are counted, not kept. */
-export const nodeLimit = 60_000;
+export const nodeLimit = 150_000;
 
 export interface TopicNode {
   index: number;

@@ -12,6 +12,9 @@ export interface Freezable {
   freeze(frozen: boolean): void;
 }
 
+/** A range is not explored more closely than this, ms. */
+export const shortest = 1_000;
+
 /** ViewStore is how the person looks at the stream. It never changes what is taken in. */
 export class ViewStore extends Store {
   readonly #clock: HubClock;
@@ -38,9 +41,13 @@ export class ViewStore extends Store {
     return this.#mode.name === "paused" ? this.#mode.at : this.#clock.now();
   }
 
-  /** missed counts the events since the view left live. */
+  /** missed counts the events since the view left live, or since they have been known where that was before. */
   get missed(): number {
-    return this.#mode.name === "live" ? 0 : Math.max(0, this.#eventCount() - this.#mode.events);
+    const mode = this.#mode;
+    if (mode.name === "live") return 0;
+    const count = this.#eventCount();
+    if (Number.isNaN(mode.events)) mode.events = count;
+    return Math.max(0, count - mode.events) || 0;
   }
 
   /** attach adds a store to what a pause freezes; it returns the function that takes it out. */
@@ -54,9 +61,11 @@ export class ViewStore extends Store {
     this.#become({ name: "paused", at: this.#clock.now(), events: this.#eventCount() });
   }
 
+  /** explore shows a range, ms: of at least a second, not before 1970, and not beyond now. */
   explore(from: number, to: number): void {
     const events = this.#mode.name === "live" ? this.#eventCount() : this.#mode.events;
-    this.#become({ name: "exploring", from, to, events });
+    const end = Math.max(shortest, Math.min(to, this.#clock.now()));
+    this.#become({ name: "exploring", from: Math.max(0, Math.min(from, end - shortest)), to: end, events });
   }
 
   backToLive(): void {

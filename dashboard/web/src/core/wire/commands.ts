@@ -17,6 +17,7 @@ export function encodeCommand(command: Command): Uint8Array<ArrayBuffer> {
   else if ("unsubscribe" in command) w.message(4, (inner) => inner.uint(1, command.unsubscribe.room, "room"));
   else if ("publish" in command) w.message(5, (inner) => writePublish(inner, command.publish));
   else if ("ping" in command) w.message(6, () => {});
+  else if ("painted" in command) w.message(8, (inner) => inner.uints(1, command.painted.counts, "counts"));
   else {
     const { room, subscribe } = command.change;
     w.message(7, (inner) => {

@@ -319,6 +319,17 @@ export class Writer {
     this.#varint(value);
   }
 
+  /** uints writes a list of such numbers, packed; nothing where it is empty. */
+  uints(field: number, values: readonly number[], name: string): void {
+    if (values.length === 0) return;
+    const inner = new Writer();
+    for (const value of values) {
+      if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${name} has ${value}`);
+      inner.#varint(value);
+    }
+    this.bytes(field, inner.finish());
+  }
+
   bool(field: number, value: boolean): void {
     if (value) this.uint(field, 1, "");
   }

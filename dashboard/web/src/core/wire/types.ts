@@ -36,6 +36,7 @@ export type Command = { id: number } & (
   | { publish: Publish | PublishText | PublishBytes }
   | { ping: object }
   | { change: { room: number; subscribe: Subscribe } }
+  | { painted: { counts: number[] } }
 );
 
 /** PublishText is for text that is no JSON, PublishBytes for what is no text. */
@@ -106,7 +107,7 @@ export interface TopicActivity {
   preview: string;
 }
 
-/** HubSecond is [time, events_per_s, p50, p99, online, total, errors]. */
+/** HubSecond is [time, events_per_s, p50, p99, online, total, errors, device_p50, device_p99, screen_p50, screen_p99]. */
 export type HubSecond = readonly number[];
 
 export interface Refusal {
@@ -134,6 +135,12 @@ export interface Problem {
   text: string;
 }
 
+/** Percentiles are of latencies in ms, NaN where nothing was measured. */
+export interface Percentiles {
+  p50: number;
+  p99: number;
+}
+
 export interface Hub {
   time: number;
   started: number;
@@ -144,7 +151,8 @@ export interface Hub {
   eventsPerSecond: number;
   bytesPerSecond: number;
   framesPerSecond: number;
-  latency: { p50: number; p99: number };
+  /** latency through the hub, from the devices to it, and from it to the screens, as many as have told. */
+  latency: Percentiles & { device: Percentiles; screen: Percentiles & { screens: number } };
   undecodable: number;
   drops: [string, number][];
   gaps: number;
@@ -197,6 +205,8 @@ export interface Frame {
   hub: Hub | undefined;
   chat: Chat | undefined;
   truncated: boolean;
+  /** arrived is when the newest message arrived that values are of; 0 where that is not told. */
+  arrived: number;
 }
 
 export interface Gap {

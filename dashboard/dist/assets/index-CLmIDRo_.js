@@ -1,0 +1,1 @@
+import{P as e,r as t,st as n}from"./language-owWFFssb.js";n(),e(),await t();

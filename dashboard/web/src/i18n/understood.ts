@@ -1,4 +1,0 @@
-import { enUnderstood } from "./en.understood";
-
-/** u is the words of how messages are understood. */
-export const u = enUnderstood;
