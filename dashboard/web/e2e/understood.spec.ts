@@ -126,9 +126,21 @@ test("who saves an override behind another's is told so, and loses nothing", asy
   const said = watch(page);
   await page.goto("/devices/boiler?tab=understood");
   const topic = page.locator('[data-testid=explained][data-topic="devices/boiler/telemetry"]');
+  // What is written before the hub has said what it finds stays.
+  let answer = () => {};
+  const written = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  await page.route("**/api/v1/decode", async (route) => {
+    await written;
+    await route.continue();
+  });
   await topic.getByTestId("override-change").click();
   const form = topic.getByTestId("override");
   await form.locator("input[name=kind]").fill("boiler");
+  answer();
+  await expect(form.locator('[data-testid=override-field][data-field="mode"]')).toBeVisible();
+  await expect(form.locator("input[name=kind]")).toHaveValue("boiler");
   const { version, overrides } = await (await page.request.get("/api/v1/overrides")).json();
   const other = { filter: "elsewhere/#", kind: "lamp" };
   await page.request.put("/api/v1/overrides", { data: { version, overrides: [...overrides, other] } });

@@ -6,6 +6,7 @@ import {
   formOf,
   overrideOf,
   saysNothing,
+  withFound,
   withOverride,
   without,
 } from "../src/core/override";
@@ -50,6 +51,19 @@ describe("the form of an override", () => {
     const { from: _, ...said } = given;
     expect(overrideOf(formOf("home/kitchen", report(), given)).override).toEqual(said);
     expect(overrideOf(formOf("home/kitchen", undefined, given)).override).toEqual(said);
+  });
+
+  it("keeps what was written while the hub was asked what it finds", () => {
+    const given: Override = { filter: "home/kitchen", fields: { raw: { name: "soil" }, gone: { as: "hidden" } } };
+    const written = formOf("home/kitchen", undefined, given).rows;
+    written[0].unit = "%";
+    const rows = withFound(written, formOf("home/kitchen", report(), given).rows);
+    expect(rows.map(({ found, sample, name, unit }) => [found, sample, name, unit])).toEqual([
+      ["gone", "", "", ""],
+      ["BME280.Temperature", "21.5 °C", "", ""],
+      ["raw", "512", "soil", "%"],
+      ["mode", "eco", "", ""],
+    ]);
   });
 
   it("takes a comma for a point, and refuses a scale that is no number or 0", () => {

@@ -53,6 +53,14 @@ export function formOf(topic: string, found: Report | undefined, given?: Overrid
   };
 }
 
+/** withFound is the rows of what was found, with what has been written in those that stand there already. */
+export function withFound(written: readonly FieldRow[], found: readonly FieldRow[]): FieldRow[] {
+  return found.map((row) => {
+    const { sample, foundUnit } = row;
+    return { ...row, ...written.find((one) => one.found === row.found), sample, foundUnit };
+  });
+}
+
 /** overrideOf is the override that a form says; what is empty is left out. badScale is the field whose scale is no number. */
 export function overrideOf(form: OverrideForm): { override: Override; badScale: string | undefined } {
   const override: Override = { filter: form.filter.trim() };

@@ -1,0 +1,1 @@
+import{P as e,r as t,st as n}from"./language-CmpR3-xJ.js";n(),e(),await t();
