@@ -84,9 +84,12 @@ type Config struct {
 	// AllowedOrigins are the origins ("https://example.org") that browsers may open MQTT over WebSocket from, besides
 	// the host that serves it; "*" allows all.
 	AllowedOrigins []string
-	// Authenticate reports whether these credentials may connect with this client id; nil: everyone may. A session belongs
-	// to the user who began it.
-	Authenticate func(user string, password []byte, client string) bool
+	// Authenticate finds out who connects, and what they may do. It may take up to ConnectTimeout, when ctx ends. Its error is
+	// [ErrBusy] or any other, which means that the credentials are not good. nil: everyone may do everything. A session belongs to the
+	// account that began it; one from before there were accounts belongs to the first who comes.
+	Authenticate func(ctx context.Context, c Credentials) (Guest, error)
+	// MayPublish reports whether an account may still publish to a topic; it is asked about wills when they are due. nil: every account may.
+	MayPublish func(account, client, topic string) bool
 	// Presence hears of subscriptions; nil: nobody does.
 	Presence Presence
 	// OnRefused hears of every connection that is turned away, or cut off for what its client did; it must not block. nil:

@@ -80,14 +80,18 @@ func (l *link) judge(c *packet.Connecting) (code byte, r *Refusal) {
 	case c.HasAuthMethod: // [MQTT-4.12.0-1]
 		return codeAuthMethod, &Refusal{Reason: reasonCredentials, Detail: fmt.Sprintf("authentication method %.40q", c.AuthMethod)}
 	}
-	if a := l.broker.cfg.Authenticate; a != nil && !a(c.User, c.Password, l.id) {
-		return codeCredentials, &Refusal{Reason: reasonCredentials, Detail: fmt.Sprintf("user %.80q", c.User)}
+	if code, r := l.authenticate(c); r != nil {
+		return code, r
 	}
 	if c.Will == nil {
 		return 0, nil
 	}
 	if err := checkPublishTopic(c.Will.Topic, l.broker.cfg.MaxTopicLevels); err != nil {
 		return codeTopicInvalid, &Refusal{Reason: reasonWill, Detail: err.Error()}
+	}
+	if l.guest != nil && !l.guest.MayPublish(c.Will.Topic) {
+		l.broker.metrics.forbidden.WithLabelValues(forbiddenWill).Inc()
+		return codeNotAuthorized, &Refusal{Reason: reasonWill, Detail: fmt.Sprintf("%v to publish to %.80q", errForbidden, c.Will.Topic)}
 	}
 	l.will = newWill(l.id, c)
 	return 0, nil
@@ -102,7 +106,7 @@ func (l *link) claim(c *packet.Connecting) (code byte, resumed bool, r *Refusal)
 	for {
 		b.mu.Lock()
 		old := b.owners[l.id]
-		if old == nil || b.stopping || b.foreign(l.id, c) {
+		if old == nil || b.stopping || b.foreign(l) {
 			code, resumed, r = b.own(l, c)
 			b.mu.Unlock()
 			return code, resumed, r
@@ -157,6 +161,7 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) bool
 	}
 	l.answerNow(encode(&p, (*packets.Packet).ConnackEncode))
 	l.established.Store(true)
+	l.stays()
 	if c := l.cause.Load(); c != nil { // it was ended meanwhile, by somebody who could not tell the client yet
 		l.conn.close(l.lastWords(c))
 		return false
@@ -169,6 +174,7 @@ func (l *link) welcome(c *packet.Connecting, assigned string, resumed bool) bool
 	if err != nil && l.ctx.Err() == nil {
 		b.notStored(l.id, err)
 	}
+	s.welcomeGuest(l.guest)
 	s.attach(l.conn)
 	b.log.Debug("MQTT client connected", "client", l.id, "remote", l.remote, "version", l.version, "resumed", resumed)
 	return true
@@ -191,7 +197,7 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	}
 	s := b.sessions[l.id]
 	switch {
-	case b.foreign(l.id, c): // what waits in a session is its owner's alone
+	case b.foreign(l): // what waits in a session is its owner's alone
 		return codeClientID, false, &Refusal{Reason: reasonClientID, Detail: "the session with this client id belongs to another user"}
 	case s == nil && len(b.sessions) >= b.cfg.MaxSessions:
 		return codeQuota, false, &Refusal{Reason: reasonLimit, Detail: "too many sessions"}
@@ -203,9 +209,10 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	}
 	resumed = s != nil
 	if s == nil {
-		s = newSession(b, l.id, b.identity(c))
+		s = newSession(b, l.id, l.identity())
 		b.sessions[l.id] = s
 	}
+	s.own(l.identity())
 	s.expires = time.Time{}
 	delete(b.offline, l.id)
 	l.session = s
@@ -213,19 +220,11 @@ func (b *Broker) own(l *link, c *packet.Connecting) (code byte, resumed bool, r 
 	return 0, resumed, nil
 }
 
-// identity is the user that a CONNECT has proved to be of.
-func (b *Broker) identity(c *packet.Connecting) string {
-	if b.cfg.Authenticate == nil {
-		return ""
-	}
-	return c.User
-}
-
-// foreign reports whether a client id has a session of another user, whose connection must not be ended either; b.mu is
+// foreign reports whether a client id has a session of another account, whose connection must not be ended either; b.mu is
 // held.
-func (b *Broker) foreign(id string, c *packet.Connecting) bool {
-	s := b.sessions[id]
-	return s != nil && s.identity != b.identity(c)
+func (b *Broker) foreign(l *link) bool {
+	s := b.sessions[l.id]
+	return s != nil && s.identity != "" && s.identity != l.identity()
 }
 
 // release frees the client id, and the session if it ends with its connection.

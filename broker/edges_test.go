@@ -133,7 +133,7 @@ func TestGroupKeepsNothingOfWhatIsTooLarge(t *testing.T) {
 
 // The connection of one user is not ended by another who claims its client id.
 func TestNobodyEndsTheConnectionOfAnother(t *testing.T) {
-	r := newRig(t, func(c *Config) { c.Authenticate = func(string, []byte, string) bool { return true } })
+	r := newRig(t, func(c *Config) { c.Authenticate = accept(func(string, []byte) bool { return true }) })
 	mine := r.connect(options{version: 5, id: "d", user: "alice"})
 	if code := r.dial().connect(options{version: 5, id: "d", user: "mallory"}); code != codeClientID {
 		t.Fatalf("CONNACK %#x", code)

@@ -55,9 +55,9 @@ func (r *rig) link(id string) *link {
 func TestRefusedConnects(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		c.ConnectTimeout = 150 * time.Millisecond
-		c.Authenticate = func(user string, password []byte, _ string) bool {
+		c.Authenticate = accept(func(user string, password []byte) bool {
 			return user == "" || user == "u" && string(password) == "secret"
-		}
+		})
 	})
 	t.Run("level", func(t *testing.T) {
 		for level, want := range map[byte]string{3: "\x20\x02\x00\x01", 6: "\x20\x02\x00\x01"} {

@@ -34,12 +34,15 @@ type link struct {
 	will        *will
 	aliases     map[uint16]string
 	lastTopic   string     // one string for many messages
-	judged      bool       // lastTopic may be published to
+	judged      bool       // lastTopic may be published to by clients
+	permitted   bool       // it may be by this one
 	ref         *event.Ref // of lastTopic, once it is judged
 
 	rate   limit.Rate
 	streak streak
 
+	guest   Guest    // who it is; nil: the broker knows nobody
+	release func()   // says that the guest has left
 	refusal *Refusal // why the CONNECT was not accepted
 
 	quota       atomic.Int32          // messages of QoS 1 and 2 that the client has sent and that are not answered. Any goroutine
@@ -69,6 +72,9 @@ func (l *link) run() {
 	err := l.serve()
 	l.cause.CompareAndSwap(nil, causeOf(err))
 	l.cancel()
+	if l.release != nil {
+		l.release()
+	}
 	if l.established.Load() {
 		l.goodbye(l.cause.Load())
 	} else {
@@ -256,7 +262,7 @@ func (l *link) goodbye(c *cause) {
 		b.cfg.OnRefused(Refusal{Time: time.Now(), Remote: l.remote, Client: l.id, Reason: c.reason, Detail: strings.TrimPrefix(c.text, c.reason+": ")})
 	}
 	l.session.detach(l.conn)
-	if l.will != nil && c != causeClean && c != causeShutdown { // [MQTT-3.1.2-8] [MQTT-3.1.2-10]
+	if l.will != nil && c != causeClean && c != causeShutdown && c != causeRevoked { // [MQTT-3.1.2-8] [MQTT-3.1.2-10]
 		b.publishWill(l)
 	}
 	b.log.Debug("MQTT client disconnected", "client", l.id, "remote", l.remote, "reason", c.text)

@@ -76,7 +76,7 @@ func TestWill(t *testing.T) {
 func TestEmptyWillAndPassword(t *testing.T) {
 	for _, version := range []byte{4, 5} {
 		r := newRig(t, func(c *Config) {
-			c.Authenticate = func(user string, password []byte, _ string) bool { return user == "u" && len(password) == 0 }
+			c.Authenticate = accept(func(user string, password []byte) bool { return user == "u" && len(password) == 0 })
 		})
 		p := connectPacket(options{version: version, id: "d", will: "state", user: "u"})
 		p = bytes.Replace(p, appendString(nil, "gone"), []byte{0, 0}, 1)

@@ -22,6 +22,8 @@ type metrics struct {
 	wills       prometheus.Counter
 	accepts     prometheus.Counter
 	limited     *prometheus.CounterVec
+	forbidden   *prometheus.CounterVec
+	withheld    prometheus.Counter
 	gaps        prometheus.Counter
 	gapEvents   prometheus.Counter
 
@@ -51,6 +53,8 @@ func newMetrics() *metrics {
 		wills:       counter("wills_total", "Wills handed to the log."),
 		accepts:     counter("accept_errors_total", "Temporary errors of accepting connections."),
 		limited:     vec("limited_total", "What clients asked for beyond a bound and did not get, by reason.", "reason"),
+		forbidden:   vec("forbidden_total", "What clients asked for without a right to it, by what it was.", "what"),
+		withheld:    counter("withheld_total", "Messages that a subscriber's filter matches, and that it may not hear."),
 		gaps:        counter("session_gaps_total", "Times that a subscriber was passed by: the log no longer held what it was owed."),
 		gapEvents:   counter("session_gap_events_total", "Events between the two ends of those gaps, whosever business they were."),
 		storeSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -83,7 +87,7 @@ func (m *metrics) register(r prometheus.Registerer, b *Broker) error {
 	}
 	for _, c := range []prometheus.Collector{
 		m.connects, m.refused, m.closed, m.receivedVec, m.bytesIn, m.bytesOut, m.acks, m.delivered, m.drops, m.invalid,
-		m.panics, m.wills, m.accepts, m.ackSeconds, m.storeSeconds, m.limited, m.gaps, m.gapEvents,
+		m.panics, m.wills, m.accepts, m.ackSeconds, m.storeSeconds, m.limited, m.forbidden, m.withheld, m.gaps, m.gapEvents,
 		gauge("connections", "MQTT connections at this time.", count(func() int { return len(b.owners) })),
 		gauge("sessions", "MQTT sessions, connected or not.", count(func() int { return len(b.sessions) })),
 		gauge("subscriptions", "Topic filters that MQTT sessions are subscribed to.",

@@ -91,6 +91,9 @@ func (s *session) sendLive(d *delivery) bool {
 	if !d.shared() || s.maxPacket > 0 {
 		return s.send(d)
 	}
+	if !s.hears(d.message.event.Topic) {
+		return true
+	}
 	switch s.conn.put(d.message.packet(s.version), putLazily) {
 	case putFull:
 		return false
@@ -285,6 +288,9 @@ func (s *session) again(r *replay, from string) {
 
 // write encodes and queues a message and reports whether it was sent.
 func (s *session) write(d *delivery, id uint16, dup bool) bool {
+	if !s.hears(d.message.event.Topic) {
+		return false
+	}
 	m := packet.Message{Event: &d.message.event, Identifiers: d.ids, ID: id, QoS: d.qos, Retain: d.retain, Dup: dup}
 	if d.message.expires() { // [MQTT-3.3.2-6]
 		m.Expiry = uint32(max(d.message.expiresIn(time.Now()), time.Second) / time.Second)

@@ -80,13 +80,14 @@ func (l *link) resolve(p *packet.Published) error {
 		return &violation{reason: reasonProtocol, code: codeProtocol, detail: "a topic alias that was never set"}
 	}
 	if topic != l.lastTopic {
-		l.lastTopic, l.judged, l.ref = topic, false, nil
+		l.lastTopic, l.judged, l.permitted, l.ref = topic, false, false, nil
 	}
 	return nil
 }
 
 // turnTo makes another topic lastTopic.
 func (l *link) turnTo(topic []byte) {
+	l.permitted = false
 	if l.ref = l.broker.topics.find(topic); l.ref != nil {
 		l.lastTopic, l.judged = l.ref.Topic, true
 		return
@@ -97,9 +98,12 @@ func (l *link) turnTo(topic []byte) {
 // checkTopic judges lastTopic, once.
 func (l *link) checkTopic() error {
 	if l.judged {
-		return nil
+		return l.permit()
 	}
 	if err := checkPublishTopic(l.lastTopic, l.broker.cfg.MaxTopicLevels); err != nil {
+		return err
+	}
+	if err := l.permit(); err != nil {
 		return err
 	}
 	l.judged = true
@@ -214,7 +218,7 @@ var errReserved = errors.New("reserved topic")
 func answerTo(err error) (code byte, ok bool) {
 	e := (*packet.Error)(nil)
 	switch {
-	case errors.Is(err, errReserved):
+	case errors.Is(err, errReserved), errors.Is(err, errForbidden):
 		return codeNotAuthorized, true
 	case errors.Is(err, event.ErrTopic):
 		return codeTopicInvalid, true

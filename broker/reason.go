@@ -31,6 +31,7 @@ const (
 	reasonTakenOver    = "taken over"    // the same client id connected again
 	reasonSlow         = "slow"          // does not read what it is sent
 	reasonStore        = "store"         // a message could not be stored
+	reasonRevoked      = "revoked"       // the guest may no longer be here, or may do something else than before
 	reasonTopic        = "topic"         // an invalid or forbidden topic, where the protocol has no milder answer
 	reasonPanic        = "panic"         // a bug, caught
 	reasonOther        = "other"         // anything else
@@ -40,6 +41,9 @@ const (
 	dropRetained       = "retained full" // not retained: too many are
 	dropPassed         = "passed"        // no longer in the log when the subscriber came for it
 	limitSubscriptions = "subscriptions" // too many filters, or memory is short
+	forbiddenPublish   = "publish"       // a message to a topic without the right to it
+	forbiddenSubscribe = "subscribe"     // a filter of which nothing may be heard
+	forbiddenWill      = "will"          // a will to a topic without the right to it
 	dropShared         = "shared"        // QoS 2 of a shared subscription whose member's session ended before it was acknowledged
 )
 

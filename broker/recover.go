@@ -22,7 +22,7 @@ func (b *Broker) recover(ctx context.Context) error {
 	if b.cfg.Store == nil {
 		return nil
 	}
-	r := recovery{broker: b, now: time.Now(), again: map[groupKey][]event.Position{}}
+	r := recovery{broker: b, now: time.Now(), again: map[groupKey][]event.Position{}, owners: map[string]string{}}
 	checkpoint, err := b.cfg.Store.Load(ctx, store.Loader{
 		Session: r.session, Subscription: r.subscription, Group: r.group, Retained: r.retained, Will: r.will,
 	})
@@ -46,10 +46,12 @@ type recovery struct {
 	groups []store.Group
 	wills  []store.Will
 	again  map[groupKey][]event.Position
+	owners map[string]string // accounts of the sessions, by client id
 }
 
 func (r *recovery) session(row *store.Session) error {
 	b := r.broker
+	r.owners[row.Client] = row.Identity
 	expires := time.Time{}
 	switch {
 	case row.Expires > 0:
@@ -140,7 +142,7 @@ func (r *recovery) settle(checkpoint event.Position) error {
 	}
 	for i := range r.wills {
 		w := &r.wills[i]
-		b.delayWill(w.Event.Client, &pendingWill{event: w.Event, due: time.Unix(0, w.Due)})
+		b.delayWill(w.Event.Client, &pendingWill{event: w.Event, owner: r.owners[w.Event.Client], due: time.Unix(0, w.Due)})
 	}
 	return nil
 }

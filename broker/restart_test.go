@@ -505,7 +505,7 @@ func TestSubscriptionIsStoredAtItsAnswer(t *testing.T) {
 
 func TestSessionBelongsToItsUser(t *testing.T) {
 	change := func(c *Config) {
-		c.Authenticate = func(user string, _ []byte, _ string) bool { return user != "" }
+		c.Authenticate = accept(func(user string, _ []byte) bool { return user != "" })
 	}
 	r := newLastingRig(t, change)
 	alice := lasting("c")

@@ -23,7 +23,7 @@ type session struct {
 
 	broker   *Broker
 	id       string
-	identity string    // the user it belongs to
+	identity string    // the account it belongs to; it changes under broker.mu and mu
 	expires  time.Time // while it has no connection; zero: never. broker.mu
 
 	mu      sync.Mutex
@@ -34,6 +34,7 @@ type session struct {
 	filters map[string]subscription
 	groups  []*group // of its shared subscriptions
 	conn    *conn    // nil without a connection
+	guest   Guest    // of the connection, or the last one; nil: it may do everything
 
 	// What the journal needs.
 	revision uint64              // grows with each change that must survive
@@ -54,6 +55,16 @@ func newSession(b *Broker, id, identity string) *session {
 	s := &session{broker: b, id: id, identity: identity}
 	s.next = b.position()
 	return s
+}
+
+// own makes the session an account's, if it was nobody's.
+func (s *session) own(identity string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identity != identity {
+		s.identity = identity
+		s.touch()
+	}
 }
 
 // begin sets what the CONNECT says.

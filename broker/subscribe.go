@@ -137,6 +137,9 @@ func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, 
 		b.log.Debug("MQTT subscription refused", "client", s.id, "error", err)
 		return code, false, err
 	}
+	if err := s.maySubscribe(p.Filter); err != nil {
+		return codeNotAuthorized, false, err
+	}
 	sub := subscription{
 		identifier: identifier, qos: p.QoS, noLocal: p.NoLocal, retainAsPublished: p.RetainAsPublished,
 		retainHandling: p.RetainHandling,

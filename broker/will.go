@@ -26,6 +26,7 @@ type wills struct {
 
 type pendingWill struct {
 	event event.Event
+	owner string // the account that left it
 	due   time.Time
 	timer *time.Timer // nil: the broker stops
 	taken bool        // it is on its way to the log
@@ -44,10 +45,21 @@ func newWill(client string, c *packet.Connecting) *will {
 // publishWill hands the will of a connection that has ended to the sink, after its delay.
 func (b *Broker) publishWill(l *link) {
 	if delay := min(l.will.delay, l.session.life()); delay > 0 {
-		b.delayWill(l.id, &pendingWill{event: l.will.event, due: time.Now().Add(delay)})
+		b.delayWill(l.id, &pendingWill{event: l.will.event, owner: l.identity(), due: time.Now().Add(delay)})
 		return
 	}
-	b.ingestWill(&l.will.event, nil)
+	if b.mayWill(l.identity(), &l.will.event) {
+		b.ingestWill(&l.will.event, nil)
+	}
+}
+
+// mayWill reports whether a will that is due may be published: the account may have lost the right since.
+func (b *Broker) mayWill(owner string, e *event.Event) bool {
+	if b.cfg.MayPublish == nil || b.cfg.MayPublish(owner, e.Client, e.Topic) {
+		return true
+	}
+	b.metrics.forbidden.WithLabelValues(forbiddenWill).Inc()
+	return false
 }
 
 // delayWill publishes a will when it is due.
@@ -93,6 +105,11 @@ func (b *Broker) settleWill(client string, resumed bool) {
 
 // sendDelayed hands a delayed will to the sink. The store keeps it until the log has it.
 func (b *Broker) sendDelayed(client string, p *pendingWill) {
+	if !b.mayWill(p.owner, &p.event) {
+		b.wills.settled(client, p)
+		b.journal.will(client)
+		return
+	}
 	b.ingestWill(&p.event, func(_ event.Position, err error) {
 		if err != nil {
 			b.notStored(client, fmt.Errorf("will: %w", err))

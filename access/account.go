@@ -1,0 +1,229 @@
+package access
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"pulso/internal/replace"
+)
+
+// A Kind is what an account is for.
+type Kind string
+
+// The kinds there are.
+const (
+	// Person logs in with a password, on a page.
+	Person Kind = "person"
+	// Device connects by MQTT with a secret.
+	Device Kind = "device"
+	// Service comes with a token.
+	Service Kind = "service"
+)
+
+// An Account is somebody who may use the hub.
+type Account struct {
+	ID    string   `json:"id"`
+	Kind  Kind     `json:"kind"`
+	Roles []string `json:"roles"`
+	// Hash is of the password or secret; empty: it has none.
+	Hash     string    `json:"hash,omitempty"`
+	Tokens   []Token   `json:"tokens,omitempty"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Created  time.Time `json:"created"`
+}
+
+// A Token is a secret that stands for its account, beside its password.
+type Token struct {
+	ID      string    `json:"id"`
+	Hash    string    `json:"hash"`
+	Created time.Time `json:"created"`
+	// Expires is when it ends; zero: never.
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Bounds of the accounts.
+const (
+	maxAccounts     = 100_000
+	maxTokens       = 100 // of an account
+	maxAccountRoles = 32
+	maxFile         = 128 << 20 // bytes
+)
+
+// Content is all that the file of accounts says.
+type Content struct {
+	Accounts []Account `json:"accounts"`
+	// Roles are those besides [BuiltIn].
+	Roles []Role `json:"roles,omitempty"`
+}
+
+// Errors about accounts.
+var (
+	// ErrAccount is wrapped by what is wrong with an account.
+	ErrAccount = errors.New("account")
+	// ErrNoAccount is wrapped where there is none of a name.
+	ErrNoAccount = errors.New("no such account")
+)
+
+// Account finds an account by its name; nil: there is none.
+func (c *Content) Account(id string) *Account {
+	i := slices.IndexFunc(c.Accounts, func(a Account) bool { return a.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &c.Accounts[i]
+}
+
+// Add adds an account. A name that differs from another one in case only is taken: people would mix them up.
+func (c *Content) Add(a Account) error {
+	if err := CheckID(a.ID); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.Accounts, func(b Account) bool { return strings.EqualFold(a.ID, b.ID) }) {
+		return fmt.Errorf("%w: the name %q is taken", ErrAccount, a.ID)
+	}
+	c.Accounts = append(c.Accounts, a)
+	return nil
+}
+
+// Remove removes an account and reports whether there was one.
+func (c *Content) Remove(id string) bool {
+	before := len(c.Accounts)
+	c.Accounts = slices.DeleteFunc(c.Accounts, func(a Account) bool { return a.ID == id })
+	return len(c.Accounts) < before
+}
+
+// AddToken gives an account a token and returns it: it cannot be had again. expires zero: never.
+func (c *Content) AddToken(id string, now, expires time.Time) (string, error) {
+	a := c.Account(id)
+	if a == nil {
+		return "", fmt.Errorf("%w: %q", ErrNoAccount, id)
+	}
+	if len(a.Tokens) >= maxTokens {
+		return "", fmt.Errorf("%w %s: %d tokens, the most that one may have", ErrAccount, id, len(a.Tokens))
+	}
+	t := Token{ID: NewSecret()[:8], Created: now, Expires: expires}
+	secret := NewSecret()
+	t.Hash = hashSecret(secret)
+	a.Tokens = append(a.Tokens, t)
+	return tokenPrefix + a.ID + "." + t.ID + "." + secret, nil
+}
+
+// tokenPrefix begins every token, so that people and scanners know one when they see it.
+const tokenPrefix = "pulso."
+
+// splitToken takes a token apart. The name of an account may have dots itself.
+func splitToken(token string) (account, id, secret string, ok bool) {
+	rest, ok := strings.CutPrefix(token, tokenPrefix)
+	i := strings.LastIndexByte(rest, '.')
+	if !ok || i < 0 {
+		return "", "", "", false
+	}
+	rest, secret = rest[:i], rest[i+1:]
+	i = strings.LastIndexByte(rest, '.')
+	if i < 0 {
+		return "", "", "", false
+	}
+	return rest[:i], rest[i+1:], secret, true
+}
+
+// check returns the policy that the content makes, or what is wrong with it.
+func (c *Content) check() (*Policy, error) {
+	policy, err := NewPolicy(c.Roles)
+	if err != nil {
+		return nil, err
+	}
+	if len(c.Accounts) > maxAccounts {
+		return nil, fmt.Errorf("%w: %d of them, at most %d", ErrAccount, len(c.Accounts), maxAccounts)
+	}
+	seen := make(map[string]bool, len(c.Accounts))
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		if err := CheckID(a.ID); err != nil {
+			return nil, err
+		}
+		folded := strings.ToLower(a.ID)
+		switch {
+		case seen[folded]:
+			return nil, fmt.Errorf("%w: %q is there twice", ErrAccount, a.ID)
+		case !slices.Contains([]Kind{Person, Device, Service}, a.Kind):
+			return nil, fmt.Errorf("%w %s: kind %.20q: there are person, device and service", ErrAccount, a.ID, a.Kind)
+		case len(a.Tokens) > maxTokens || len(a.Roles) > maxAccountRoles:
+			return nil, fmt.Errorf("%w %s: at most %d roles and %d tokens", ErrAccount, a.ID, maxAccountRoles, maxTokens)
+		}
+		seen[folded] = true
+		for _, role := range a.Roles {
+			if !policy.Has(role) {
+				return nil, fmt.Errorf("%w %s: there is no role %.40q", ErrAccount, a.ID, role)
+			}
+		}
+	}
+	return policy, nil
+}
+
+// readContent reads the file of accounts. One that is not there is empty.
+func readContent(path string) (*Content, *Policy, error) {
+	c := new(Content)
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		policy, err := c.check()
+		return c, policy, err
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("accounts: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("accounts: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil || len(text) > maxFile {
+		return nil, nil, fmt.Errorf("accounts: %s is not what it should be (larger than %d bytes, or: %w)", path, maxFile, err)
+	}
+	policy, err := c.check()
+	if err != nil {
+		return nil, nil, fmt.Errorf("accounts: %s: %w", path, err)
+	}
+	return c, policy, nil
+}
+
+// Edit changes the file of accounts: nobody sees it half written, and of two who change it at one time the second goes on
+// from what the first wrote. The file is its owner's alone.
+func Edit(path string, change func(*Content) error) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return fmt.Errorf("accounts: %w", err)
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("accounts: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("accounts: lock %s: %w", lock.Name(), err)
+	}
+	c, _, err := readContent(path)
+	if err != nil {
+		return err
+	}
+	if err := change(c); err != nil {
+		return err
+	}
+	if _, err := c.check(); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(c, "", " ")
+	if err != nil {
+		return fmt.Errorf("accounts: %w", err)
+	}
+	return replace.File(path, append(text, '\n'))
+}

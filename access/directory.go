@@ -1,0 +1,324 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Errors of a login.
+var (
+	// ErrDenied is returned for credentials that are not good. It does not say what is wrong with them.
+	ErrDenied = errors.New("these credentials are not good")
+	// ErrAccounts is wrapped where the accounts cannot be read.
+	ErrAccounts = errors.New("the accounts cannot be read")
+)
+
+// Config of a [Directory].
+type Config struct {
+	// Path is the file of accounts; empty: there are none, and never will be.
+	Path string
+	// Every is how often the file is looked at; 0 is 250 ms.
+	Every time.Duration
+	// Logger takes what an operator should know; nil is nowhere.
+	Logger *slog.Logger
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
+}
+
+// A Directory is the accounts as they stand in their file. Whoever changes the file, this program or another, changes who
+// may do what within Every: those who may no longer do what they could are cut off.
+type Directory struct {
+	cfg     Config
+	hasher  *hasher
+	metrics *metrics
+
+	mu      sync.RWMutex
+	state   *state
+	stamp   stamp
+	live    map[*Grant]struct{}
+	changed chan struct{} // closed, and made anew, with each change
+}
+
+// state is what the file says.
+type state struct {
+	content  *Content
+	policy   *Policy
+	accounts map[string]*Account
+	digests  map[string]digest
+}
+
+type digest [sha256.Size]byte
+
+// stamp tells one content of the file from another without reading it.
+type stamp struct {
+	modified time.Time
+	size     int64
+	inode    uint64
+}
+
+// Open reads the accounts. A file that is there and cannot be read is an error: a hub that forgot its accounts would be open
+// to everybody.
+func Open(cfg Config) (*Directory, error) {
+	if cfg.Every == 0 {
+		cfg.Every = 250 * time.Millisecond
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	d := &Directory{cfg: cfg, hasher: newHasher(), live: map[*Grant]struct{}{}, changed: make(chan struct{})}
+	d.metrics = newMetrics(cfg.Metrics, d)
+	if err := d.refresh(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Run looks at the file, and at what expires, until ctx ends.
+func (d *Directory) Run(ctx context.Context) error {
+	tick := time.NewTicker(d.cfg.Every)
+	defer tick.Stop()
+	failed := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := d.refresh()
+		if err != nil && err.Error() != failed {
+			d.metrics.failures.Inc()
+			d.cfg.Logger.Error("the accounts cannot be read: those that are known go on counting", "error", err)
+		}
+		failed = ""
+		if err != nil {
+			failed = err.Error()
+		}
+		d.sweep(time.Now())
+	}
+}
+
+// refresh reads the file if it is another one than before.
+func (d *Directory) refresh() error {
+	if d.cfg.Path == "" {
+		if d.state == nil {
+			return d.take(new(Content), nil, stamp{})
+		}
+		return nil
+	}
+	now, err := stampOf(d.cfg.Path)
+	if err != nil {
+		return err
+	}
+	d.mu.RLock()
+	same := d.state != nil && now == d.stamp
+	d.mu.RUnlock()
+	if same {
+		return nil
+	}
+	content, policy, err := readContent(d.cfg.Path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAccounts, err)
+	}
+	return d.take(content, policy, now)
+}
+
+// stampOf is the zero stamp for a file that is not there.
+func stampOf(path string) (stamp, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return stamp{}, nil
+	}
+	if err != nil {
+		return stamp{}, fmt.Errorf("%w: %w", ErrAccounts, err)
+	}
+	return stamp{info.ModTime(), info.Size(), inodeOf(info)}, nil
+}
+
+// take makes a content the one that counts.
+func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error) {
+	if policy == nil {
+		if policy, err = content.check(); err != nil {
+			return err
+		}
+	}
+	s := &state{content, policy, make(map[string]*Account, len(content.Accounts)), make(map[string]digest, len(content.Accounts))}
+	rules := make(map[string][]string, len(content.Roles))
+	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
+		rules[r.Name] = r.Rules
+	}
+	for i := range content.Accounts {
+		a := &content.Accounts[i]
+		s.accounts[a.ID] = a
+		s.digests[a.ID] = digestOf(a, rules)
+	}
+	d.mu.Lock()
+	d.state, d.stamp = s, at
+	close(d.changed)
+	d.changed = make(chan struct{})
+	d.mu.Unlock()
+	d.sweep(time.Now())
+	return nil
+}
+
+// digestOf is of all about an account that decides what its open connections may do: its secret and roles, and what these
+// say. Its tokens are looked at one by one.
+func digestOf(a *Account, rules map[string][]string) digest {
+	type role struct {
+		Name  string
+		Rules []string
+	}
+	said := struct {
+		Kind, Hash string
+		Disabled   bool
+		Created    time.Time
+		Roles      []role
+	}{string(a.Kind), a.Hash, a.Disabled, a.Created.UTC(), nil}
+	for _, name := range a.Roles {
+		said.Roles = append(said.Roles, role{name, rules[name]})
+	}
+	text, _ := json.Marshal(said) // strings and a time
+	return sha256.Sum256(text)
+}
+
+// Enabled reports whether there are accounts: then nobody does anything without one.
+func (d *Directory) Enabled() bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.state.accounts) > 0
+}
+
+// Changed is closed when the accounts next change.
+func (d *Directory) Changed() <-chan struct{} {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.changed
+}
+
+// Content is a copy of the accounts and roles, for those who show or change them.
+func (d *Directory) Content() Content {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return Content{Accounts: slices.Clone(d.state.content.Accounts), Roles: slices.Clone(d.state.content.Roles)}
+}
+
+// Edit changes the accounts in their file, and here at once.
+func (d *Directory) Edit(change func(*Content) error) error {
+	if d.cfg.Path == "" {
+		return fmt.Errorf("%w: this hub keeps nothing", ErrAccounts)
+	}
+	if err := Edit(d.cfg.Path, change); err != nil {
+		return err
+	}
+	return d.refresh()
+}
+
+// Credentials are what somebody shows. Client is the MQTT client id, if there is one.
+type Credentials struct {
+	User, Password string
+	// Token stands for a user and a password.
+	Token  string
+	Client string
+}
+
+// Login makes a Grant for good credentials. Its error wraps [ErrDenied] or [ErrBusy], or is ctx's; whatever is wrong, the
+// answer takes as long.
+func (d *Directory) Login(ctx context.Context, c Credentials) (*Grant, error) {
+	if c.Token != "" {
+		return d.byToken(c)
+	}
+	if strings.HasPrefix(c.Password, tokenPrefix) { // where a program has room for a password only
+		g, err := d.byToken(Credentials{Token: c.Password, Client: c.Client})
+		if err == nil && c.User != "" && c.User != g.Account {
+			return nil, d.denied()
+		}
+		return g, err
+	}
+	d.mu.RLock()
+	a := d.state.accounts[c.User]
+	hash := ""
+	if a != nil {
+		hash = a.Hash
+	}
+	seen := d.state
+	d.mu.RUnlock()
+	same, err := d.hasher.compare(ctx, hash, c.Password)
+	if err != nil {
+		return nil, err
+	}
+	if !same || a == nil || a.Disabled {
+		return nil, d.denied()
+	}
+	return d.grant(seen, a, c.Client, "", time.Time{}), nil
+}
+
+func (d *Directory) denied() error {
+	d.metrics.denied.Inc()
+	return ErrDenied
+}
+
+func (d *Directory) byToken(c Credentials) (*Grant, error) {
+	account, id, secret, ok := splitToken(c.Token)
+	d.mu.RLock()
+	s := d.state
+	d.mu.RUnlock()
+	a := s.accounts[account]
+	if !ok || a == nil || a.Disabled {
+		return nil, d.denied()
+	}
+	hash := hashSecret(secret)
+	for _, t := range a.Tokens {
+		if t.ID == id && equal(t.Hash, hash) && (t.Expires.IsZero() || time.Now().Before(t.Expires)) {
+			return d.grant(s, a, c.Client, t.ID, t.Expires), nil
+		}
+	}
+	return nil, d.denied()
+}
+
+// Of makes a Grant for an account whose login was proved before, by a session of the dashboard that began at a time. A
+// session that began before the password was changed is worth nothing: holds says what the account was then.
+func (d *Directory) Of(account string, holds [32]byte) (*Grant, error) {
+	d.mu.RLock()
+	s := d.state
+	d.mu.RUnlock()
+	a := s.accounts[account]
+	if a == nil || a.Disabled || secretDigest(a) != holds {
+		return nil, ErrDenied
+	}
+	return d.grant(s, a, "", "", time.Time{}), nil
+}
+
+// secretDigest is of what a login proved.
+func secretDigest(a *Account) [32]byte {
+	return sha256.Sum256([]byte(a.Hash + a.Created.UTC().Format(time.RFC3339Nano)))
+}
+
+// Explain says which rule decides on a topic for an account.
+func (d *Directory) Explain(account, client string, r Rights, topic string) (Decision, error) {
+	d.mu.RLock()
+	s := d.state
+	d.mu.RUnlock()
+	a := s.accounts[account]
+	if a == nil {
+		return Decision{}, fmt.Errorf("%w: %q", ErrNoAccount, account)
+	}
+	return s.policy.Subject(a.who(client)).Explain(r, topic), nil
+}
+
+func (a *Account) who(client string) *Who {
+	w := &Who{User: a.ID, Client: client, Roles: a.Roles}
+	if a.Kind == Device {
+		w.Device = a.ID
+	}
+	return w
+}
