@@ -112,7 +112,7 @@ func (c *Content) AddToken(id string, now, expires time.Time) (string, error) {
 	}
 	t := Token{ID: NewSecret()[:8], Created: now, Expires: expires}
 	secret := NewSecret()
-	t.Hash = hashSecret(secret)
+	t.Hash = HashSecret(secret)
 	a.Tokens = append(a.Tokens, t)
 	return tokenPrefix + a.ID + "." + t.ID + "." + secret, nil
 }
@@ -195,6 +195,21 @@ func readContent(path string) (*Content, *Policy, error) {
 		return nil, nil, fmt.Errorf("accounts: %s: %w", path, err)
 	}
 	return c, policy, nil
+}
+
+// Exist reports whether a file holds accounts. One that cannot be read is an error.
+func Exist(path string) (bool, error) {
+	if path == "" {
+		return false, nil
+	}
+	c, _, err := readContent(path)
+	return err == nil && len(c.Accounts) > 0, err
+}
+
+// Read is what a file of accounts says. One that is not there says nothing.
+func Read(path string) (*Content, error) {
+	c, _, err := readContent(path)
+	return c, err
 }
 
 // Edit changes the file of accounts: nobody sees it half written, and of two who change it at one time the second goes on

@@ -56,6 +56,34 @@ type state struct {
 	policy   *Policy
 	accounts map[string]*Account
 	digests  map[string]digest
+	// enabled says that there are accounts, or were.
+	enabled bool
+
+	mu sync.Mutex
+	// subjects are those that have been made: all connections of an account share one, and what it remembers.
+	subjects map[string]*Subject
+}
+
+// maxSubjects bounds the subjects that are kept. Beyond it all are made anew.
+const maxSubjects = 100_000
+
+// subject is what an account may do with a client id.
+func (s *state) subject(a *Account, client string) *Subject {
+	if !s.policy.clients {
+		client = ""
+	}
+	key := a.ID + "/" + client
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made := s.subjects[key]
+	if made == nil {
+		if s.subjects == nil || len(s.subjects) >= maxSubjects {
+			s.subjects = make(map[string]*Subject)
+		}
+		made = s.policy.Subject(a.who(client))
+		s.subjects[key] = made
+	}
+	return made
 }
 
 type digest [sha256.Size]byte
@@ -152,7 +180,10 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 			return err
 		}
 	}
-	s := &state{content, policy, make(map[string]*Account, len(content.Accounts)), make(map[string]digest, len(content.Accounts))}
+	s := &state{
+		content: content, policy: policy, enabled: len(content.Accounts) > 0,
+		accounts: make(map[string]*Account, len(content.Accounts)), digests: make(map[string]digest, len(content.Accounts)),
+	}
 	rules := make(map[string][]string, len(content.Roles))
 	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
 		rules[r.Name] = r.Rules
@@ -163,6 +194,7 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 		s.digests[a.ID] = digestOf(a, rules)
 	}
 	d.mu.Lock()
+	s.enabled = s.enabled || d.state != nil && d.state.enabled
 	d.state, d.stamp = s, at
 	close(d.changed)
 	d.changed = make(chan struct{})
@@ -191,11 +223,12 @@ func digestOf(a *Account, rules map[string][]string) digest {
 	return sha256.Sum256(text)
 }
 
-// Enabled reports whether there are accounts: then nobody does anything without one.
+// Enabled reports whether there are accounts: then nobody does anything without one. It stays so when the last of them is
+// removed, for as long as the process lives: that must not open the hub to everybody.
 func (d *Directory) Enabled() bool {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return len(d.state.accounts) > 0
+	return d.state.enabled
 }
 
 // Changed is closed when the accounts next change.
@@ -232,8 +265,8 @@ type Credentials struct {
 }
 
 // Login makes a Grant for good credentials. Its error wraps [ErrDenied] or [ErrBusy], or is ctx's; whatever is wrong, the
-// answer takes as long.
-func (d *Directory) Login(ctx context.Context, c Credentials) (*Grant, error) {
+// answer takes as long. before is called before a password is checked that somebody could guess, with its error as Login's.
+func (d *Directory) Login(ctx context.Context, c Credentials, before func() error) (*Grant, error) {
 	if c.Token != "" {
 		return d.byToken(c)
 	}
@@ -252,7 +285,7 @@ func (d *Directory) Login(ctx context.Context, c Credentials) (*Grant, error) {
 	}
 	seen := d.state
 	d.mu.RUnlock()
-	same, err := d.hasher.compare(ctx, hash, c.Password)
+	same, err := d.hasher.compare(ctx, hash, c.Password, before)
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +309,7 @@ func (d *Directory) byToken(c Credentials) (*Grant, error) {
 	if !ok || a == nil || a.Disabled {
 		return nil, d.denied()
 	}
-	hash := hashSecret(secret)
+	hash := HashSecret(secret)
 	for _, t := range a.Tokens {
 		if t.ID == id && equal(t.Hash, hash) && (t.Expires.IsZero() || time.Now().Before(t.Expires)) {
 			return d.grant(s, a, c.Client, t.ID, t.Expires), nil
@@ -312,7 +345,7 @@ func (d *Directory) Explain(account, client string, r Rights, topic string) (Dec
 	if a == nil {
 		return Decision{}, fmt.Errorf("%w: %q", ErrNoAccount, account)
 	}
-	return s.policy.Subject(a.who(client)).Explain(r, topic), nil
+	return s.subject(a, client).Explain(r, topic), nil
 }
 
 func (a *Account) who(client string) *Who {

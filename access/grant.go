@@ -3,6 +3,7 @@ package access
 import (
 	"crypto/subtle"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ type Grant struct {
 	expires   time.Time
 
 	mu  sync.Mutex
-	cut map[*func()]struct{}
+	cut map[*func(bool)]struct{}
 }
 
 // Open is the Grant of a hub without accounts: everybody may do everything, until there are some.
@@ -32,7 +33,7 @@ func (d *Directory) Open() *Grant { return &Grant{Subject: Everybody(), director
 
 func (d *Directory) grant(s *state, a *Account, client, token string, expires time.Time) *Grant {
 	return &Grant{
-		Subject: s.policy.Subject(a.who(client)), Account: a.ID, Kind: a.Kind, directory: d,
+		Subject: s.subject(a, client), Account: a.ID, Kind: a.Kind, directory: d,
 		account: s.digests[a.ID], secret: secretDigest(a), token: token, expires: expires,
 	}
 }
@@ -49,44 +50,42 @@ func (g *Grant) Holds() bool {
 }
 
 func (g *Grant) holds(s *state, now time.Time) bool {
-	if g.Account == "" {
-		return len(s.accounts) == 0
-	}
-	a := s.accounts[g.Account]
-	if a == nil || s.digests[g.Account] != g.account || a.Disabled {
-		return false
-	}
-	if g.token == "" {
-		return true
-	}
-	if !g.expires.IsZero() && !now.Before(g.expires) {
-		return false
-	}
-	for _, t := range a.Tokens {
-		if t.ID == g.token {
-			return true
-		}
-	}
-	return false
+	return !g.gone(s, now) && s.digests[g.Account] == g.account
 }
 
-// While has cut called, once, when the Grant no longer holds, be it at once. The caller calls release when that is of no
-// interest any more. cut must not block.
-func (g *Grant) While(cut func()) (release func()) {
+// gone reports whether the credentials that the Grant was made for are not good any more.
+func (g *Grant) gone(s *state, now time.Time) bool {
+	if g.Account == "" {
+		return s.enabled
+	}
+	a := s.accounts[g.Account]
+	if a == nil || a.Disabled {
+		return true
+	}
+	if g.token == "" {
+		return secretDigest(a) != g.secret
+	}
+	return !g.expires.IsZero() && !now.Before(g.expires) ||
+		!slices.ContainsFunc(a.Tokens, func(t Token) bool { return t.ID == g.token })
+}
+
+// While has cut called, once, when the Grant no longer holds, be it at once: gone says that a new one is not to be had for the
+// same credentials. The caller calls release when that is of no interest any more. cut must not block.
+func (g *Grant) While(cut func(gone bool)) (release func()) {
 	d := g.directory
 	key := &cut
 	d.mu.Lock()
 	g.mu.Lock()
 	if g.cut == nil {
-		g.cut = make(map[*func()]struct{})
+		g.cut = make(map[*func(bool)]struct{})
 	}
 	g.cut[key] = struct{}{}
 	g.mu.Unlock()
 	d.live[g] = struct{}{}
-	holds := g.holds(d.state, time.Now())
+	state := d.state
 	d.mu.Unlock()
-	if !holds {
-		g.end()
+	if now := time.Now(); !g.holds(state, now) {
+		g.end(g.gone(state, now))
 	}
 	return func() {
 		d.mu.Lock()
@@ -101,19 +100,20 @@ func (g *Grant) While(cut func()) (release func()) {
 }
 
 // end cuts all who go by the grant.
-func (g *Grant) end() {
+func (g *Grant) end(gone bool) {
 	g.mu.Lock()
 	cuts := g.cut
 	g.cut = nil
 	g.mu.Unlock()
 	for cut := range cuts {
-		(*cut)()
+		(*cut)(gone)
 	}
 }
 
 // sweep ends the grants that no longer hold.
 func (d *Directory) sweep(now time.Time) {
 	d.mu.Lock()
+	state := d.state
 	var ended []*Grant
 	for g := range d.live {
 		if !g.holds(d.state, now) {
@@ -124,7 +124,7 @@ func (d *Directory) sweep(now time.Time) {
 	d.mu.Unlock()
 	for _, g := range ended {
 		d.metrics.revoked.Inc()
-		g.end()
+		g.end(g.gone(state, now))
 	}
 }
 
@@ -136,3 +136,31 @@ func inodeOf(info os.FileInfo) uint64 {
 	}
 	return 0
 }
+
+// MayPublish reports whether messages may be sent to a topic.
+func (g *Grant) MayPublish(topic string) bool { return g.May(Publish, topic) }
+
+// MayCommand reports whether commands may be sent to a topic.
+func (g *Grant) MayCommand(topic string) bool { return g.May(Command, topic) }
+
+// MayHear reports whether a topic's messages may be received.
+func (g *Grant) MayHear(topic string) bool { return g.May(Subscribe, topic) }
+
+// MaySubscribe reports whether there is anything to hear by a filter; with whole, whether all of it may be heard.
+func (g *Grant) MaySubscribe(filter string, whole bool) bool {
+	reach := g.Reach(Subscribe, filter)
+	return reach == ReachAll || reach == ReachSome && !whole
+}
+
+// MayEverywhere reports whether rights are allowed on every topic.
+func (g *Grant) MayEverywhere(r Rights) bool {
+	for _, n := range rightNames {
+		if r&n.right != 0 && g.Reach(n.right, "#") != ReachAll {
+			return false
+		}
+	}
+	return true
+}
+
+// Name is the account's name.
+func (g *Grant) Name() string { return g.Account }

@@ -60,6 +60,8 @@ const (
 // A Policy is the roles, read and checked.
 type Policy struct {
 	roles map[string][]Rule
+	// clients says that there are rules with %c.
+	clients bool
 
 	mu sync.Mutex
 	// ready are the rules without placeholders of the sets of roles that have been asked for: all who have one share them.
@@ -93,6 +95,7 @@ func NewPolicy(roles []Role) (*Policy, error) {
 				return nil, fmt.Errorf("role %q: %w", r.Name, err)
 			}
 			rules[j] = rule
+			p.clients = p.clients || strings.Contains(rule.Filter, "%c")
 		}
 		p.roles[r.Name] = rules
 	}

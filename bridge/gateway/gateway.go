@@ -133,6 +133,8 @@ type Client struct {
 	Encoding wire.Encoding
 	// Name is what others see of it, where it is known before a hello.
 	Name string
+	// Person is whose session it is; nil: the hub knows nobody.
+	Person Person
 }
 
 // Open begins a session.
@@ -159,6 +161,7 @@ func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	g.sessions[s] = struct{}{}
 	g.metrics.opened.WithLabelValues(c.Transport).Inc()
 	g.wg.Add(1) // serve is done with it
+	s.stay()
 	return s, nil
 }
 
@@ -205,6 +208,10 @@ func (g *Gateway) Publish(ctx context.Context, client string, c *wire.Publish) (
 		err error
 	}
 	done := make(chan outcome, 1)
+	if e := MayPublish(PersonOf(ctx), c.Topic); e != nil {
+		g.metrics.refusedCommands.WithLabelValues(e.Code).Inc()
+		return event.Position{}, e
+	}
 	err := g.cfg.Publisher.Ingest(ctx, message(client, c), func(pos event.Position, err error) { done <- outcome{pos, err} })
 	if err != nil {
 		return event.Position{}, g.refusedPublish(err)

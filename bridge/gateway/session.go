@@ -57,6 +57,8 @@ type Session struct {
 	space   chan struct{} // made when somebody waits for it
 	pending atomic.Int32  // publishes on their way
 
+	release func() // says that the person's rights are of no interest any more
+
 	once    sync.Once
 	done    chan struct{}  // closed when the session ends
 	code    wire.CloseCode // why; set before done is closed, 0 where the client left
@@ -101,6 +103,9 @@ func (s *Session) ended() bool {
 func (s *Session) End() {
 	s.finish(0, "client")
 	<-s.written
+	if s.release != nil {
+		s.release()
+	}
 	for _, sub := range s.subs {
 		s.gateway.cfg.Rooms.Leave(sub)
 	}
@@ -296,6 +301,9 @@ func (s *Session) tellPresence() {
 }
 
 func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
+	if err := MayPublish(s.client.Person, c.Topic); err != nil {
+		return err
+	}
 	if s.pending.Load() >= maxPublishes {
 		e := wire.Errorf(wire.CodeTooMany, "%d publishes of this session are on their way: wait for a reply", maxPublishes)
 		e.Retry = true

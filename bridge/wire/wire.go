@@ -126,6 +126,7 @@ const (
 	CloseInternal     CloseCode = 4003
 	CloseSilent       CloseCode = 4004
 	CloseLost         CloseCode = 4005
+	CloseRights       CloseCode = 4006
 	CloseBadCommands  CloseCode = 4500
 	CloseUnauthorized CloseCode = 4501
 	CloseTooLarge     CloseCode = 4502
@@ -151,6 +152,7 @@ func CloseCodes() []CloseInfo {
 		{CloseInternal, "internal", "the hub failed; its log says how"},
 		{CloseSilent, "silent", "nothing was heard of the client for 60 s"},
 		{CloseLost, "lost", "the session is not known, or no longer: it ended, or the hub was started again"},
+		{CloseRights, "rights", "what the account may do has changed"},
 		{CloseBadCommands, "bad_commands", "20 bad commands in a row"},
 		{CloseUnauthorized, "unauthorized", "credentials are missing or wrong"},
 		{CloseTooLarge, "too_large", "a message over 16 MiB"},

@@ -32,7 +32,13 @@ type cli struct {
 	Tail    tailCmd    `cmd:"" help:"Show what arrives, as it arrives."`
 	Decode  decodeCmd  `cmd:"" help:"Explain how a message is understood."`
 	Export  exportCmd  `cmd:"" help:"Fetch what a hub keeps as a file: samples as CSV or JSON lines, or messages."`
-	Check   checkCmd   `cmd:"" help:"Check the configuration, or a running hub."`
+	User    userCmd    `cmd:"" help:"People who may use the hub."`
+	Device  deviceCmd  `cmd:"" help:"Devices that may connect."`
+	Token   tokenCmd   `cmd:"" help:"Make a token for a service or an account."`
+	Role    roleCmd    `cmd:"" help:"What accounts may do."`
+	Revoke  revokeCmd  `cmd:"" help:"Take an account, or one of its tokens, away: at once."`
+	List    listCmd    `cmd:"" help:"List accounts, tokens and roles."`
+	Check   checkCmds  `cmd:"" help:"Check the configuration, a running hub, or somebody's rights."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -52,6 +52,11 @@ func newLogger(level, format string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
+type checkCmds struct {
+	Config checkCmd       `cmd:"" default:"withargs" help:"Check the configuration, or a running hub."`
+	Access checkAccessCmd `cmd:"" help:"Explain what an account may do with a topic, and by which rule."`
+}
+
 type checkCmd struct {
 	hubFlags
 

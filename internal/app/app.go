@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"pulso/access"
+	"pulso/access/gate"
 	"pulso/bridge"
 	"pulso/bridge/command"
 	"pulso/bridge/decode"
@@ -97,6 +99,9 @@ type Hub struct {
 	overrides  *overrides
 	boards     *boards.Handler
 	origins    *origins
+	// accounts are who may do what, gate stands before all requests.
+	accounts *access.Directory
+	gate     *gate.Gate
 
 	listener net.Listener
 	server   *http.Server
@@ -127,6 +132,9 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger, version string) (
 }
 
 func (h *Hub) build(ctx context.Context, viewDir string) error {
+	if err := h.buildAccess(); err != nil {
+		return err
+	}
 	if err := h.buildBridge(viewDir); err != nil { //nolint:contextcheck // what the history finds after a crash is dealt with whole
 		return err
 	}
@@ -269,8 +277,8 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 		OnGap: func(g broker.Gap) {
 			h.figures.Missed(hub.Missed{Time: g.Time, Client: g.Client, From: g.From, To: g.To, Reason: g.Why})
 		},
-		OnDelivery: h.delivered,
-		Logger:     h.logger.With("part", "broker"), Metrics: h.registry,
+		OnDelivery: h.delivered, Authenticate: h.authenticate, MayPublish: h.mayWill,
+		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
 
 		ConnectTimeout: h.cfg.ConnectTimeout, KeepAlive: h.cfg.KeepAlive, WriteTimeout: h.cfg.WriteTimeout,
 		SessionExpiry: h.cfg.SessionExpiry, WriteBuffer: int(h.cfg.WriteBuffer), MaxPacket: int(h.cfg.MaxPacket),

@@ -13,6 +13,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"pulso/access"
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
 )
@@ -23,7 +24,7 @@ type Config struct {
 	MQTT           string   `name:"mqtt" env:"PULSO_MQTT" default:"127.0.0.1:1883" placeholder:"HOST:PORT" help:"Address for MQTT over TCP; none: a hub without a broker of its own."`
 	HTTP           string   `name:"http" env:"PULSO_HTTP" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the dashboard, the stream, MQTT over WebSocket and metrics."`
 	Data           string   `name:"data" env:"PULSO_DATA" default:"pulso-data" placeholder:"DIR" help:"Folder that the hub keeps everything in; :memory: keeps nothing."`
-	AllowAnonymous bool     `name:"allow-anonymous" env:"PULSO_ALLOW_ANONYMOUS" help:"Listen beyond this machine although there are no users: whoever reaches the ports reads and publishes everything."`
+	AllowAnonymous bool     `name:"allow-anonymous" env:"PULSO_ALLOW_ANONYMOUS" help:"Listen beyond this machine although there are no users: whoever reaches the ports reads and publishes everything. Not together with users."`
 	AllowOrigin    []string `name:"allow-origin" env:"PULSO_ALLOW_ORIGIN" placeholder:"ORIGIN" help:"Origins besides the hub's own whose pages may connect (https://example.org; * for all)."`
 	AllowHost      []string `name:"allow-host" env:"PULSO_ALLOW_HOST" placeholder:"NAME" help:"Names by which browsers may call the hub besides its addresses (hub.example.org; * for any)."`
 
@@ -113,6 +114,13 @@ func (c *Config) Check() error {
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, &KeyError{Key: key, Text: fmt.Sprintf(format, args...)})
 	}
+	accounts, err := access.Exist(AccessFile(c.Data))
+	switch {
+	case err != nil:
+		bad("data", "%v", err)
+	case accounts && c.AllowAnonymous:
+		bad("allow-anonymous", "this hub has users (%s): nobody does anything without an account there", AccessFile(c.Data))
+	}
 	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
 		if a.key == "mqtt" && a.addr == NoBroker {
 			continue
@@ -124,9 +132,9 @@ func (c *Config) Check() error {
 			bad(a.key, "%q is not HOST:PORT: %v", a.addr, err)
 		case portErr != nil:
 			bad(a.key, "%q: the port must be a number from 0 to 65535", a.addr)
-		case !c.AllowAnonymous && !isLoopback(host):
-			bad(a.key, "%q is reachable from other machines, but this hub has no users: "+
-				"listen on 127.0.0.1, or set allow-anonymous if everybody who reaches it may read and publish everything", a.addr)
+		case !c.AllowAnonymous && !accounts && !isLoopback(host):
+			bad(a.key, "%q is reachable from other machines, but this hub has no users: make one with `pulso user add NAME --data %s`, "+
+				"listen on 127.0.0.1, or set allow-anonymous if everybody who reaches it may read and publish everything", a.addr, c.Data)
 		}
 	}
 	c.checkSources(bad)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulso/access/gate"
 	"pulso/bridge/gateway/boards"
 	"pulso/bridge/gateway/commands"
 	"pulso/bridge/gateway/rpc"
@@ -19,42 +20,43 @@ import (
 	"pulso/dashboard"
 )
 
-// routes is what the HTTP port serves.
+// routes is what the HTTP port serves: each with what it takes to read there, and what to write.
 func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/ws", h.stream)
-	for pattern, handler := range map[string]http.Handler{
-		"/ws/past":        h.past,
-		"/api/v1/past":    http.HandlerFunc(h.past.ServeSpan),
-		"/sse":            h.events,
-		"/api/v1/session": http.HandlerFunc(h.events.ServeCommands),
-		"/api/v1/poll":    h.polls,
-		"/api/v1/publish": h.publish,
-		rpc.Path:          h.calls,
-		simulate.Path:     h.simulator,
-		commands.Path:     h.commanding,
-		boards.Path:       http.HandlerFunc(h.boards.ServeList),
-
-		boards.Path + "/{id}": http.HandlerFunc(h.boards.ServeBoard),
-
-		"/api/v1/overrides": http.HandlerFunc(h.understand.ServeOverrides),
-		"/api/v1/decode":    http.HandlerFunc(h.understand.ServeDecode),
-	} {
-		mux.Handle(pattern, h.origins.guard(handler))
+	// What a topic decides about is asked further in: publishing, and sending commands.
+	serve := func(pattern string, read, write gate.Need, handler http.Handler) {
+		mux.Handle(pattern, h.origins.guard(h.gate.Guard(read, write, handler)))
 	}
+	mux.Handle("/ws", h.gate.Guard(gate.NeedRead, gate.NeedRead, h.stream))
+	serve("/ws/past", gate.NeedRead, gate.NeedRead, h.past)
+	serve("/api/v1/past", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.past.ServeSpan))
+	serve("/sse", gate.NeedRead, gate.NeedRead, h.events)
+	serve("/api/v1/session", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.events.ServeCommands))
+	serve("/api/v1/poll", gate.NeedRead, gate.NeedRead, h.polls)
+	serve(rpc.Path, gate.NeedRead, gate.NeedRead, h.calls)
+	serve("/api/v1/publish", gate.NeedLogin, gate.NeedLogin, h.publish)
+	serve(commands.Path, gate.NeedRead, gate.NeedLogin, h.commanding)
+	serve(simulate.Path, gate.NeedRead, gate.NeedAdminister, h.simulator)
+	serve(boards.Path, gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeList))
+	serve(boards.Path+"/{id}", gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeBoard))
+	serve("/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides))
+	serve("/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode))
 	for pattern, handler := range h.rest.Routes() {
-		mux.Handle(pattern, h.origins.guard(handler))
+		serve(pattern, gate.NeedRead, gate.NeedAdminister, handler)
 	}
 	for _, pattern := range h.queries.Patterns() {
-		mux.Handle(pattern, h.origins.guard(h.queries))
+		serve(pattern, gate.NeedRead, gate.NeedRead, h.queries) // a POST is a long question
 	}
 	if h.broker != nil {
-		mux.Handle("/mqtt", h.broker.Handler())
+		mux.Handle("/mqtt", h.broker.Handler()) // who it is, its CONNECT says
 	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", h.gate.Guard(gate.NeedRead, gate.NeedRead, promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems(), h.remarks()) })
-	mux.Handle("/", dashboard.Handler())
+	for pattern, handler := range h.gate.Routes() {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle("/", h.gate.Pages(dashboard.Handler()))
 	return h.onlyKnownHosts(mux)
 }
 
@@ -105,7 +107,7 @@ func (h *Hub) knowsHost(host string) bool {
 	if isLoopback(host) || slices.Contains(h.cfg.AllowHost, "*") || slices.Contains(h.cfg.AllowHost, host) {
 		return true
 	}
-	if !h.cfg.AllowAnonymous {
+	if !h.cfg.AllowAnonymous && !h.accounts.Enabled() {
 		return false
 	}
 	own, err := os.Hostname()

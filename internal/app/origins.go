@@ -26,7 +26,7 @@ const (
 	// crossMethods, crossRequest and crossResponse are the methods that a page of another origin may use, and the headers that
 	// it may send and see: those of streams, and those of gRPC-Web and Connect.
 	crossMethods = "GET, POST, PUT, DELETE"
-	crossRequest = "Content-Type, Last-Event-ID, " + web.SessionHeader +
+	crossRequest = "Authorization, Content-Type, Last-Event-ID, " + web.SessionHeader +
 		", Connect-Protocol-Version, Connect-Timeout-Ms, Grpc-Timeout, X-Grpc-Web, X-User-Agent"
 	crossResponse = "Retry-After, Grpc-Status, Grpc-Message, Grpc-Status-Details-Bin, Pulso-Close-Code, Pulso-Close-Name"
 	// crossAge is for how long a browser need not ask again, in seconds.

@@ -75,6 +75,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	calls, past := start(life, h.calls.Run), start(life, h.past.Run)
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
+	accounts := start(life, h.accounts.Run)
 	web := start(life, func(context.Context) error {
 		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -83,8 +84,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	})
 	close(h.ready)
 	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "data", h.cfg.Data, "sync", h.cfg.Sync)
-	if !h.cfg.AllowAnonymous {
-		h.logger.Info("only this machine can connect: the hub has no users", "key", "allow-anonymous")
+	if !h.cfg.AllowAnonymous && !h.accounts.Enabled() {
+		h.logger.Info("only this machine can connect, and everybody on it may do everything: the hub has no users",
+			"to_change", "pulso user add NAME --data "+h.cfg.Data)
 	}
 
 	select {
@@ -98,7 +100,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
-		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
+		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), accounts.stop(), watch.stop(), h.close(life),
 	)
 	if err == nil {
 		h.logger.Info("hub has stopped")

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"pulso/bridge/gateway/simulate"
@@ -11,7 +12,12 @@ import (
 func (h *Hub) buildSimulator() {
 	c := simulate.Config{Logger: h.logger.With("part", "simulator"), Metrics: h.registry}
 	if h.cfg.Simulate != nil && h.broker != nil {
-		c.Fleet = func(ctx context.Context) error { return h.cfg.Simulate(ctx, ownAddress(h.MQTTAddr())) }
+		c.Fleet = func(ctx context.Context) error {
+			if h.accounts.Enabled() {
+				return errors.New("this hub has users: simulated devices have no accounts here")
+			}
+			return h.cfg.Simulate(ctx, ownAddress(h.MQTTAddr()))
+		}
 	}
 	h.simulator = simulate.New(c)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/command"
+	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
 )
@@ -82,6 +83,13 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 	if bad != nil {
 		h.refuser.Error(w, bad)
 		return
+	}
+	if p := gateway.PersonOf(r.Context()); p != nil {
+		if !p.MayCommand(c.Topic) {
+			h.refuser.Error(w, wire.Errorf(wire.CodeForbidden, "%s may not send commands to %.200q", p.Name(), c.Topic))
+			return
+		}
+		c.From = p.Name()
 	}
 	c.From = sender(c.From, r.RemoteAddr)
 	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)

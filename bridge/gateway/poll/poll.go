@@ -174,14 +174,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) client(r *http.Request, n uint64) (*client, wire.CloseCode) {
 	if token := r.Header.Get(web.SessionHeader); token != "" || n != 1 {
 		c, found := h.clients.Find(token)
-		if !found {
+		if !found || !c.session.IsOf(r.Context()) {
 			return nil, wire.CloseLost
 		}
 		return c, 0
 	}
 	c := newClient(h, web.NewToken())
 	h.wg.Add(1) // until the session has ended
-	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "poll", Remote: r.RemoteAddr})
+	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "poll", Remote: r.RemoteAddr, Person: gateway.PersonOf(r.Context())})
 	if err != nil {
 		c.forget()
 		h.wg.Done()

@@ -172,7 +172,9 @@ func (h *Handler) publish(ctx context.Context, req *connect.Request[pulsov1.Publ
 // open begins the session of a call.
 func (h *Handler) open(ctx context.Context, peer connect.Peer, t *stream) (*gateway.Session, error) {
 	t.pacer, _ = ctx.Value(pacerKey{}).(*pacer) // ServeHTTP has put it there
-	s, err := h.cfg.Gateway.Open(t, gateway.Client{Transport: transport, Remote: peer.Addr, Encoding: wire.Proto})
+	s, err := h.cfg.Gateway.Open(t, gateway.Client{
+		Transport: transport, Remote: peer.Addr, Encoding: wire.Proto, Person: gateway.PersonOf(ctx),
+	})
 	if err == nil {
 		t.pacer.stay()
 		return s, nil

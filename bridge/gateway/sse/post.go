@@ -51,7 +51,7 @@ func (h *Handler) ServeCommands(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p, found := h.posts.Find(token)
-	if !found {
+	if !found || !p.session.IsOf(r.Context()) {
 		h.refuser.Closed(w, wire.CloseLost)
 		return
 	}

@@ -131,7 +131,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.greeting = appendSession(nil, token)
 	}
 	_ = c.control.SetReadDeadline(time.Time{}) // the request has been read, and the server's time for that must not end the stream
-	s, failure := h.cfg.Gateway.Open(c, gateway.Client{Transport: "sse", Remote: r.RemoteAddr, Encoding: want.encoding, Name: want.name})
+	s, failure := h.cfg.Gateway.Open(c, gateway.Client{
+		Transport: "sse", Remote: r.RemoteAddr, Encoding: want.encoding, Name: want.name, Person: gateway.PersonOf(r.Context()),
+	})
 	if failure != nil {
 		h.full(c, r, failure)
 		return

@@ -65,6 +65,9 @@ func (r *Refuser) Fail(w http.ResponseWriter, status int, code, detail string) {
 	r.write(w, Problem{Status: status, Detail: detail, Code: code})
 }
 
+// Count counts a request that was answered in another way than with a problem.
+func (r *Refuser) Count(code string) { r.refused.WithLabelValues(code).Inc() }
+
 // Closed answers that a session is over, or cannot begin.
 func (r *Refuser) Closed(w http.ResponseWriter, code wire.CloseCode) {
 	info := code.Info()

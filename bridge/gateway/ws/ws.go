@@ -135,7 +135,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the upgrader has answered
 	}
 	c := &conn{ws: raw, net: raw.NetConn(), raw: nowait.Writer(raw.NetConn()), timeout: h.cfg.WriteTimeout, deflate: deflate}
-	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding})
+	s, err := h.cfg.Gateway.Open(c, gateway.Client{
+		Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding, Person: gateway.PersonOf(r.Context()),
+	})
 	if err != nil {
 		code := wire.CloseOverloaded
 		if errors.Is(err, gateway.ErrStopping) {

@@ -13,6 +13,8 @@ export const closeCodes = {
   silent: 4004,
   /** the session is not known, or no longer: it ended, or the hub was started again */
   lost: 4005,
+  /** what the account may do has changed */
+  rights: 4006,
   /** 20 bad commands in a row */
   bad_commands: 4500,
   /** credentials are missing or wrong */

@@ -1,0 +1,183 @@
+// Package gate stands before everything that the hub serves over HTTP: it finds out who a request comes from, by a session of the
+// dashboard or a token, and lets pass what that account may do. It serves the page to log in on.
+//
+// While there are no accounts everybody passes, as somebody who may do everything; with the first account that ends.
+package gate
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/access"
+	"pulso/bridge/gateway"
+	"pulso/bridge/gateway/web"
+	"pulso/bridge/wire"
+)
+
+// Config of a Gate.
+type Config struct {
+	Directory *access.Directory
+	// Path is the file that sessions are kept in; empty: they end with the process.
+	Path string
+	// Logger takes logins, and what an operator should know; nil is nowhere.
+	Logger *slog.Logger
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
+}
+
+// A Gate guards handlers. Its methods are safe for concurrent use.
+type Gate struct {
+	directory *access.Directory
+	sessions  *sessions
+	throttle  *throttle
+	logger    *slog.Logger
+	refuser   *web.Refuser
+	foreign   *http.CrossOriginProtection
+}
+
+// New makes a Gate.
+func New(cfg Config) *Gate {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Gate{
+		directory: cfg.Directory, sessions: openSessions(cfg.Directory, cfg.Path, cfg.Logger, cfg.Now),
+		throttle: newThrottle(cfg.Now), logger: cfg.Logger,
+		refuser: web.NewRefuser(cfg.Metrics, "pulso_access_refused_total"),
+		foreign: http.NewCrossOriginProtection(),
+	}
+}
+
+// A Need is what a request must be allowed to do, everywhere, before it passes. What depends on a topic is asked about further in.
+type Need access.Rights
+
+// The needs there are.
+const (
+	// NeedLogin: to be somebody.
+	NeedLogin Need = 0
+	// NeedRead: to see what there is and was.
+	NeedRead = Need(access.Subscribe | access.History)
+	// NeedOperate: to see and to command.
+	NeedOperate = NeedRead | Need(access.Command)
+	// NeedAdminister: to change how the hub works.
+	NeedAdminister = Need(access.Administer)
+)
+
+// Guard lets requests pass that may read, or write where they do: GET, HEAD and OPTIONS read.
+func (g *Gate) Guard(read, write Need, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			next.ServeHTTP(w, r) // browsers ask without credentials
+			return
+		}
+		grant, bad := g.grant(r)
+		if bad != nil {
+			g.refuse(w, bad)
+			return
+		}
+		need := write
+		if isSafe(r.Method) {
+			need = read
+		}
+		if rights := access.Rights(need); rights != 0 && !grant.MayEverywhere(rights) {
+			g.refuse(w, wire.Errorf(wire.CodeForbidden, "%s may not do this: it takes the rights %s on every topic", grant.Name(), rights))
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(g.within(r.Context(), grant)))
+	})
+}
+
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// within says in a context whom the request comes from.
+func (g *Gate) within(ctx context.Context, grant *access.Grant) context.Context {
+	return gateway.WithPerson(context.WithValue(ctx, grantKey{}, grant), grant)
+}
+
+type grantKey struct{}
+
+// grant finds out who a request comes from.
+func (g *Gate) grant(r *http.Request) (*access.Grant, *wire.Error) {
+	if !g.directory.Enabled() {
+		return g.directory.Open(), nil
+	}
+	if token, ok := bearer(r); ok {
+		grant, err := g.directory.Login(r.Context(), access.Credentials{Token: token}, nil)
+		if err != nil {
+			return nil, wire.Errorf(wire.CodeUnauthorized, "the token is not good, or not any more")
+		}
+		return grant, nil
+	}
+	if token := cookieOf(r); token != "" {
+		if grant := g.sessions.find(token); grant != nil {
+			// A browser sends the cookie whatever page it is on.
+			if err := g.foreign.Check(r); err != nil {
+				return nil, wire.Errorf(wire.CodeForbidden, "the request comes from a page of another origin")
+			}
+			return grant, nil
+		}
+	}
+	return nil, wire.Errorf(wire.CodeUnauthorized, "log in, or send a token: Authorization: Bearer …")
+}
+
+// bearer is the token of a request (RFC 6750, 2.1). One in a URL is not looked at: URLs stand in logs.
+func bearer(r *http.Request) (string, bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+func (g *Gate) refuse(w http.ResponseWriter, err *wire.Error) {
+	if err.Code == wire.CodeUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="pulso"`) // (RFC 6750, 3)
+	}
+	g.refuser.Error(w, err)
+}
+
+// Pages lets people who have logged in see pages, and leads the others to where they do. What is below assets/ has nothing to hide.
+func (g *Gate) Pages(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.directory.Enabled() || strings.HasPrefix(r.URL.Path, "/assets/") || !isSafe(r.Method) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		token := cookieOf(r)
+		if token == "" || g.sessions.find(token) == nil {
+			toLogin(w, r)
+			return
+		}
+		if fresh := g.sessions.rotate(token); fresh != "" {
+			setCookie(w, r, fresh)
+		}
+		w.Header().Add("Vary", "Cookie")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Authenticate finds out who connects by MQTT.
+func (g *Gate) Authenticate(ctx context.Context, c access.Credentials, remote string) (*access.Grant, error) {
+	if !g.directory.Enabled() {
+		return g.directory.Open(), nil
+	}
+	grant, err := g.directory.Login(ctx, c, func() error {
+		if wait := g.throttle.wait(remote, c.User); wait > 0 {
+			return access.ErrBusy
+		}
+		return nil
+	})
+	if err == nil {
+		g.throttle.forgive(remote, c.User)
+	}
+	return grant, err
+}

@@ -1,0 +1,69 @@
+package gateway
+
+import (
+	"context"
+
+	"pulso/bridge/wire"
+)
+
+// A Person is whoever a request or a session comes from, as far as gateways must know. Its methods are quick, do not block and are
+// safe for concurrent use.
+type Person interface {
+	// Name is the account's.
+	Name() string
+	// MayPublish reports whether messages may be sent to a topic.
+	MayPublish(topic string) bool
+	// MayCommand reports whether commands may be sent to a topic.
+	MayCommand(topic string) bool
+	// While has cut called when the person's rights end, gone, or are others than before, be it at once. release says that
+	// it is of no interest any more.
+	While(cut func(gone bool)) (release func())
+}
+
+type personKey struct{}
+
+// WithPerson says whom what happens under the context comes from.
+func WithPerson(ctx context.Context, p Person) context.Context {
+	return context.WithValue(ctx, personKey{}, p)
+}
+
+// PersonOf is whom something comes from; nil: the hub knows nobody, and everybody may do everything.
+func PersonOf(ctx context.Context) Person {
+	p, _ := ctx.Value(personKey{}).(Person)
+	return p
+}
+
+// MayPublish returns nil where a person may publish to a topic, and what to answer where not.
+func MayPublish(p Person, topic string) *wire.Error {
+	if p == nil || p.MayPublish(topic) {
+		return nil
+	}
+	return wire.Errorf(wire.CodeForbidden, "%s may not publish to %.200q", p.Name(), topic)
+}
+
+// nameOf is a person's name; empty for nobody.
+func nameOf(p Person) string {
+	if p == nil {
+		return ""
+	}
+	return p.Name()
+}
+
+// IsOf reports whether the session is that of the person whom a context's request comes from.
+func (s *Session) IsOf(ctx context.Context) bool {
+	return nameOf(PersonOf(ctx)) == nameOf(s.client.Person)
+}
+
+// stay ends the session with its person's rights. What has changed only takes effect in a new one.
+func (s *Session) stay() {
+	if s.client.Person == nil {
+		return
+	}
+	s.release = s.client.Person.While(func(gone bool) {
+		if gone {
+			s.Close(wire.CloseUnauthorized)
+		} else {
+			s.Close(wire.CloseRights)
+		}
+	})
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"pulso/access"
+	"pulso/access/gate"
+	"pulso/broker"
+)
+
+// accessFile is the file of accounts in the data folder, sessionsFile that of who has logged in.
+const (
+	accessFile   = "access.json"
+	sessionsFile = "sessions.json"
+)
+
+// AccessFile is the file of a data folder that holds the accounts; empty where nothing is kept.
+func AccessFile(data string) string {
+	if data == InMemory {
+		return ""
+	}
+	return filepath.Join(data, accessFile)
+}
+
+// buildAccess opens the accounts and what stands before all requests.
+func (h *Hub) buildAccess() (err error) {
+	h.accounts, err = access.Open(access.Config{
+		Path: AccessFile(h.cfg.Data), Logger: h.logger.With("part", "access"), Metrics: h.registry,
+	})
+	if err != nil {
+		return err
+	}
+	h.gate = gate.New(gate.Config{
+		Directory: h.accounts, Path: h.kept(sessionsFile), Logger: h.logger.With("part", "access"), Metrics: h.registry,
+	})
+	return nil
+}
+
+// authenticate lets MQTT clients in.
+func (h *Hub) authenticate(ctx context.Context, c broker.Credentials) (broker.Guest, error) {
+	grant, err := h.gate.Authenticate(ctx, access.Credentials{User: c.User, Password: string(c.Password), Client: c.Client}, c.Remote)
+	switch {
+	case err == nil && grant.Account == "":
+		return stranger{grant}, nil
+	case err == nil:
+		return guest{grant}, nil
+	case errors.Is(err, access.ErrDenied):
+		return nil, broker.ErrDenied
+	}
+	return nil, errors.Join(broker.ErrBusy, err)
+}
+
+// mayWill reports whether an account may still leave a will.
+func (h *Hub) mayWill(account, client, topic string) bool {
+	if !h.accounts.Enabled() {
+		return true
+	}
+	d, err := h.accounts.Explain(account, client, access.Publish, topic)
+	return err == nil && d.Allowed
+}
+
+// A guest is an account, as the broker asks about it.
+type guest struct{ *access.Grant }
+
+// While implements [broker.Guest].
+func (g guest) While(cut func()) (release func()) { return g.Grant.While(func(bool) { cut() }) }
+
+// A stranger is anybody while there are no accounts.
+type stranger struct{ *access.Grant }
+
+func (stranger) Name() string                   { return "" }
+func (stranger) MayPublish(string) bool         { return true }
+func (stranger) MaySubscribe(string, bool) bool { return true }
+func (stranger) MayHear(string) bool            { return true }
+
+// While implements [broker.Guest].
+func (s stranger) While(cut func()) (release func()) { return guest(s).While(cut) }
