@@ -50,6 +50,9 @@ type Token struct {
 	Expires time.Time `json:"expires,omitzero"`
 }
 
+// over reports whether a token has expired.
+func (t *Token) over(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
+
 // Bounds of the accounts.
 const (
 	maxAccounts     = 100_000
@@ -173,7 +176,7 @@ func (c *Content) check() (*Policy, error) {
 func readContent(path string) (*Content, *Policy, error) {
 	c := new(Content)
 	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		policy, err := c.check()
 		return c, policy, err
 	}

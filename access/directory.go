@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -164,7 +165,7 @@ func (d *Directory) refresh() error {
 // stampOf is the zero stamp for a file that is not there.
 func stampOf(path string) (stamp, error) {
 	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return stamp{}, nil
 	}
 	if err != nil {
@@ -292,7 +293,7 @@ func (d *Directory) Login(ctx context.Context, c Credentials, before func() erro
 	if !same || a == nil || a.Disabled {
 		return nil, d.denied()
 	}
-	return d.grant(seen, a, c.Client, "", time.Time{}), nil
+	return d.grant(seen, a, c.Client, ""), nil
 }
 
 func (d *Directory) denied() error {
@@ -311,8 +312,8 @@ func (d *Directory) byToken(c Credentials) (*Grant, error) {
 	}
 	hash := HashSecret(secret)
 	for _, t := range a.Tokens {
-		if t.ID == id && equal(t.Hash, hash) && (t.Expires.IsZero() || time.Now().Before(t.Expires)) {
-			return d.grant(s, a, c.Client, t.ID, t.Expires), nil
+		if t.ID == id && equal(t.Hash, hash) && !t.over(time.Now()) {
+			return d.grant(s, a, c.Client, t.ID), nil
 		}
 	}
 	return nil, d.denied()
@@ -328,7 +329,7 @@ func (d *Directory) Of(account string, holds [32]byte) (*Grant, error) {
 	if a == nil || a.Disabled || secretDigest(a) != holds {
 		return nil, ErrDenied
 	}
-	return d.grant(s, a, "", "", time.Time{}), nil
+	return d.grant(s, a, "", ""), nil
 }
 
 // secretDigest is of what a login proved.

@@ -22,7 +22,6 @@ type Grant struct {
 	account   digest
 	secret    [32]byte
 	token     string
-	expires   time.Time
 
 	mu  sync.Mutex
 	cut map[*func(bool)]struct{}
@@ -31,10 +30,10 @@ type Grant struct {
 // Open is the Grant of a hub without accounts: everybody may do everything, until there are some.
 func (d *Directory) Open() *Grant { return &Grant{Subject: Everybody(), directory: d} }
 
-func (d *Directory) grant(s *state, a *Account, client, token string, expires time.Time) *Grant {
+func (d *Directory) grant(s *state, a *Account, client, token string) *Grant {
 	return &Grant{
 		Subject: s.subject(a, client), Account: a.ID, Kind: a.Kind, directory: d,
-		account: s.digests[a.ID], secret: secretDigest(a), token: token, expires: expires,
+		account: s.digests[a.ID], secret: secretDigest(a), token: token,
 	}
 }
 
@@ -65,8 +64,7 @@ func (g *Grant) gone(s *state, now time.Time) bool {
 	if g.token == "" {
 		return secretDigest(a) != g.secret
 	}
-	return !g.expires.IsZero() && !now.Before(g.expires) ||
-		!slices.ContainsFunc(a.Tokens, func(t Token) bool { return t.ID == g.token })
+	return !slices.ContainsFunc(a.Tokens, func(t Token) bool { return t.ID == g.token && !t.over(now) })
 }
 
 // While has cut called, once, when the Grant no longer holds, be it at once: gone says that a new one is not to be had for the

@@ -346,17 +346,19 @@ func (c *roleGiveCmd) Run(out io.Writer) error {
 	return err
 }
 
-type checkAccessCmd struct {
-	accountsFlags
-
-	As     string `required:"" placeholder:"ACCOUNT" help:"Whose rights."`
-	Topic  string `required:"" help:"On which topic."`
-	Client string `help:"The MQTT client id, where rules have %c." placeholder:"ID"`
+// rightsFlags say whose rights `pulso check access` is to explain.
+type rightsFlags struct {
+	As     string `placeholder:"ACCOUNT" help:"access: whose rights."`
+	Topic  string `help:"access: on which topic."`
+	Client string `help:"access: the MQTT client id, where rules have %c." placeholder:"ID"`
 }
 
-// Run explains which rule decides on each right.
-func (c *checkAccessCmd) Run(out io.Writer) error {
-	d, err := access.Open(access.Config{Path: app.AccessFile(c.Data)})
+// explain says which rule decides on each right.
+func (c *rightsFlags) explain(data string, out io.Writer) error {
+	if c.As == "" || c.Topic == "" {
+		return errors.New("check access: --as and --topic are needed")
+	}
+	d, err := access.Open(access.Config{Path: app.AccessFile(data)})
 	if err != nil {
 		return err
 	}

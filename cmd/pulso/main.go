@@ -38,7 +38,7 @@ type cli struct {
 	Role    roleCmd    `cmd:"" help:"What accounts may do."`
 	Revoke  revokeCmd  `cmd:"" help:"Take an account, or one of its tokens, away: at once."`
 	List    listCmd    `cmd:"" help:"List accounts, tokens and roles."`
-	Check   checkCmds  `cmd:"" help:"Check the configuration, a running hub, or somebody's rights."`
+	Check   checkCmd   `cmd:"" help:"Check the configuration, a running hub, or somebody's rights."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -52,14 +52,11 @@ func newLogger(level, format string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
-type checkCmds struct {
-	Config checkCmd       `cmd:"" default:"withargs" help:"Check the configuration, or a running hub."`
-	Access checkAccessCmd `cmd:"" help:"Explain what an account may do with a topic, and by which rule."`
-}
-
 type checkCmd struct {
 	hubFlags
+	rightsFlags
 
+	What   string `arg:"" optional:"" enum:"config,access" default:"config" help:"config: the configuration; access: what an account may do with a topic, and by which rule."`
 	Health string `placeholder:"URL" help:"Ask this address (http://127.0.0.1:8080/readyz) whether the hub is well, instead."`
 }
 
@@ -67,6 +64,9 @@ type checkCmd struct {
 func (c *checkCmd) Run(ctx context.Context) error {
 	if c.Health != "" {
 		return app.Ask(ctx, c.Health)
+	}
+	if c.What == "access" {
+		return c.explain(c.Data, os.Stdout)
 	}
 	if err := c.Check(); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/gate"
+	"pulso/bridge/event"
 	"pulso/broker"
 )
 
@@ -63,6 +64,12 @@ func (h *Hub) mayWill(account, client, topic string) bool {
 
 // A guest is an account, as the broker asks about it.
 type guest struct{ *access.Grant }
+
+// MayPublish implements [broker.Guest]. Who was sent a command may answer it: the answer counts by the command's id, which nobody
+// else knows.
+func (g guest) MayPublish(topic string) bool {
+	return topic == event.ResponseTopic || g.Grant.MayPublish(topic)
+}
 
 // While implements [broker.Guest].
 func (g guest) While(cut func()) (release func()) { return g.Grant.While(func(bool) { cut() }) }

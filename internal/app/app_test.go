@@ -13,6 +13,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
+
+	"pulso/access"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -111,8 +113,12 @@ func TestFailedLogIsNotReady(t *testing.T) {
 }
 
 func TestKnowsHost(t *testing.T) {
-	own := Hub{}
-	open := Hub{cfg: Config{AllowAnonymous: true, AllowHost: []string{"hub.example.org"}}}
+	nobody, err := access.Open(access.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := Hub{accounts: nobody}
+	open := Hub{accounts: nobody, cfg: Config{AllowAnonymous: true, AllowHost: []string{"hub.example.org"}}}
 	for _, c := range []struct {
 		host      string
 		own, open bool

@@ -20,37 +20,55 @@ import (
 	"pulso/dashboard"
 )
 
-// routes is what the HTTP port serves: each with what it takes to read there, and what to write.
+// A route is a part of the HTTP port: what it takes to read there, and what to write. Publishing and commands are judged by their
+// topics, further in.
+type route struct {
+	pattern     string
+	read, write gate.Need
+	handler     http.Handler
+}
+
+// guarded are the routes that take an account where there are any.
+func (h *Hub) guarded() []route {
+	routes := []route{
+		{"/ws", gate.NeedRead, gate.NeedRead, h.stream},
+		{"/ws/past", gate.NeedRead, gate.NeedRead, h.past},
+		{"/api/v1/past", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.past.ServeSpan)},
+		{"/sse", gate.NeedRead, gate.NeedRead, h.events},
+		{"/api/v1/session", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.events.ServeCommands)},
+		{"/api/v1/poll", gate.NeedRead, gate.NeedRead, h.polls},
+		{rpc.Path, gate.NeedRead, gate.NeedRead, h.calls},
+		{"/api/v1/publish", gate.NeedLogin, gate.NeedLogin, h.publish},
+		{commands.Path, gate.NeedRead, gate.NeedLogin, h.commanding},
+		{simulate.Path, gate.NeedRead, gate.NeedAdminister, h.simulator},
+		{boards.Path, gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeList)},
+		{boards.Path + "/{id}", gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeBoard)},
+		{"/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides)},
+		{"/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode)},
+		{"/metrics", gate.NeedRead, gate.NeedRead, promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{})},
+	}
+	for pattern, handler := range h.rest.Routes() {
+		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedAdminister, handler})
+	}
+	for _, pattern := range h.queries.Patterns() { // where a POST is a long question
+		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedRead, h.queries})
+	}
+	return routes
+}
+
+// routes is what the HTTP port serves.
 func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
-	// What a topic decides about is asked further in: publishing, and sending commands.
-	serve := func(pattern string, read, write gate.Need, handler http.Handler) {
-		mux.Handle(pattern, h.origins.guard(h.gate.Guard(read, write, handler)))
-	}
-	mux.Handle("/ws", h.gate.Guard(gate.NeedRead, gate.NeedRead, h.stream))
-	serve("/ws/past", gate.NeedRead, gate.NeedRead, h.past)
-	serve("/api/v1/past", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.past.ServeSpan))
-	serve("/sse", gate.NeedRead, gate.NeedRead, h.events)
-	serve("/api/v1/session", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.events.ServeCommands))
-	serve("/api/v1/poll", gate.NeedRead, gate.NeedRead, h.polls)
-	serve(rpc.Path, gate.NeedRead, gate.NeedRead, h.calls)
-	serve("/api/v1/publish", gate.NeedLogin, gate.NeedLogin, h.publish)
-	serve(commands.Path, gate.NeedRead, gate.NeedLogin, h.commanding)
-	serve(simulate.Path, gate.NeedRead, gate.NeedAdminister, h.simulator)
-	serve(boards.Path, gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeList))
-	serve(boards.Path+"/{id}", gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeBoard))
-	serve("/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides))
-	serve("/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode))
-	for pattern, handler := range h.rest.Routes() {
-		serve(pattern, gate.NeedRead, gate.NeedAdminister, handler)
-	}
-	for _, pattern := range h.queries.Patterns() {
-		serve(pattern, gate.NeedRead, gate.NeedRead, h.queries) // a POST is a long question
+	for _, r := range h.guarded() {
+		handler := h.gate.Guard(r.read, r.write, r.handler)
+		if r.pattern != "/ws" { // which knows itself where pages may come from
+			handler = h.origins.guard(handler)
+		}
+		mux.Handle(r.pattern, handler)
 	}
 	if h.broker != nil {
 		mux.Handle("/mqtt", h.broker.Handler()) // who it is, its CONNECT says
 	}
-	mux.Handle("GET /metrics", h.gate.Guard(gate.NeedRead, gate.NeedRead, promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems(), h.remarks()) })
 	for pattern, handler := range h.gate.Routes() {

@@ -7,6 +7,7 @@
 package commands
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -89,7 +90,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 			h.refuser.Error(w, wire.Errorf(wire.CodeForbidden, "%s may not send commands to %.200q", p.Name(), c.Topic))
 			return
 		}
-		c.From = p.Name()
+		c.From = cmp.Or(p.Name(), c.From) // who it is counts more than what is said
 	}
 	c.From = sender(c.From, r.RemoteAddr)
 	ctx, cancel := context.WithTimeout(r.Context(), sendTimeout)

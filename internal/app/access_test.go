@@ -1,0 +1,548 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"pulso/access"
+	"pulso/access/gate"
+	"pulso/test/conformance/wire"
+)
+
+const personPassword = "correct horse battery"
+
+// A guardedHub is a hub with accounts: root administers, ben views, plug is a device, and hall is a service that may see and publish below hall/.
+type guardedHub struct {
+	*Hub
+
+	t      testing.TB
+	url    string
+	path   string // of the accounts
+	secret string // of plug
+	tokens map[string]string
+}
+
+func runGuarded(t testing.TB, change ...func(*Config)) *guardedHub {
+	t.Helper()
+	cfg := inMemory(t)
+	cfg.Data = filepath.Join(t.TempDir(), "data")
+	for _, c := range change {
+		c(&cfg)
+	}
+	g := &guardedHub{t: t, path: AccessFile(cfg.Data), secret: access.NewSecret(), tokens: map[string]string{}}
+	hash, err := access.HashPassword(personPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().UTC()
+	g.edit(func(c *access.Content) {
+		c.Roles = []access.Role{{Name: "hall", Rules: []string{"allow publish,subscribe,history,command hall/#"}}}
+		for _, a := range []access.Account{
+			{ID: "root", Kind: access.Person, Roles: []string{access.RoleAdministrator}, Hash: hash},
+			{ID: "ben", Kind: access.Person, Roles: []string{access.RoleViewer}, Hash: hash},
+			{ID: "plug", Kind: access.Device, Roles: []string{access.RoleDevice}, Hash: access.HashSecret(g.secret)},
+			{ID: "hall", Kind: access.Service, Roles: []string{"hall"}},
+		} {
+			a.Created = now
+			if err := c.Add(a); err != nil {
+				t.Fatal(err)
+			}
+			if g.tokens[a.ID], err = c.AddToken(a.ID, now, time.Time{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	g.Hub = runHub(t, cfg)
+	g.url = "http://" + g.HTTPAddr()
+	return g
+}
+
+// edit changes the accounts as another program does.
+func (g *guardedHub) edit(change func(*access.Content)) {
+	g.t.Helper()
+	if err := access.Edit(g.path, func(c *access.Content) error { change(c); return nil }); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// ask sends a request with a token and returns the answer's status; a stream is not waited for.
+func (g *guardedHub) ask(method, path, token string, header ...string) int {
+	g.t.Helper()
+	ctx, cancel := context.WithTimeout(g.t.Context(), 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, g.url+path, strings.NewReader("{}"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
+// Nothing but what is nobody's secret is to be had without an account, and each account gets what its roles say.
+func TestEveryRouteIsGuarded(t *testing.T) {
+	g := runGuarded(t)
+	for _, r := range g.guarded() {
+		path := strings.NewReplacer("{id}", "x", "{id...}", "x", "{name}", "x").Replace(r.pattern)
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+			if got := g.ask(method, path, ""); got != http.StatusUnauthorized {
+				t.Errorf("%s %s without a token: %d", method, path, got)
+			}
+			if got := g.ask(method, path, g.tokens["root"]+"x"); got != http.StatusUnauthorized {
+				t.Errorf("%s %s with a wrong token: %d", method, path, got)
+			}
+			if got := g.ask(method, path+"?token="+g.tokens["root"]+"&access_token="+g.tokens["root"], ""); got != http.StatusUnauthorized {
+				t.Errorf("%s %s with a token in the URL: %d", method, path, got)
+			}
+			need := r.write
+			if method == http.MethodGet {
+				need = r.read
+			}
+			if need == gate.NeedLogin {
+				continue // its topics decide
+			}
+			viewer := need == gate.NeedRead
+			if got := g.ask(method, path, g.tokens["ben"]); (got == http.StatusForbidden) == viewer || got == http.StatusUnauthorized {
+				t.Errorf("%s %s as a viewer: %d", method, path, got)
+			}
+			if got := g.ask(method, path, g.tokens["hall"]); got != http.StatusForbidden {
+				t.Errorf("%s %s as one who sees a part: %d", method, path, got)
+			}
+			if got := g.ask(method, path, g.tokens["root"]); got == http.StatusForbidden || got == http.StatusUnauthorized {
+				t.Errorf("%s %s as administrator: %d", method, path, got)
+			}
+		}
+	}
+	for path, want := range map[string]int{"/": 303, "/devices/x": 303, "/healthz": 200, "/readyz": 200, "/login": 200, "/nothing": 303, "/assets/../..": 307} {
+		if got := g.ask(http.MethodGet, path, ""); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+}
+
+// Who may publish, and send commands, depends on the topic, by every way there is.
+func TestPublishingIsJudgedByTopic(t *testing.T) {
+	g := runGuarded(t)
+	for _, c := range []struct {
+		account, topic string
+		want           int
+	}{{"hall", "hall/x", 200}, {"hall", "other/x", 403}, {"hall", "hall", 200}, {"hall", "hall2", 403}, {"ben", "hall/x", 403}, {"root", "other/x", 200},
+		{"hall", "hall/../other", 200}, {"hall", "hаll/x", 403}, {"hall", "/hall/x", 403}, {"hall", "Hall/x", 403}, {"hall", "hall//x", 200}} {
+		path := "/api/v1/publish?topic=" + url.QueryEscape(c.topic)
+		if got := g.ask(http.MethodPost, path, g.tokens[c.account]); got != c.want {
+			t.Errorf("%s publishes to %s: %d, want %d", c.account, c.topic, got, c.want)
+		}
+	}
+	ws := g.stream(g.tokens["ben"])
+	if err := ws.WriteJSON(map[string]any{"id": 1, "publish": map[string]any{"topic": "hall/x", "payload": "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Error struct{ Code string } `json:"error"`
+	}
+	if err := ws.ReadJSON(&answer); err != nil || answer.Error.Code != "forbidden" {
+		t.Errorf("a viewer publishes on the stream: %+v, %v", answer, err)
+	}
+	for account, want := range map[string]int{"ben": 403, "hall": 403, "root": 202} {
+		body := `{"device":"lamp","topic":"lamp/in","payload":1}`
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/api/v1/commands", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+g.tokens[account])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s sends a command: %d, want %d", account, resp.StatusCode, want)
+		}
+	}
+}
+
+func (g *guardedHub) stream(token string) *websocket.Conn {
+	g.t.Helper()
+	c, resp, err := websocket.DefaultDialer.DialContext(g.t.Context(), "ws://"+g.HTTPAddr()+"/ws", http.Header{"Authorization": {"Bearer " + token}})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	g.t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		g.t.Fatal(err)
+	}
+	return c
+}
+
+// closeCode reads until the hub closes.
+func closeCode(c *websocket.Conn) int {
+	for {
+		if _, _, err := c.ReadMessage(); err != nil {
+			closed := (*websocket.CloseError)(nil)
+			if errors.As(err, &closed) {
+				return closed.Code
+			}
+			return 0
+		}
+	}
+}
+
+// Every transport is cut off when its account is revoked, and told to come back when its rights are others.
+func TestRevocationCutsEveryTransport(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*access.Content)
+		closed int
+	}{
+		"revoked":     {func(c *access.Content) { c.Remove("ben") }, 4501},
+		"other roles": {func(c *access.Content) { c.Account("ben").Roles = []string{access.RoleOperator} }, 4006},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := runGuarded(t)
+			token := g.tokens["ben"]
+			ws, other := g.stream(token), g.stream(g.tokens["root"])
+			ended := make(chan string, 3)
+			follow := func(what string, client *http.Client, method, path, contentType, body string) {
+				req, err := http.NewRequestWithContext(t.Context(), method, g.url+path, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Authorization", "Bearer "+token)
+				if contentType != "" {
+					req.Header.Set("Content-Type", contentType)
+				}
+				resp, err := client.Do(req)
+				if err != nil || resp.StatusCode != http.StatusOK {
+					t.Fatalf("%s: %v, %v", what, resp, err)
+				}
+				go func() {
+					_, _ = io.Copy(io.Discard, resp.Body)
+					_ = resp.Body.Close()
+					ended <- what
+				}()
+			}
+			follow("SSE", http.DefaultClient, http.MethodGet, "/sse?filter=%23", "", "")
+			subscribe := `{"filters":["#"]}`
+			follow("Connect", http.DefaultClient, http.MethodPost, "/pulso.v1.StreamService/Subscribe", "application/connect+json",
+				"\x00\x00\x00\x00"+string(rune(len(subscribe)))+subscribe)
+			mqtt := wire.Dial(t, g.MQTTAddr())
+			mqtt.Connect(&wire.Connect{ClientID: "b", User: new("ben"), Password: &token})
+			g.edit(c.change)
+			if code := closeCode(ws); code != c.closed {
+				t.Errorf("WebSocket: closed with %d, want %d", code, c.closed)
+			}
+			for range 2 {
+				select {
+				case <-ended:
+				case <-time.After(10 * time.Second):
+					t.Fatal("a stream goes on")
+				}
+			}
+			mqtt.ExpectDisconnect(0x87)
+			if err := other.WriteJSON(map[string]any{"id": 1, "ping": map[string]any{}}); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := other.ReadMessage(); err != nil {
+				t.Errorf("another account was cut off, too: %v", err)
+			}
+		})
+	}
+}
+
+// A session is of whoever began it: another's token does not carry it on.
+func TestSessionsAreTheirPersons(t *testing.T) {
+	g := runGuarded(t)
+	body := `{"n":1,"commands":[{"id":1,"hello":{}}]}`
+	poll := func(account, session, body string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/api/v1/poll", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+g.tokens[account])
+		if session != "" {
+			req.Header.Set("Pulso-Session", session)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(text)
+	}
+	status, text := poll("ben", "", body)
+	var answer struct {
+		Session string `json:"session"`
+	}
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || status != http.StatusOK || answer.Session == "" {
+		t.Fatalf("%d %s", status, text)
+	}
+	next := `{"n":2,"commands":[{"id":2,"ping":{}}]}`
+	if status, text := poll("root", answer.Session, next); status != http.StatusNotFound {
+		t.Errorf("another's session: %d %s", status, text)
+	}
+	if status, text := poll("ben", answer.Session, next); status != http.StatusOK {
+		t.Errorf("one's own: %d %s", status, text)
+	}
+}
+
+// A browser is one person's.
+type browser struct {
+	*http.Client
+
+	g *guardedHub
+}
+
+func (g *guardedHub) browser() *browser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return &browser{&http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, g}
+}
+
+func (b *browser) do(method, path, body string, header ...string) *http.Response {
+	b.g.t.Helper()
+	req, err := http.NewRequestWithContext(b.g.t.Context(), method, b.g.url+path, strings.NewReader(body))
+	if err != nil {
+		b.g.t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := b.Do(req)
+	if err != nil {
+		b.g.t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	return resp
+}
+
+func (b *browser) login(user, password, next string, header ...string) *http.Response {
+	b.g.t.Helper()
+	return b.do(http.MethodPost, "/login", url.Values{"user": {user}, "password": {password}, "next": {next}}.Encode(), header...)
+}
+
+func (b *browser) cookie() string {
+	u, err := url.Parse(b.g.url)
+	if err != nil {
+		b.g.t.Fatal(err)
+	}
+	for _, c := range b.Jar.Cookies(u) {
+		return c.Value
+	}
+	return ""
+}
+
+func TestLoginPage(t *testing.T) {
+	g := runGuarded(t)
+	b := g.browser()
+	u, err := url.Parse(g.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Jar.SetCookies(u, []*http.Cookie{{Name: "pulso_session", Value: "fixed"}}) // as somebody else has put it there
+	resp := b.login("root", personPassword, "/devices?q=1")
+	if resp.StatusCode != http.StatusSeeOther || resp.Header.Get("Location") != "/devices?q=1" {
+		t.Fatalf("%d %v", resp.StatusCode, resp.Header)
+	}
+	cookie := resp.Header.Get("Set-Cookie")
+	if !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=Lax") || b.cookie() == "fixed" {
+		t.Errorf("cookie %q", cookie)
+	}
+	if got := b.do(http.MethodGet, "/devices", "").StatusCode; got != http.StatusOK {
+		t.Errorf("a page after the login: %d", got)
+	}
+	if got := b.do(http.MethodGet, "/api/v1/devices", "").StatusCode; got != http.StatusOK {
+		t.Errorf("the API after the login: %d", got)
+	}
+	for _, header := range [][]string{
+		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"},
+		{"Origin", "http://127.0.0.1:1"}, {"Origin", g.url + ".evil.example"}, {"Origin", strings.Replace(g.url, "http:", "https:", 1) + "0"},
+	} {
+		if got := b.do(http.MethodPost, "/api/v1/publish?topic=x", "x", header...).StatusCode; got != http.StatusForbidden {
+			t.Errorf("a publish with %q: %d", header, got)
+		}
+		if got := b.do(http.MethodPost, "/logout", "", header...).StatusCode; got != http.StatusForbidden {
+			t.Errorf("a logout with %q: %d", header, got)
+		}
+		if got := g.browser().login("root", personPassword, "/", header...).StatusCode; got != http.StatusForbidden {
+			t.Errorf("a login with %q: %d", header, got)
+		}
+		ws := http.Header{"Cookie": {"pulso_session=" + b.cookie()}}
+		ws.Set(header[0], header[1])
+		if header[0] == "Origin" {
+			if c, resp, err := websocket.DefaultDialer.Dial("ws://"+g.HTTPAddr()+"/ws", ws); err == nil {
+				_ = c.Close()
+				t.Errorf("a WebSocket with %q", header)
+			} else if resp != nil {
+				_ = resp.Body.Close()
+			}
+		}
+	}
+	for next, want := range map[string]string{
+		"": "/", "//evil.example": "/", "https://evil.example/": "/", "/\\evil.example": "/", "javascript:alert(1)": "/", "/a\r\nb": "/",
+		"/login": "/", "/logout": "/", "/boards?x=y": "/boards?x=y", "evil": "/",
+	} {
+		if got := g.browser().login("root", personPassword, next).Header.Get("Location"); got != want {
+			t.Errorf("next %q leads to %q, want %q", next, got, want)
+		}
+	}
+	old := b.cookie()
+	if got := b.do(http.MethodPost, "/logout", "").StatusCode; got != http.StatusSeeOther || b.cookie() != "" {
+		t.Errorf("logout: %d, cookie %q", got, b.cookie())
+	}
+	b.Jar.SetCookies(u, []*http.Cookie{{Name: "pulso_session", Value: old}})
+	if got := b.do(http.MethodGet, "/api/v1/devices", "").StatusCode; got != http.StatusUnauthorized {
+		t.Errorf("after the logout: %d", got)
+	}
+}
+
+// Whoever guesses one's password is slowed down, and neither others nor who comes from elsewhere.
+func TestGuessingIsSlowed(t *testing.T) {
+	g := runGuarded(t)
+	statuses := map[int]int{}
+	for range 12 {
+		statuses[g.browser().login("root", "wrong", "/").StatusCode]++
+	}
+	if statuses[http.StatusUnauthorized] > 6 || statuses[http.StatusTooManyRequests] < 6 {
+		t.Errorf("guesses: %v", statuses)
+	}
+	if got := g.browser().login("ben", personPassword, "/").StatusCode; got != http.StatusSeeOther {
+		t.Errorf("another person at the same address: %d", got)
+	}
+	elsewhere := g.browser()
+	elsewhere.Transport = &http.Transport{DialContext: (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}).DialContext}
+	defer elsewhere.CloseIdleConnections()
+	if got := elsewhere.login("root", personPassword, "/").StatusCode; got != http.StatusSeeOther {
+		t.Errorf("the same person from elsewhere: %d", got)
+	}
+	mqtt := wire.Dial(t, g.MQTTAddr())
+	mqtt.Send(&wire.Connect{ClientID: "plug", User: new("plug"), Password: &g.secret})
+	mqtt.ExpectCode(wire.CONNACK, 0) // a device at the same address
+}
+
+// A session outlives the hub, but not a change of the password.
+func TestSessionsOverRestart(t *testing.T) {
+	g := runGuarded(t)
+	b := g.browser()
+	if got := b.login("ben", personPassword, "/").StatusCode; got != http.StatusSeeOther {
+		t.Fatal(got)
+	}
+	again := gate.New(gate.Config{Directory: g.accounts, Path: g.kept(sessionsFile)})
+	rec := again.Guard(gate.NeedRead, gate.NeedRead, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	status := func() int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "/x", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Cookie", "pulso_session="+b.cookie())
+		w := &statusWriter{header: http.Header{}, status: http.StatusOK}
+		rec.ServeHTTP(w, req)
+		return w.status
+	}
+	if got := status(); got != http.StatusOK {
+		t.Errorf("after a restart: %d", got)
+	}
+	hash, err := access.HashPassword("another password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.accounts.Edit(func(c *access.Content) error { c.Account("ben").Hash = hash; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := status(); got != http.StatusUnauthorized {
+		t.Errorf("after another password: %d", got)
+	}
+	if got := b.do(http.MethodGet, "/api/v1/devices", "").StatusCode; got != http.StatusUnauthorized {
+		t.Errorf("after another password, on the hub: %d", got)
+	}
+}
+
+type statusWriter struct {
+	header http.Header
+	status int
+}
+
+func (w *statusWriter) Header() http.Header         { return w.header }
+func (w *statusWriter) Write(b []byte) (int, error) { return len(b), nil }
+func (w *statusWriter) WriteHeader(status int)      { w.status = status }
+
+// The first account shuts a hub that was open: nobody stays in.
+func TestFirstAccountEndsOpenSessions(t *testing.T) {
+	cfg := inMemory(t)
+	cfg.Data = filepath.Join(t.TempDir(), "data")
+	h := runHub(t, cfg)
+	ws, resp, err := websocket.DefaultDialer.Dial("ws://"+h.HTTPAddr()+"/ws", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	defer ws.Close()
+	mqtt := wire.Dial(t, h.MQTTAddr())
+	mqtt.Connect(&wire.Connect{ClientID: "c"})
+	err = access.Edit(AccessFile(cfg.Data), func(c *access.Content) error {
+		return c.Add(access.Account{ID: "root", Kind: access.Person, Roles: []string{access.RoleAdministrator}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := closeCode(ws); code != 4501 {
+		t.Errorf("closed with %d", code)
+	}
+	mqtt.ExpectDisconnect(0x87)
+	if status, _ := get(t, "http://"+h.HTTPAddr()+"/api/v1/devices", ""); status != http.StatusUnauthorized {
+		t.Errorf("the API: %d", status)
+	}
+}
+
+// BenchmarkRevocation is the time from the change of the file to the cut, with 1,000 sessions.
+func BenchmarkRevocation(b *testing.B) {
+	const sessions = 1_000
+	for b.Loop() {
+		g := runGuarded(b)
+		cut := make(chan time.Time, sessions)
+		for range sessions {
+			c := g.stream(g.tokens["ben"])
+			go func() {
+				closeCode(c)
+				cut <- time.Now()
+			}()
+		}
+		began := time.Now()
+		g.edit(func(c *access.Content) { c.Remove("ben") })
+		var last time.Duration
+		for range sessions {
+			last = max(last, (<-cut).Sub(began))
+		}
+		b.ReportMetric(float64(last.Milliseconds()), "ms-to-last-cut")
+	}
+}
