@@ -49,6 +49,9 @@ func (r Rights) String() string {
 	return strings.Join(names, ",")
 }
 
+// Each is every right by itself.
+func Each() []Rights { return []Rights{Publish, Subscribe, History, Command, Administer} }
+
 // ErrRule is wrapped by the errors about rules, roles and rights.
 var ErrRule = errors.New("rule")
 

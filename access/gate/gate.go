@@ -6,6 +6,7 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -155,6 +156,10 @@ func (g *Gate) Pages(next http.Handler) http.Handler {
 		token := cookieOf(r)
 		if token == "" || g.sessions.find(token) == nil {
 			toLogin(w, r)
+			return
+		}
+		if grant := g.sessions.find(token); grant != nil && !grant.MayEverywhere(access.Rights(NeedRead)) {
+			g.show(w, r, http.StatusForbidden, page{Problem: fmt.Sprintf(say(r).notAll, grant.Account)})
 			return
 		}
 		if fresh := g.sessions.rotate(token); fresh != "" {

@@ -29,7 +29,7 @@ var files embed.FS
 var pages = template.Must(template.ParseFS(files, "pages/*.html"))
 
 // policy lets the pages of this package load their style and send their forms, and nothing else.
-const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 const (
 	cookieName = "pulso_session"
@@ -61,7 +61,18 @@ func setCookie(w http.ResponseWriter, r *http.Request, token string) {
 
 // Routes are the handlers of the pages, by the patterns under which a [http.ServeMux] is to know them.
 func (g *Gate) Routes() map[string]http.Handler {
+	act := func(administer bool, how func(p *accountPage, r *http.Request) error) http.Handler {
+		return g.form(g.account(administer, how).ServeHTTP)
+	}
 	return map[string]http.Handler{
+		"GET " + AccountPath:              g.account(false, g.look),
+		"POST " + AccountPath + "/mine":   act(false, g.setPassword),
+		"POST " + AccountPath + "/add":    act(true, g.add),
+		"POST " + AccountPath + "/token":  act(true, g.addToken),
+		"POST " + AccountPath + "/revoke": act(true, g.revoke),
+		"POST " + AccountPath + "/give":   act(true, g.give),
+		"POST " + AccountPath + "/role":   act(true, g.setRole),
+
 		"GET " + LoginPath:   http.HandlerFunc(g.showLogin),
 		"POST " + LoginPath:  g.form(g.login),
 		"POST " + LogoutPath: g.form(g.logout),
@@ -94,15 +105,20 @@ type page struct {
 
 func (g *Gate) show(w http.ResponseWriter, r *http.Request, status int, p page) {
 	p.Words = say(r)
+	g.write(w, status, "login.html", p.Words, p)
+}
+
+// write makes a page and sends it.
+func (g *Gate) write(w http.ResponseWriter, status int, name string, said *words, p any) {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, "login.html", p); err != nil {
+	if err := pages.ExecuteTemplate(&b, name, p); err != nil {
 		g.logger.Error("a page could not be made", "error", err)
 		http.Error(w, "internal error", http.StatusInternalServerError)
 		return
 	}
 	secure(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Language", p.Words.Language)
+	w.Header().Set("Content-Language", said.Language)
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // whether the client hears it is beyond us
 }
@@ -158,7 +174,7 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) {
 		g.show(w, r, http.StatusServiceUnavailable, page{Problem: said.busy, Next: next, User: user})
 	}
 	g.refuser.Count("login")
-	g.logger.Warn("a login was refused", "user", fmt.Sprintf("%.80q", user), "remote", r.RemoteAddr, "reason", err)
+	g.logger.Warn("a login was refused", "user", fmt.Sprintf("%.80s", user), "remote", r.RemoteAddr, "reason", err)
 }
 
 func (g *Gate) logout(w http.ResponseWriter, r *http.Request) {

@@ -363,7 +363,7 @@ func (c *rightsFlags) explain(data string, out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, right := range []access.Rights{access.Publish, access.Subscribe, access.History, access.Command, access.Administer} {
+	for _, right := range access.Each() {
 		decision, err := d.Explain(c.As, c.Client, right, c.Topic)
 		if err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 )
 
 // playwright runs a spec of the dashboard against a hub, in a real browser. Screenshots go to bin/e2e.
-func playwright(t *testing.T, spec, url, mqtt string) {
+func playwright(t *testing.T, spec, url, mqtt string, environ ...string) {
 	t.Helper()
 	need(t, "chromium")
 	need(t, "mosquitto_pub")
@@ -28,6 +28,7 @@ func playwright(t *testing.T, spec, url, mqtt string) {
 	cmd.Dir = web
 	results := filepath.Join(root, "bin", "e2e", strings.TrimSuffix(spec, ".spec.ts"))
 	cmd.Env = append(os.Environ(), "PULSO_URL="+url, "PULSO_MQTT="+mqtt, "PULSO_RESULTS="+results, "PULSO_BIN="+binary)
+	cmd.Env = append(cmd.Env, environ...)
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

@@ -135,7 +135,7 @@ test("a connection that is lost says so, dims the values, and comes back by itse
   // The test stands between the page and the hub, and can cut the line.
   let cut = false;
   const lines = new Set<() => void>();
-  await page.route("**/healthz", (route) => (cut ? route.abort() : route.continue()));
+  await page.route("**/api/v1/past", (route) => (cut ? route.abort() : route.continue()));
   await page.routeWebSocket("**/ws", (line) => {
     if (cut) {
       line.close({ code: 1011 });

@@ -146,11 +146,11 @@ test("no number on the screen is wrong while devices and the page are cut off an
     await wait(8_000);
     // Now the page's own link: what it shows is dimmed within two seconds, and true again when it is back.
     await page.context().setOffline(true);
-    await page.route("**/healthz", (route) => route.abort());
+    await page.route("**/api/v1/past", (route) => route.abort());
     await expect(page.locator("html")).toHaveAttribute("data-connection", "lost", { timeout: 2_500 });
     await wait(3_000);
     await page.context().setOffline(false);
-    await page.unroute("**/healthz");
+    await page.unroute("**/api/v1/past");
     await live(page);
     await wait(4_000);
   } finally {

@@ -4,6 +4,7 @@ import { CommandError, lost, type Pending, type Wish } from "./command";
 import { type Frames, Store } from "./frame";
 import { answers, broken, type Link, type Over, openLink } from "./link";
 import { type Handler, isTelemetry, newestOf, Subscription, type SubscriptionOptions } from "./subscription";
+import { closeCodes } from "./wire/codes.gen";
 import type { Frame, Hello, Message, Publish, Reply, Subscribe, WireError } from "./wire/types";
 
 export { CommandError } from "./command";
@@ -408,25 +409,22 @@ export class Connection extends Store {
     const welcomed = this.#welcomed;
     const wasGood = this.#ready() && Date.now() - this.#liveSince > goodAfter;
     this.#dispose();
+    if (!welcomed ? code < firstOwnCode : code === closeCodes.unauthorized) this.#suspect();
     if (code >= firstFinalCode && code <= lastFinalCode) {
       this.#become({ name: "refused", code, reason });
       return;
     }
-    if (!welcomed && code < firstOwnCode) this.#suspect();
     if (wasGood) this.#attempt = 0;
     const delay = backoff(this.#attempt++, this.#config.random);
     this.#become({ name: "reconnecting", since: this.#heardAt, retryAt: Date.now() + delay, code });
     this.#retry = setTimeout(() => this.connect(), delay);
   }
 
-  /** suspect asks, after a link that never came to be, whether it was for the hub or for WebSockets. */
+  /** suspect asks, after a link that never came to be or that ended for want of a login, whether it is for the hub or for WebSockets. */
   #suspect(): void {
-    if (this.#over === "sse") {
-      this.#blocked = 0;
-      return;
-    }
+    const over = this.#over;
     void (this.#config.answers ?? answers)().then((there) => {
-      this.#blocked = there ? this.#blocked + 1 : 0;
+      this.#blocked = there && over === "ws" ? this.#blocked + 1 : 0;
     });
   }
 

@@ -22,10 +22,12 @@ export function openLink(over: Over, path: string): Link {
   return over === "ws" ? new SocketLink(location.origin.replace(/^http/, "ws") + path) : new StreamLink();
 }
 
-/** answers reports whether the hub is there for plain requests. */
+/** answers reports whether the hub is there for plain requests. Where it wants a login, it is led to. */
 export async function answers(): Promise<boolean> {
   try {
-    return (await fetch("/healthz", { cache: "no-store" })).ok;
+    const { ok, status } = await fetch("/api/v1/past", { cache: "no-store" });
+    if (status === 401) location.reload();
+    return ok;
   } catch {
     return false;
   }

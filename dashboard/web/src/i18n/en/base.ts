@@ -62,7 +62,6 @@ export const base = {
   },
   closed: {
     [closeCodes.bad_commands]: "too many bad commands",
-    [closeCodes.unauthorized]: "credentials are missing or wrong",
     [closeCodes.too_large]: "a message was too large",
     [closeCodes.wrong_form]: "wrong form of message",
   } as Record<number, string>,

@@ -39,6 +39,7 @@ export const settings = {
   pastHint:
     "How long events and values are kept is configured on the hub (log-retain-age, history-retain-age); charts go back as far as there are values.",
   links: "Further",
+  account: "Account",
   metrics: "Metrics",
   ready: "Health",
   /** The palette. */

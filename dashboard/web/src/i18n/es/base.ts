@@ -58,21 +58,19 @@ export const base: { [Name in keyof Base]: Words[Name] } = {
   banner: {
     lost: (age) => `Conexión perdida. Lo que ves es de hace ${age}.`,
     never: "El hub no responde. Se sigue intentando…",
-    overloaded:
-      "El hub no admite más pantallas por ahora: tiene tantas como puede, o muy poca memoria. Se sigue intentando…",
+    overloaded: "El hub no admite más pantallas por ahora. Se sigue intentando…",
     problem: (what, since, age, advice) => `${what} Desde las ${since} (${age}). ${advice}`,
     refused: (why) => `El hub ha rechazado esta conexión: ${why}. Recarga cuando esté resuelto.`,
   },
   closed: {
     [closeCodes.bad_commands]: "demasiadas órdenes incorrectas",
-    [closeCodes.unauthorized]: "faltan las credenciales o no son correctas",
     [closeCodes.too_large]: "un mensaje era demasiado grande",
     [closeCodes.wrong_form]: "un mensaje tenía la forma equivocada",
   },
   problems: {
     log_full: {
       what: "El disco está lleno: no se guarda nada y los dispositivos esperan sus acuses de recibo.",
-      advice: "Libera espacio; el hub sigue por sí solo. O da menos al registro (log-retain-bytes) y reinicia el hub.",
+      advice: "Libera espacio; el hub sigue por sí solo. O da menos al registro (log-retain-bytes).",
     },
     log_slow: {
       what: "El disco no da abasto: hace unos segundos que no se guarda nada y los dispositivos esperan.",

@@ -5,7 +5,7 @@ export const errors: Words["errors"] = {
   since: (time) => `Lo rechazado, descartado o no decodificable desde que arrancó el hub, ${time}.`,
   none: "Sin errores",
   quiet: (time) => `Nada fue rechazado, descartado ni quedó sin decodificar desde que arrancó el hub, ${time}.`,
-  past: "El registro dice qué dispositivos callaban o no se entendían en el pasado. Los descartes, las conexiones rechazadas y lo perdido en este navegador solo se conocen del presente.",
+  past: "Del pasado se sabe qué dispositivos callaban o no se entendían. Descartes, rechazos y pérdidas de este navegador solo se conocen del presente.",
   undecodable: "Se guardan como llegaron y no se grafican. El último mensaje de cada dispositivo y qué le pasa:",
   where: { broker: "Broker", hub: "Hub", browser: "Este navegador" },
   losses: {

@@ -11,7 +11,7 @@ export const settings: Words["settings"] = {
   keyboard: "Teclado",
   singleKeys: "Teclas sueltas",
   singleKeysHint:
-    "g, /, j, k, espacio y similares sin Ctrl ni ⌘. Desactívalas si usas dictado u otras herramientas que las pulsen sin querer.",
+    "g, /, j, k, espacio y similares sin Ctrl ni ⌘. Desactívalas si usas dictado.",
   chat: "Chat",
   name: "Tu nombre",
   nameHint: "Los demás lo ven junto a lo que dices en los chats y entre los presentes.",
@@ -40,6 +40,7 @@ export const settings: Words["settings"] = {
   pastHint:
     "Cuánto tiempo se conservan eventos y valores se configura en el hub (log-retain-age, history-retain-age); las gráficas llegan hasta donde hay valores.",
   links: "Más",
+  account: "Cuenta",
   metrics: "Métricas",
   ready: "Estado",
   palette: {

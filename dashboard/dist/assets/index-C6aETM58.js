@@ -1,1 +1,0 @@
-import{P as e,r as t,st as n}from"./language-CmpR3-xJ.js";n(),e(),await t();
