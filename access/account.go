@@ -183,7 +183,7 @@ func readContent(path string) (*Content, *Policy, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("accounts: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, nil, fmt.Errorf("accounts: %w", err)
@@ -225,7 +225,7 @@ func Edit(path string, change func(*Content) error) error {
 	if err != nil {
 		return fmt.Errorf("accounts: %w", err)
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }() // which frees it
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("accounts: lock %s: %w", lock.Name(), err)
 	}

@@ -193,7 +193,7 @@ func TestTokensExpire(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut := make(chan bool, 1)
-	defer g.While(func(gone bool) { cut <- gone })()
+	t.Cleanup(g.While(func(gone bool) { cut <- gone }))
 	select {
 	case gone := <-cut:
 		if !gone {
@@ -216,7 +216,7 @@ func TestFirstAccountShutsTheHub(t *testing.T) {
 	}
 	cut := make(chan bool, 1)
 	open := d.Open()
-	defer open.While(func(gone bool) { cut <- gone })()
+	t.Cleanup(open.While(func(gone bool) { cut <- gone }))
 	if !open.May(All, "x") || !open.Holds() {
 		t.Error("everybody may not do everything")
 	}
@@ -247,9 +247,11 @@ func TestDamagedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "{", `{"accounts":[{"id":"a/b","kind":"person"}]}`, `{"accounts":[{"id":"a","kind":"king"}]}`,
+	for _, text := range []string{
+		"", "{", `{"accounts":[{"id":"a/b","kind":"person"}]}`, `{"accounts":[{"id":"a","kind":"king"}]}`,
 		`{"accounts":[{"id":"a","kind":"person","roles":["none"]}]}`, `{"accounts":[],"more":1}`,
-		`{"accounts":[{"id":"a","kind":"person"},{"id":"A","kind":"person"}]}`} {
+		`{"accounts":[{"id":"a","kind":"person"},{"id":"A","kind":"person"}]}`,
+	} {
 		if err := os.WriteFile(d.cfg.Path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -360,7 +362,8 @@ func BenchmarkLogin(b *testing.B) {
 		b.Fatal(err)
 	}
 	for name, c := range map[string]struct{ hash, password string }{
-		"password": {hash, password}, "wrong": {hash, "x"}, "nobody": {"", "x"}, "secret": {HashSecret(secret), secret}, "wrong secret": {HashSecret(secret), "x"},
+		"password": {hash, password}, "wrong": {hash, "x"}, "nobody": {"", "x"},
+		"secret": {HashSecret(secret), secret}, "wrong secret": {HashSecret(secret), "x"},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

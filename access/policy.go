@@ -117,6 +117,7 @@ type Who struct {
 // An entry is a rule that is ready to be asked.
 type entry struct {
 	Rule
+
 	role   string
 	levels []string
 	// at is the number of shared rules that come before one that is a subject's own.
@@ -152,7 +153,7 @@ func (p *Policy) Subject(w *Who) *Subject {
 	}
 	sum := sha256.New()
 	for e := range s.rules() {
-		_, _ = sum.Write([]byte(e.Rule.String() + "\n"))
+		_, _ = sum.Write([]byte(e.String() + "\n"))
 	}
 	s.key = base64.RawURLEncoding.EncodeToString(sum.Sum(nil))
 	return s
@@ -278,7 +279,7 @@ type Decision struct {
 func (s *Subject) Explain(r Rights, topic string) Decision {
 	for e := range s.rules() {
 		if e.Rights&r != 0 && event.Match(e.Filter, topic) {
-			return Decision{!e.Deny, e.Rule.String(), e.role}
+			return Decision{!e.Deny, e.String(), e.role}
 		}
 	}
 	return Decision{}

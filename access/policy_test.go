@@ -48,12 +48,12 @@ func TestDecisions(t *testing.T) {
 		{[]string{"allow all #", "deny all home/%u/#"}, Who{}, Publish, "x home", "home/x home//x"},
 	} {
 		s := subject(t, &c.who, c.rules...)
-		for _, topic := range strings.Fields(c.yes) {
+		for topic := range strings.FieldsSeq(c.yes) {
 			if !s.May(c.right, topic) || !s.Explain(c.right, topic).Allowed {
 				t.Errorf("%q: %v: %s of %s is denied by %+v", c.rules, c.who, c.right, topic, s.Explain(c.right, topic))
 			}
 		}
-		for _, topic := range strings.Fields(c.no) {
+		for topic := range strings.FieldsSeq(c.no) {
 			if s.May(c.right, topic) || s.Explain(c.right, topic).Allowed {
 				t.Errorf("%q: %v: %s of %s is allowed by %+v", c.rules, c.who, c.right, topic, s.Explain(c.right, topic))
 			}

@@ -17,7 +17,7 @@ const AccountPath = "/account"
 
 // accountPage is what that page shows.
 type accountPage struct {
-	Words         *words
+	Words         words
 	Problem, Done string
 	// Made is a secret that has just been made, and is not shown again; Connect how a device uses it.
 	Made, Connect string
@@ -55,7 +55,7 @@ func (g *Gate) account(administer bool, act func(p *accountPage, r *http.Request
 			Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person, Administrator: grant.MayEverywhere(access.Administer),
 		}
 		if administer && !p.Administrator {
-			p.Problem = p.Words.notYours
+			p.Problem = p.Words["notYours"]
 			g.refuser.Count("account")
 			g.fill(p)
 			g.showAccount(w, http.StatusForbidden, p)
@@ -105,7 +105,7 @@ func (g *Gate) look(p *accountPage, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		why := p.Words.NoRule
+		why := p.Words["noRule"]
 		if d.Rule != "" {
 			why = d.Role + ": " + d.Rule
 		}
@@ -117,18 +117,18 @@ func (g *Gate) look(p *accountPage, r *http.Request) error {
 // setPassword changes one's own password, for who knows the one before, and ends the sessions that others may have.
 func (g *Gate) setPassword(p *accountPage, r *http.Request) error {
 	if wait := g.throttle.wait(r.RemoteAddr, p.Me); wait > 0 {
-		return fmt.Errorf(p.Words.slow, int(wait/time.Second)+1)
+		return fmt.Errorf(p.Words["slow"], int(wait/time.Second)+1)
 	}
 	never := func() error { return nil }
 	if _, err := g.directory.Login(r.Context(), access.Credentials{User: p.Me, Password: r.PostForm.Get("old")}, never); err != nil {
-		return errors.New(p.Words.denied)
+		return errors.New(p.Words["denied"])
 	}
 	g.throttle.forgive(r.RemoteAddr, p.Me)
 	hash, err := access.HashPassword(r.PostForm.Get("new"))
 	if err != nil {
 		return err
 	}
-	p.Done = p.Words.loggedOut
+	p.Done = p.Words["loggedOut"]
 	return g.change(p.Me, func(_ *access.Content, a *access.Account) error { a.Hash = hash; return nil })
 }
 
@@ -181,7 +181,7 @@ func (g *Gate) add(p *accountPage, r *http.Request) error {
 func (g *Gate) addToken(p *accountPage, r *http.Request) error {
 	days, err := strconv.Atoi(r.PostForm.Get("days"))
 	if err != nil || days < 0 || days > 36_500 {
-		return errors.New(p.Words.badDays)
+		return errors.New(p.Words["badDays"])
 	}
 	until, now := time.Time{}, time.Now().UTC()
 	if days > 0 {
@@ -198,7 +198,7 @@ func (g *Gate) addToken(p *accountPage, r *http.Request) error {
 func (g *Gate) revoke(p *accountPage, r *http.Request) error {
 	id, token := r.PostForm.Get("id"), r.PostForm.Get("token")
 	if token == "" && id == p.Me {
-		return errors.New(p.Words.notSelf)
+		return errors.New(p.Words["notSelf"])
 	}
 	return g.change(id, func(c *access.Content, a *access.Account) error {
 		if token == "" {
@@ -214,7 +214,7 @@ func (g *Gate) revoke(p *accountPage, r *http.Request) error {
 func (g *Gate) give(p *accountPage, r *http.Request) error {
 	id := r.PostForm.Get("id")
 	if id == p.Me {
-		return errors.New(p.Words.notSelf)
+		return errors.New(p.Words["notSelf"])
 	}
 	return g.change(id, func(_ *access.Content, a *access.Account) error {
 		a.Roles = fields(r.PostForm.Get("roles"))

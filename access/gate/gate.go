@@ -159,7 +159,7 @@ func (g *Gate) Pages(next http.Handler) http.Handler {
 			return
 		}
 		if grant := g.sessions.find(token); grant != nil && !grant.MayEverywhere(access.Rights(NeedRead)) {
-			g.show(w, r, http.StatusForbidden, page{Problem: fmt.Sprintf(say(r).notAll, grant.Account)})
+			g.show(w, r, http.StatusForbidden, page{Problem: fmt.Sprintf(say(r)["notAll"], grant.Account)})
 			return
 		}
 		if fresh := g.sessions.rotate(token); fresh != "" {

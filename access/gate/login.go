@@ -49,7 +49,7 @@ func cookieOf(r *http.Request) string {
 // setCookie gives a browser a session's token; an empty one takes it away. No script can read it, and no page of another site has
 // it sent.
 func setCookie(w http.ResponseWriter, r *http.Request, token string) {
-	c := &http.Cookie{
+	c := &http.Cookie{ //nolint:gosec // secure where there is TLS: without it a browser would not take the cookie
 		Name: cookieName, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
 		MaxAge: int(lastsFor / time.Second),
 	}
@@ -84,12 +84,12 @@ func (g *Gate) Routes() map[string]http.Handler {
 func (g *Gate) form(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := g.foreign.Check(r); err != nil {
-			g.show(w, r, http.StatusForbidden, page{Problem: say(r).foreign})
+			g.show(w, r, http.StatusForbidden, page{Problem: say(r)["foreign"]})
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if err := r.ParseForm(); err != nil {
-			g.show(w, r, http.StatusBadRequest, page{Problem: say(r).badForm})
+			g.show(w, r, http.StatusBadRequest, page{Problem: say(r)["badForm"]})
 			return
 		}
 		next(w, r)
@@ -98,7 +98,7 @@ func (g *Gate) form(next http.HandlerFunc) http.Handler {
 
 // page is what the page to log in on shows.
 type page struct {
-	Words         *words
+	Words         words
 	Problem, Next string
 	User          string
 }
@@ -109,7 +109,7 @@ func (g *Gate) show(w http.ResponseWriter, r *http.Request, status int, p page) 
 }
 
 // write makes a page and sends it.
-func (g *Gate) write(w http.ResponseWriter, status int, name string, said *words, p any) {
+func (g *Gate) write(w http.ResponseWriter, status int, name string, said words, p any) {
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, name, p); err != nil {
 		g.logger.Error("a page could not be made", "error", err)
@@ -118,7 +118,7 @@ func (g *Gate) write(w http.ResponseWriter, status int, name string, said *words
 	}
 	secure(w.Header())
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Language", said.Language)
+	w.Header().Set("Content-Language", said["language"])
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // whether the client hears it is beyond us
 }
@@ -136,7 +136,7 @@ func secure(h http.Header) {
 func (g *Gate) showLogin(w http.ResponseWriter, r *http.Request) {
 	next := localPath(r.URL.Query().Get("next"))
 	if token := cookieOf(r); !g.directory.Enabled() || token != "" && g.sessions.find(token) != nil {
-		http.Redirect(w, r, next, http.StatusSeeOther)
+		http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // localPath has judged it
 		return
 	}
 	g.show(w, r, http.StatusOK, page{Next: next})
@@ -167,11 +167,11 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) {
 	case wait > 0:
 		seconds := int(wait/time.Second) + 1
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		g.show(w, r, http.StatusTooManyRequests, page{Problem: fmt.Sprintf(said.slow, seconds), Next: next, User: user})
+		g.show(w, r, http.StatusTooManyRequests, page{Problem: fmt.Sprintf(said["slow"], seconds), Next: next, User: user})
 	case errors.Is(err, access.ErrDenied):
-		g.show(w, r, status, page{Problem: said.denied, Next: next, User: user})
+		g.show(w, r, status, page{Problem: said["denied"], Next: next, User: user})
 	default:
-		g.show(w, r, http.StatusServiceUnavailable, page{Problem: said.busy, Next: next, User: user})
+		g.show(w, r, http.StatusServiceUnavailable, page{Problem: said["busy"], Next: next, User: user})
 	}
 	g.refuser.Count("login")
 	g.logger.Warn("a login was refused", "user", fmt.Sprintf("%.80s", user), "remote", r.RemoteAddr, "reason", err)

@@ -186,18 +186,6 @@ func (s *sessions) end(token string) {
 	s.save(s.now())
 }
 
-// endAll ends an account's sessions.
-func (s *sessions) endAll(account string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, one := range s.known {
-		if one.Account == account {
-			delete(s.known, key)
-		}
-	}
-	s.save(s.now())
-}
-
 // save writes the file; mu is held. What cannot be written is said, and tried again with the next change.
 func (s *sessions) save(now time.Time) {
 	if s.path == "" {

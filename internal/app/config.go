@@ -114,29 +114,7 @@ func (c *Config) Check() error {
 	bad := func(key, format string, args ...any) {
 		errs = append(errs, &KeyError{Key: key, Text: fmt.Sprintf(format, args...)})
 	}
-	accounts, err := access.Exist(AccessFile(c.Data))
-	switch {
-	case err != nil:
-		bad("data", "%v", err)
-	case accounts && c.AllowAnonymous:
-		bad("allow-anonymous", "this hub has users (%s): nobody does anything without an account there", AccessFile(c.Data))
-	}
-	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
-		if a.key == "mqtt" && a.addr == NoBroker {
-			continue
-		}
-		host, port, err := net.SplitHostPort(a.addr)
-		_, portErr := strconv.ParseUint(port, 10, 16)
-		switch {
-		case err != nil:
-			bad(a.key, "%q is not HOST:PORT: %v", a.addr, err)
-		case portErr != nil:
-			bad(a.key, "%q: the port must be a number from 0 to 65535", a.addr)
-		case !c.AllowAnonymous && !accounts && !isLoopback(host):
-			bad(a.key, "%q is reachable from other machines, but this hub has no users: make one with `pulso user add NAME --data %s`, "+
-				"listen on 127.0.0.1, or set allow-anonymous if everybody who reaches it may read and publish everything", a.addr, c.Data)
-		}
-	}
+	c.checkAddresses(bad)
 	c.checkSources(bad)
 	c.checkRemoteWrite(bad)
 	if at, err := decode.CheckOverrides(c.Decode); err != nil {
@@ -165,6 +143,33 @@ func (c *Config) Check() error {
 		bad("log-retain-age", "%v is less than a minute", c.RetainAge)
 	}
 	return errors.Join(errs...)
+}
+
+// checkAddresses finds what is wrong with the addresses to listen on, and with who may reach them.
+func (c *Config) checkAddresses(bad func(key, format string, args ...any)) {
+	accounts, err := access.Exist(AccessFile(c.Data))
+	switch {
+	case err != nil:
+		bad("data", "%v", err)
+	case accounts && c.AllowAnonymous:
+		bad("allow-anonymous", "this hub has users (%s): nobody does anything without an account there", AccessFile(c.Data))
+	}
+	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
+		if a.key == "mqtt" && a.addr == NoBroker {
+			continue
+		}
+		host, port, err := net.SplitHostPort(a.addr)
+		_, portErr := strconv.ParseUint(port, 10, 16)
+		switch {
+		case err != nil:
+			bad(a.key, "%q is not HOST:PORT: %v", a.addr, err)
+		case portErr != nil:
+			bad(a.key, "%q: the port must be a number from 0 to 65535", a.addr)
+		case !c.AllowAnonymous && !accounts && !isLoopback(host):
+			bad(a.key, "%q is reachable from other machines, but this hub has no users: make one with `pulso user add NAME --data %s`, "+
+				"listen on 127.0.0.1, or set allow-anonymous if everybody who reaches it may read and publish everything", a.addr, c.Data)
+		}
+	}
 }
 
 // A bound is between what a key's value has to be.

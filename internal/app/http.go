@@ -30,7 +30,7 @@ type route struct {
 
 // guarded are the routes that take an account where there are any.
 func (h *Hub) guarded() []route {
-	routes := []route{
+	routes := []route{ //nolint:prealloc // once
 		{"/ws", gate.NeedRead, gate.NeedRead, h.stream},
 		{"/ws/past", gate.NeedRead, gate.NeedRead, h.past},
 		{"/api/v1/past", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.past.ServeSpan)},

@@ -20,6 +20,8 @@ import (
 type Config struct {
 	// URL is the hub.
 	URL string `default:"http://127.0.0.1:8080" env:"PULSO_URL" help:"The hub: the dashboard's address, or its stream."`
+	// Token is what the hub knows its caller by, where it has accounts.
+	Token string `env:"PULSO_TOKEN" help:"Token for a hub with accounts; better in the environment, where others do not see it."`
 	// What is fetched: samples or events.
 	What string `default:"samples" enum:"samples,events" help:"What to fetch: samples of the history, or events, which are messages as they came."`
 	// Device, Topic and Field are what is wanted; empty: everything. Filter is for events.
@@ -45,6 +47,9 @@ func (c *Config) Run(ctx context.Context, out io.Writer) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
+	}
+	if c.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -25,6 +26,8 @@ type Config struct {
 	Filters []string `arg:"" optional:"" name:"filter" default:"#" help:"MQTT filters; # by default."`
 	// URL is the hub's stream.
 	URL string `default:"ws://127.0.0.1:8080/ws" env:"PULSO_URL" help:"The hub: its stream, or the dashboard's address."`
+	// Token is what the hub knows its caller by, where it has accounts.
+	Token string `env:"PULSO_TOKEN" help:"Token for a hub with accounts; better in the environment, where others do not see it."`
 	// History is how many of the newest events of each topic come first.
 	History int `short:"n" default:"0" help:"Begin with the newest N events of each topic."`
 	// From is a position to begin after, or "start"; empty is now.
@@ -135,8 +138,15 @@ func (t *tail) follow(ctx context.Context) error {
 		return err
 	}
 	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocols[wire.JSON]}, HandshakeTimeout: 10 * time.Second}
-	conn, resp, err := dialer.DialContext(ctx, address, nil)
+	header := http.Header{}
+	if t.cfg.Token != "" {
+		header.Set("Authorization", "Bearer "+t.cfg.Token)
+	}
+	conn, resp, err := dialer.DialContext(ctx, address, header)
 	if err != nil {
+		if resp != nil && resp.StatusCode == http.StatusUnauthorized {
+			return fmt.Errorf("connect to %s: the hub wants a token: PULSO_TOKEN, made by `pulso token NAME`", address)
+		}
 		return fmt.Errorf("connect to %s: %w", address, err)
 	}
 	_ = resp.Body.Close()
