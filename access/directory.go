@@ -28,6 +28,8 @@ var (
 type Config struct {
 	// Path is the file of accounts; empty: there are none, and never will be.
 	Path string
+	// OnChange hears what a change of the file changes; it must not block. nil: nobody does.
+	OnChange func([]Change)
 	// Every is how often the file is looked at; 0 is 250 ms.
 	Every time.Duration
 	// Logger takes what an operator should know; nil is nowhere.
@@ -194,12 +196,18 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 		s.digests[a.ID] = digestOf(a, rules)
 	}
 	d.mu.Lock()
+	before := d.state
 	s.enabled = s.enabled || d.state != nil && d.state.enabled
 	d.state, d.stamp = s, at
 	close(d.changed)
 	d.changed = make(chan struct{})
 	d.mu.Unlock()
 	d.sweep(time.Now())
+	if before != nil && d.cfg.OnChange != nil {
+		if changes := changesOf(before.content, content); len(changes) > 0 {
+			d.cfg.OnChange(changes)
+		}
+	}
 	return nil
 }
 

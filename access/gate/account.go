@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pulso/access"
+	"pulso/access/audit"
 )
 
 // AccountPath is the page on which people see their account, and administrators everybody's.
@@ -30,7 +31,18 @@ type accountPage struct {
 	BuiltIn       []access.Role
 	As, Topic     string
 	Decisions     []decision
+	Records       []recorded
 }
+
+// A recorded thing is one that somebody did, with its time in words.
+type recorded struct {
+	audit.Record
+
+	At string
+}
+
+// maxRecorded is how many of them the page shows.
+const maxRecorded = 50
 
 // A decision is what somebody may do with a topic, and why.
 type decision struct {
@@ -62,13 +74,15 @@ func (g *Gate) account(administer bool, act func(p *accountPage, r *http.Request
 			return
 		}
 		status := http.StatusOK
-		if err := act(p, r); err != nil {
+		err := act(p, r)
+		if r.Method == http.MethodPost {
+			g.audit(r, grant.Account, r.URL.Path, strings.TrimSpace(r.PostForm.Get("id")+r.PostForm.Get("name")+" "+r.PostForm.Get("token")), err == nil)
+		}
+		if err != nil {
 			p.Problem, status = err.Error(), http.StatusBadRequest
 			if errors.Is(err, access.ErrBusy) || errors.Is(err, access.ErrAccounts) {
 				status = http.StatusServiceUnavailable
 			}
-		} else if r.Method == http.MethodPost {
-			g.logger.Info("an account was changed", "by", grant.Account, "remote", r.RemoteAddr, "what", r.URL.Path, "account", r.PostForm.Get("id"))
 		}
 		g.fill(p)
 		g.showAccount(w, status, p)
@@ -83,6 +97,9 @@ func (g *Gate) fill(p *accountPage) {
 	}
 	if !p.Administrator {
 		return
+	}
+	for _, r := range g.records(maxRecorded) {
+		p.Records = append(p.Records, recorded{r, time.UnixMilli(r.Time).UTC().Format("2006-01-02 15:04:05 MST")})
 	}
 	p.Accounts, p.Roles, p.BuiltIn = content.Accounts, content.Roles, access.BuiltIn()
 	slices.SortFunc(p.Accounts, func(a, b access.Account) int {

@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"pulso/access"
+	"pulso/access/audit"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
@@ -29,6 +31,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Metrics takes the package's metrics; nil is nowhere.
 	Metrics prometheus.Registerer
+	// Audit takes what people do; it must not block. nil is nowhere.
+	Audit func(audit.Record)
+	// Records are the newest of what people did, for the page of the accounts; nil: there are none.
+	Records func(limit int) []audit.Record
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 }
@@ -39,9 +45,19 @@ type Gate struct {
 	sessions  *sessions
 	throttle  *throttle
 	logger    *slog.Logger
+	record    func(audit.Record)
+	records   func(limit int) []audit.Record
+	now       func() time.Time
 	refuser   *web.Refuser
 	foreign   *http.CrossOriginProtection
+	refusals  *rate.Limiter // of what is recorded
 }
+
+// Refusals that are recorded a second, and at once. Those beyond are counted only.
+const (
+	refusalsRecorded = 1
+	refusalsAtOnce   = 100
+)
 
 // New makes a Gate.
 func New(cfg Config) *Gate {
@@ -51,11 +67,18 @@ func New(cfg Config) *Gate {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Records == nil {
+		cfg.Records = func(int) []audit.Record { return nil }
+	}
+	if cfg.Audit == nil {
+		cfg.Audit = func(audit.Record) {}
+	}
 	return &Gate{
+		record: cfg.Audit, records: cfg.Records, now: cfg.Now,
 		directory: cfg.Directory, sessions: openSessions(cfg.Directory, cfg.Path, cfg.Logger, cfg.Now),
 		throttle: newThrottle(cfg.Now), logger: cfg.Logger,
 		refuser: web.NewRefuser(cfg.Metrics, "pulso_access_refused_total"),
-		foreign: http.NewCrossOriginProtection(),
+		foreign: http.NewCrossOriginProtection(), refusals: rate.NewLimiter(refusalsRecorded, refusalsAtOnce),
 	}
 }
 
@@ -86,17 +109,56 @@ func (g *Gate) Guard(read, write Need, next http.Handler) http.Handler {
 			g.refuse(w, bad)
 			return
 		}
-		need := write
+		need, recorded := write, write&(NeedAdminister|Need(access.Command)) != 0
 		if isSafe(r.Method) {
-			need = read
+			need, recorded = read, false
 		}
 		if rights := access.Rights(need); rights != 0 && !grant.MayEverywhere(rights) {
+			if recorded {
+				g.audit(r, grant.Name(), r.Method, r.URL.Path, false)
+			}
 			g.refuse(w, wire.Errorf(wire.CodeForbidden, "%s may not do this: it takes the rights %s on every topic", grant.Name(), rights))
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(g.within(r.Context(), grant)))
+		r = r.WithContext(g.within(r.Context(), grant))
+		if !recorded {
+			next.ServeHTTP(w, r)
+			return
+		}
+		watched := &watchedWriter{ResponseWriter: w, status: http.StatusOK}
+		next.ServeHTTP(watched, r)
+		g.audit(r, grant.Name(), r.Method, r.URL.Path, watched.status < http.StatusBadRequest)
 	})
 }
+
+// audit records what somebody did, or tried to do.
+func (g *Gate) audit(r *http.Request, who, what, about string, done bool) {
+	outcome := audit.Done
+	if !done {
+		outcome = audit.Refused
+		if !g.refusals.Allow() { // the log is not for who would fill it
+			g.refuser.Count("unrecorded")
+			return
+		}
+	}
+	g.record(audit.Record{Time: g.now().UnixMilli(), Who: who, What: what, About: about, From: r.RemoteAddr, Outcome: outcome})
+}
+
+// A watchedWriter knows the status of an answer.
+type watchedWriter struct {
+	http.ResponseWriter
+
+	status int
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *watchedWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets [http.ResponseController] through.
+func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions

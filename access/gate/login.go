@@ -159,6 +159,7 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		g.throttle.forgive(r.RemoteAddr, user)
 		g.logger.Info("somebody logged in", "account", grant.Account, "remote", r.RemoteAddr)
+		g.audit(r, grant.Account, "login", "", true)
 		// A new token, whatever the browser brought: nobody can have put it there.
 		g.sessions.end(cookieOf(r))
 		setCookie(w, r, g.sessions.begin(grant))
@@ -174,10 +175,14 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) {
 		g.show(w, r, http.StatusServiceUnavailable, page{Problem: said["busy"], Next: next, User: user})
 	}
 	g.refuser.Count("login")
+	g.audit(r, "", "login", user, false)
 	g.logger.Warn("a login was refused", "user", fmt.Sprintf("%.80s", user), "remote", r.RemoteAddr, "reason", err)
 }
 
 func (g *Gate) logout(w http.ResponseWriter, r *http.Request) {
+	if grant := g.sessions.find(cookieOf(r)); grant != nil {
+		g.audit(r, grant.Account, "logout", "", true)
+	}
 	g.sessions.end(cookieOf(r))
 	setCookie(w, r, "")
 	http.Redirect(w, r, LoginPath, http.StatusSeeOther)

@@ -34,6 +34,9 @@ const (
 	// KindCommand is a command to a device, or a change of what became of it: Payload is a record of package command, Client
 	// is who sent it, Topic is empty, Source is [SourceHub]. What was published for it is an event of its own, a publish.
 	KindCommand Kind = 5
+	// KindAudit is something that somebody did to the hub: Payload is a record of package audit, Client is the account, Topic is
+	// empty, Source is [SourceHub].
+	KindAudit Kind = 6
 )
 
 // ResponseTopic is where clients of MQTT 5 answer the hub's commands: each is published with this Response Topic and with

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"pulso/access"
+	"pulso/access/audit"
 	"pulso/access/gate"
 	"pulso/bridge/event"
 	"pulso/broker"
@@ -27,16 +28,24 @@ func AccessFile(data string) string {
 
 // buildAccess opens the accounts and what stands before all requests.
 func (h *Hub) buildAccess() (err error) {
+	h.recorder = newRecorder(h)
+	h.records = audit.NewView()
 	h.accounts, err = access.Open(access.Config{
-		Path: AccessFile(h.cfg.Data), Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	if err != nil {
 		return err
 	}
 	h.gate = gate.New(gate.Config{
-		Directory: h.accounts, Path: h.kept(sessionsFile), Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Directory: h.accounts, Path: h.kept(sessionsFile), Audit: h.recorder.put, Records: h.newestRecords, Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	return nil
+}
+
+// newestRecords are the newest of the audit.
+func (h *Hub) newestRecords(limit int) []audit.Record {
+	list, _ := h.records.Newest("", 0, limit)
+	return list
 }
 
 // authenticate lets MQTT clients in.

@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -536,6 +537,68 @@ func TestFirstAccountEndsOpenSessions(t *testing.T) {
 	mqtt.ExpectDisconnect(0x87)
 	if status, _ := get(t, "http://"+h.HTTPAddr()+"/api/v1/devices", ""); status != http.StatusUnauthorized {
 		t.Errorf("the API: %d", status)
+	}
+}
+
+// What people do is in the log, with who it was, and without a secret.
+func TestAudit(t *testing.T) {
+	g := runGuarded(t)
+	b := g.browser()
+	b.login("root", "a wrong password", "/")
+	b.login("root", personPassword, "/")
+	b.do(http.MethodPost, "/account/add", url.Values{"kind": {"device"}, "id": {"lamp"}, "roles": {"device"}}.Encode())
+	b.do(http.MethodPost, "/account/give", url.Values{"id": {"ben"}, "roles": {"nothing"}}.Encode())
+	g.edit(func(c *access.Content) { c.Account("ben").Roles = []string{access.RoleOperator} })
+	if got := g.ask(http.MethodPut, "/api/v1/overrides", g.tokens["root"]); got != http.StatusUnsupportedMediaType {
+		t.Errorf("overrides: %d", got)
+	}
+	if got := g.ask(http.MethodPut, "/api/v1/overrides", g.tokens["ben"]); got != http.StatusForbidden {
+		t.Errorf("overrides: %d", got)
+	}
+	want := []string{
+		" login root refused", "root login  done", "root /account/add lamp done", " account added lamp done", "root /account/give ben refused",
+		" account changed ben: roles operator done", "root PUT /api/v1/overrides refused",
+		"ben PUT /api/v1/overrides refused",
+	}
+	text := ""
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the interval of polling
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/api/v1/audit?format=jsonl", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := b.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(body)
+		got := map[string]bool{}
+		for line := range strings.Lines(text) {
+			var r struct{ Who, What, About, From, Outcome string }
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			got[strings.Join([]string{r.Who, r.What, r.About, r.Outcome}, " ")] = true
+		}
+		missing := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return got[w] })
+		if len(missing) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("missing: %q of %s", missing, text)
+		}
+	}
+	for _, secret := range []string{personPassword, "a wrong password", g.secret, g.tokens["root"], b.cookie(), "sha256", "argon2"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the audit has the secret %s: %s", secret, text)
+		}
+	}
+	if got := g.ask(http.MethodGet, "/api/v1/audit", g.tokens["hall"]); got != http.StatusForbidden {
+		t.Errorf("for who does not administer: %d", got)
 	}
 }
 

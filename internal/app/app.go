@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"pulso/access"
+	"pulso/access/audit"
 	"pulso/access/gate"
 	"pulso/bridge"
 	"pulso/bridge/command"
@@ -102,6 +103,10 @@ type Hub struct {
 	// accounts are who may do what, gate stands before all requests.
 	accounts *access.Directory
 	gate     *gate.Gate
+	// records are the audit's, recorder puts them into the log, audited tells them.
+	records  *audit.View
+	recorder *recorder
+	audited  *audit.Handler
 
 	listener net.Listener
 	server   *http.Server
@@ -179,6 +184,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildRest(); err != nil {
 		return err
 	}
+	h.audited = audit.NewHandler(h.records, h.catch, h.registry)
 	h.buildSimulator()
 	h.origins = newOrigins(h.checkOrigin, h.registry)
 	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
@@ -248,7 +254,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 	}
 	// One set of metrics serves all runners: the label "view" tells them apart.
 	h.sent = command.NewView()
-	for _, v := range []view.View{facts.New(decoder), h.devices, h.topics, h.chat, h.sent} {
+	for _, v := range []view.View{facts.New(decoder), h.devices, h.topics, h.chat, h.sent, h.records} {
 		r, err := view.New(view.Config{
 			View: v, Log: h.log, Decode: h.bridge.Decode, Dir: viewDir, Logger: h.logger.With("part", "view"), Metrics: h.registry,
 		})

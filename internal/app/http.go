@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"pulso/access/audit"
 	"pulso/access/gate"
 	"pulso/bridge/gateway/boards"
 	"pulso/bridge/gateway/commands"
@@ -45,6 +46,7 @@ func (h *Hub) guarded() []route {
 		{boards.Path + "/{id}", gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeBoard)},
 		{"/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides)},
 		{"/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode)},
+		{audit.Path, gate.NeedAdminister, gate.NeedAdminister, h.audited},
 		{"/metrics", gate.NeedRead, gate.NeedRead, promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{})},
 	}
 	for pattern, handler := range h.rest.Routes() {

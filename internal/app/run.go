@@ -75,7 +75,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	calls, past := start(life, h.calls.Run), start(life, h.past.Run)
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
-	accounts := start(life, h.accounts.Run)
+	accounts, recorder := start(life, h.accounts.Run), start(life, h.recorder.Run)
 	web := start(life, func(context.Context) error {
 		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -97,10 +97,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
+		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(), accounts.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(),
-		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), accounts.stop(), watch.stop(), h.close(life),
+		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
 	if err == nil {
 		h.logger.Info("hub has stopped")

@@ -1,0 +1,80 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/bridge/gateway/web"
+	"pulso/bridge/wire"
+)
+
+// Path is where a Handler is served.
+const Path = "/api/v1/audit"
+
+const (
+	defaultLimit = 100
+	maxLimit     = 1_000
+)
+
+// A Handler tells the newest records: GET with limit, before and who; format=jsonl gives all that is known, oldest last, a line each.
+type Handler struct {
+	view    *View
+	catch   func(context.Context)
+	refuser *web.Refuser
+}
+
+// NewHandler makes a Handler. catch waits a little until the view knows what the log has.
+func NewHandler(v *View, catch func(context.Context), reg prometheus.Registerer) *Handler {
+	return &Handler{view: v, catch: catch, refuser: web.NewRefuser(reg, "pulso_audit_refused_total")}
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.refuser.Method(w, r, http.MethodGet) {
+		return
+	}
+	q := web.ParseQuery(r.URL, "limit", "before", "who", "format")
+	limit, before, who, format := q.Int("limit"), q.Int("before"), q.Text("who"), q.Text("format")
+	if !q.Has("limit") {
+		limit = defaultLimit
+	}
+	switch err := q.Err(); {
+	case err != nil:
+		h.refuser.Error(w, err)
+		return
+	case limit < 1 || limit > maxLimit || before < 0:
+		h.refuser.Error(w, wire.Errorf(wire.CodeBadCommand, "limit is from 1 to %d, before is not negative", maxLimit))
+		return
+	case format != "" && format != "json" && format != "jsonl":
+		h.refuser.Error(w, wire.Errorf(wire.CodeBadCommand, "format is json or jsonl"))
+		return
+	}
+	h.catch(r.Context())
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if format == "jsonl" {
+		list, _ := h.view.Newest(who, 0, MaxKept*2)
+		header.Set("Content-Type", "application/jsonl")
+		header.Set("Content-Disposition", `attachment; filename="audit.jsonl"`)
+		encoder := json.NewEncoder(w)
+		for i := range list {
+			if encoder.Encode(&list[i]) != nil {
+				return // who asked is gone
+			}
+		}
+		return
+	}
+	list, number := h.view.Newest(who, uint64(before), limit)
+	if list == nil {
+		list = []Record{}
+	}
+	header.Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(struct { // whether the client hears it is beyond us
+		Records []Record `json:"records"`
+		Before  uint64   `json:"before"`
+	}{list, number})
+}
