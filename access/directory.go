@@ -261,13 +261,35 @@ type Credentials struct {
 	// Token stands for a user and a password.
 	Token  string
 	Client string
+	// Certificate is the name on a client's certificate that was verified; a device of that name needs nothing else.
+	Certificate string
 }
 
 // Login makes a Grant for good credentials. Its error wraps [ErrDenied] or [ErrBusy], or is ctx's; whatever is wrong, the
 // answer takes as long. before is called before a password is checked that somebody could guess, with its error as Login's.
 func (d *Directory) Login(ctx context.Context, c Credentials, before func() error) (*Grant, error) {
+	d.mu.RLock()
+	seen := d.state
+	d.mu.RUnlock()
+	g, err := d.login(ctx, c, before)
+	if !errors.Is(err, ErrDenied) || d.refresh() != nil {
+		return g, err
+	}
+	d.mu.RLock()
+	newer := d.state != seen
+	d.mu.RUnlock()
+	if newer { // the account may have been made a moment ago
+		return d.login(ctx, c, before)
+	}
+	return g, err
+}
+
+func (d *Directory) login(ctx context.Context, c Credentials, before func() error) (*Grant, error) {
 	if c.Token != "" {
 		return d.byToken(c)
+	}
+	if c.Certificate != "" && c.Password == "" && (c.User == "" || c.User == c.Certificate) {
+		return d.byCertificate(c)
 	}
 	if strings.HasPrefix(c.Password, tokenPrefix) { // where a program has room for a password only
 		g, err := d.byToken(Credentials{Token: c.Password, Client: c.Client})
@@ -292,6 +314,17 @@ func (d *Directory) Login(ctx context.Context, c Credentials, before func() erro
 		return nil, d.denied()
 	}
 	return d.grant(seen, a, c.Client, ""), nil
+}
+
+// byCertificate lets a device in that has proved its name.
+func (d *Directory) byCertificate(c Credentials) (*Grant, error) {
+	d.mu.RLock()
+	s := d.state
+	d.mu.RUnlock()
+	if a := s.accounts[c.Certificate]; a != nil && a.Kind == Device && !a.Disabled {
+		return d.grant(s, a, c.Client, ""), nil
+	}
+	return nil, d.denied()
 }
 
 func (d *Directory) denied() error {

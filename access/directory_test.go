@@ -240,6 +240,22 @@ func TestFirstAccountShutsTheHub(t *testing.T) {
 	}
 }
 
+// Who has just been added may come at once.
+func TestAddedAMomentAgo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.json")
+	d, err := Open(Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Edit(path, func(c *Content) error { return c.Add(Account{ID: "plug", Kind: Device, Hash: HashSecret(secret)}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Login(t.Context(), Credentials{User: "plug", Password: secret}, never); err != nil {
+		t.Error(err)
+	}
+}
+
 // A file that is damaged changes nothing while the hub runs, and lets none start.
 func TestDamagedFile(t *testing.T) {
 	d, token := newDirectory(t)

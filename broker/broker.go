@@ -25,6 +25,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -81,6 +82,10 @@ type Config struct {
 	Store *store.Store
 	// Address is the host and port of MQTT over TCP; empty: no TCP.
 	Address string
+	// TLSAddress is the host and port of MQTT over TLS, which TLS says all about; empty: no TLS. A handshake is bounded as the
+	// CONNECT is.
+	TLSAddress string
+	TLS        *tls.Config
 	// AllowedOrigins are the origins ("https://example.org") that browsers may open MQTT over WebSocket from, besides
 	// the host that serves it; "*" allows all.
 	AllowedOrigins []string
@@ -224,6 +229,7 @@ type Broker struct {
 	wg       sync.WaitGroup // accept loop, connections, housekeeping, readers of the log
 	mu       sync.Mutex
 	listener net.Listener
+	secured  net.Listener // below TLS
 	stopping bool
 	stopped  chan struct{} // closed when Stop begins
 	links    map[*link]struct{}
@@ -284,28 +290,30 @@ func New(ctx context.Context, cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-// Listen binds the TCP address, so that connections wait in the system's queue until [Broker.Run] takes them. Without
+// Listen binds the addresses, so that connections wait in the system's queue until [Broker.Run] takes them. Without
 // an address it does nothing. Its error names the address.
 func (b *Broker) Listen(ctx context.Context) error {
-	if b.cfg.Address == "" {
-		return nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stopping {
 		return ErrStopped
 	}
-	if b.listener != nil {
+	return errors.Join(listen(ctx, &b.listener, b.cfg.Address), listen(ctx, &b.secured, b.cfg.TLSAddress))
+}
+
+// listen binds an address, if there is one and it is not bound.
+func listen(ctx context.Context, to *net.Listener, address string) error {
+	if address == "" || *to != nil {
 		return nil
 	}
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
 	}}
-	ln, err := lc.Listen(ctx, "tcp", b.cfg.Address)
+	ln, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen for MQTT on %s: %w", b.cfg.Address, err)
+		return fmt.Errorf("listen for MQTT on %s: %w", address, err)
 	}
-	b.listener = ln
+	*to = ln
 	return nil
 }
 
@@ -317,6 +325,16 @@ func (b *Broker) Addr() net.Addr {
 		return nil
 	}
 	return b.listener.Addr()
+}
+
+// TLSAddr is the address of MQTT over TLS that Listen has bound, nil before that and without one.
+func (b *Broker) TLSAddr() net.Addr {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.secured == nil {
+		return nil
+	}
+	return b.secured.Addr()
 }
 
 // stopGrace bounds the stop that the end of Run's context begins.
@@ -333,19 +351,19 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.mu.Unlock()
 		return ErrStopped
 	}
-	ln := b.listener
+	listeners := b.listeners()
 	b.journal.ended = make(chan struct{})
 	go b.journal.run() //nolint:contextcheck // what it commits must survive the end of ctx
 	for _, f := range b.flushers.all {
 		b.helpers.Go(func() { f.run(b.ctx) })
 	}
-	if ln != nil {
+	for _, ln := range listeners {
 		b.wg.Go(func() { b.accept(ln) }) //nolint:contextcheck // connections live under b.ctx
 	}
 	b.wg.Go(b.housekeeping)
 	b.mu.Unlock()
-	if ln != nil {
-		b.log.Info("MQTT is listening", "address", ln.Addr().String())
+	for _, ln := range listeners {
+		b.log.Info("MQTT is listening", "address", ln.Addr().String(), "tls", ln.Addr() == b.TLSAddr())
 	}
 
 	select {
@@ -365,8 +383,8 @@ func (b *Broker) Stop(ctx context.Context) error {
 	if !b.stopping {
 		b.stopping = true
 		close(b.stopped)
-		if b.listener != nil {
-			_ = b.listener.Close() // an error would say that it is closed
+		for _, ln := range b.listeners() {
+			_ = ln.Close() // an error would say that it is closed
 		}
 	}
 	for l := range b.links {
@@ -395,6 +413,17 @@ func (b *Broker) Stop(ctx context.Context) error {
 	case <-time.After(lingerTimeout):
 	}
 	return fmt.Errorf("stop the broker: %w", ctx.Err())
+}
+
+// listeners are those that are bound; b.mu is held.
+func (b *Broker) listeners() (all []net.Listener) {
+	if b.listener != nil {
+		all = append(all, b.listener)
+	}
+	if b.secured != nil {
+		all = append(all, tls.NewListener(b.secured, b.cfg.TLS)) // the handshake is the reader's, with its deadline
+	}
+	return all
 }
 
 // begin says that something begins that Stop waits for; false: it is too late. The caller calls wg.Done.

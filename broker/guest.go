@@ -2,8 +2,10 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 
 	"pulso/broker/packet"
 )
@@ -22,6 +24,20 @@ type Credentials struct {
 	Password []byte
 	// Client is the client id, Remote the peer's address.
 	Client, Remote string
+	// Certificate is the common name of the certificate that the client has proved to have, and that TLS has verified; empty: none.
+	Certificate string
+}
+
+// certificate is the name on the certificate that a connection was verified with.
+func certificate(nc net.Conn) string {
+	t, ok := nc.(*tls.Conn)
+	if !ok {
+		return ""
+	}
+	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
+		return chains[0][0].Subject.CommonName
+	}
+	return ""
 }
 
 // A Guest is whoever a connection has proved to be, and what it may do. Its methods are quick, do not block and are safe for
@@ -53,7 +69,7 @@ func (l *link) authenticate(c *packet.Connecting) (code byte, r *Refusal) {
 	}
 	ctx, cancel := context.WithTimeout(l.ctx, l.broker.cfg.ConnectTimeout)
 	defer cancel()
-	guest, err := ask(ctx, Credentials{User: c.User, Password: c.Password, Client: l.id, Remote: l.remote})
+	guest, err := ask(ctx, Credentials{User: c.User, Password: c.Password, Client: l.id, Remote: l.remote, Certificate: certificate(l.conn.nc)})
 	switch {
 	case err == nil:
 		l.guest = guest

@@ -50,7 +50,7 @@ func cookieOf(r *http.Request) string {
 // it sent.
 func setCookie(w http.ResponseWriter, r *http.Request, token string) {
 	c := &http.Cookie{ //nolint:gosec // secure where there is TLS: without it a browser would not take the cookie
-		Name: cookieName, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+		Name: cookieName, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || r.URL.Scheme == "https",
 		MaxAge: int(lastsFor / time.Second),
 	}
 	if token == "" {

@@ -96,6 +96,7 @@ func run(ctx context.Context, args []string) error {
 		kong.Vars{"version": "pulso " + versionString()},
 		kong.ValueFormatter(helpText),
 		kong.Groups{
+			"tls":    "Transport (docs/OPERATIONS.md):",
 			"limits": "Limits (docs/OPERATIONS.md says what happens at each):",
 			"broker": "The broker to take messages from (for several with settings of their own: sources in the configuration file):",
 		},

@@ -50,7 +50,7 @@ func (h *Hub) newestRecords(limit int) []audit.Record {
 
 // authenticate lets MQTT clients in.
 func (h *Hub) authenticate(ctx context.Context, c broker.Credentials) (broker.Guest, error) {
-	grant, err := h.gate.Authenticate(ctx, access.Credentials{User: c.User, Password: string(c.Password), Client: c.Client}, c.Remote)
+	grant, err := h.gate.Authenticate(ctx, access.Credentials{User: c.User, Password: string(c.Password), Client: c.Client, Certificate: c.Certificate}, c.Remote)
 	switch {
 	case err == nil && grant.Account == "":
 		return stranger{grant}, nil

@@ -7,6 +7,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -109,6 +110,8 @@ type Hub struct {
 	audited  *audit.Handler
 
 	listener net.Listener
+	secured  net.Listener // nil: no TLS
+	certs    *certificates
 	server   *http.Server
 	ready    chan struct{}
 }
@@ -138,6 +141,10 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger, version string) (
 
 func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildAccess(); err != nil {
+		return err
+	}
+	var err error
+	if h.certs, err = newCertificates(&h.cfg, h.logger.With("part", "tls"), h.registry); err != nil {
 		return err
 	}
 	if err := h.buildBridge(viewDir); err != nil { //nolint:contextcheck // what the history finds after a crash is dealt with whole
@@ -192,11 +199,12 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(true)
 	h.server = &http.Server{
 		Protocols: protocols, HTTP2: http2Bounds(),
 		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
+		TLSConfig: h.tlsConfig(false, "h2", "http/1.1"), ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
 	}
 	// Those who hear of a batch, in this order: devices first, then screens, then the views.
 	if h.broker != nil {
@@ -272,7 +280,7 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 	}
 	h.broker, err = broker.New(ctx, broker.Config{
 		Sink: h.bridge, Log: h.log, Store: h.store, Memory: h.guards.memory,
-		Address: h.cfg.MQTT, AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
+		Address: h.cfg.MQTT, TLSAddress: h.cfg.MQTTS, TLS: h.tlsConfig(true), AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
 		OnRefused: func(r broker.Refusal) {
 			reason := r.Reason
 			if r.Detail != "" {
@@ -325,7 +333,22 @@ func (h *Hub) bind(ctx context.Context) error {
 		return fmt.Errorf("listen for HTTP on %s: %w", h.cfg.HTTP, err)
 	}
 	h.listener = h.guards.web.Listen(l)
+	if h.cfg.HTTPS == "" {
+		return nil
+	}
+	if l, err = new(net.ListenConfig).Listen(ctx, "tcp", h.cfg.HTTPS); err != nil {
+		return fmt.Errorf("listen for HTTPS on %s: %w", h.cfg.HTTPS, err)
+	}
+	h.secured = h.guards.web.Listen(l)
 	return nil
+}
+
+// tlsConfig is TLS for a port; nil where there is none.
+func (h *Hub) tlsConfig(clients bool, protocols ...string) *tls.Config {
+	if h.certs == nil {
+		return nil
+	}
+	return h.certs.config(clients, protocols...)
 }
 
 // MQTTAddr is the address that MQTT over TCP is on; empty where the hub has no broker of its own.

@@ -28,6 +28,17 @@ type Config struct {
 	AllowOrigin    []string `name:"allow-origin" env:"PULSO_ALLOW_ORIGIN" placeholder:"ORIGIN" help:"Origins besides the hub's own whose pages may connect (https://example.org; * for all)."`
 	AllowHost      []string `name:"allow-host" env:"PULSO_ALLOW_HOST" placeholder:"NAME" help:"Names by which browsers may call the hub besides its addresses (hub.example.org; * for any)."`
 
+	MQTTS         string   `group:"tls" name:"mqtts" env:"PULSO_MQTTS" placeholder:"HOST:PORT" help:"Address for MQTT over TLS, beside the plain one."`
+	HTTPS         string   `group:"tls" name:"https" env:"PULSO_HTTPS" placeholder:"HOST:PORT" help:"Address for HTTPS, beside the plain one."`
+	TLSCert       string   `group:"tls" name:"tls-cert" env:"PULSO_TLS_CERT" placeholder:"FILE" help:"Certificate with those that it builds on, PEM; read again when it changes."`
+	TLSKey        string   `group:"tls" name:"tls-key" env:"PULSO_TLS_KEY" placeholder:"FILE" help:"Its private key, PEM."`
+	ClientCA      string   `group:"tls" name:"client-ca" env:"PULSO_CLIENT_CA" placeholder:"FILE" help:"Who signs certificates of devices, PEM: one whose common name is a device's needs no password on mqtts."`
+	ACMEDomain    []string `group:"tls" name:"acme-domain" env:"PULSO_ACME_DOMAIN" placeholder:"NAME" help:"Names to get a certificate for by ACME (Let's Encrypt); https must be reachable there on port 443."`
+	ACMEEmail     string   `group:"tls" name:"acme-email" env:"PULSO_ACME_EMAIL" placeholder:"ADDRESS" help:"Whom the authority may write to."`
+	ACMEDirectory string   `group:"tls" name:"acme-directory" env:"PULSO_ACME_DIRECTORY" placeholder:"URL" help:"Another authority's directory."`
+	HTTPSRedirect bool     `group:"tls" name:"https-redirect" env:"PULSO_HTTPS_REDIRECT" help:"Lead who comes by plain HTTP to https."`
+	TrustedProxy  []string `group:"tls" name:"trusted-proxy" env:"PULSO_TRUSTED_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
+
 	Sync        string        `name:"log-sync" env:"PULSO_LOG_SYNC" default:"fsync" enum:"fsync,os" help:"What an acknowledgement waits for: fsync (survives loss of power) or os (survives the process)."`
 	RetainAge   time.Duration `name:"log-retain-age" env:"PULSO_LOG_RETAIN_AGE" default:"720h" help:"How long events are held."`
 	RetainBytes Bytes         `name:"log-retain-bytes" env:"PULSO_LOG_RETAIN_BYTES" default:"10GiB" help:"How large the log may grow."`
@@ -115,6 +126,7 @@ func (c *Config) Check() error {
 		errs = append(errs, &KeyError{Key: key, Text: fmt.Sprintf(format, args...)})
 	}
 	c.checkAddresses(bad)
+	c.checkTLS(bad)
 	c.checkSources(bad)
 	c.checkRemoteWrite(bad)
 	if at, err := decode.CheckOverrides(c.Decode); err != nil {
@@ -154,8 +166,8 @@ func (c *Config) checkAddresses(bad func(key, format string, args ...any)) {
 	case accounts && c.AllowAnonymous:
 		bad("allow-anonymous", "this hub has users (%s): nobody does anything without an account there", AccessFile(c.Data))
 	}
-	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}} {
-		if a.key == "mqtt" && a.addr == NoBroker {
+	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}, {"mqtts", c.MQTTS}, {"https", c.HTTPS}} {
+		if a.key == "mqtt" && a.addr == NoBroker || strings.HasSuffix(a.key, "s") && a.addr == "" {
 			continue
 		}
 		host, port, err := net.SplitHostPort(a.addr)

@@ -77,7 +77,7 @@ func (h *Hub) routes() http.Handler {
 		mux.Handle(pattern, handler)
 	}
 	mux.Handle("/", h.gate.Pages(dashboard.Handler()))
-	return h.onlyKnownHosts(mux)
+	return h.secure(h.onlyKnownHosts(mux))
 }
 
 // http2Bounds bound an HTTP/2 connection: 250 requests at one time (net/http ends one that keeps beginning and resetting them), 256 KiB

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -76,12 +77,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
 	accounts, recorder := start(life, h.accounts.Run), start(life, h.recorder.Run)
-	web := start(life, func(context.Context) error {
-		if err := h.server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve HTTP: %w", err)
-		}
-		return nil
-	})
+	certs, web := start(life, h.certs.Run), start(life, h.serveHTTP)
 	close(h.ready)
 	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "data", h.cfg.Data, "sync", h.cfg.Sync)
 	if !h.cfg.AllowAnonymous && !h.accounts.Enabled() {
@@ -99,7 +95,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	err := errors.Join(
 		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(), accounts.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
-		h.stopHTTP(life), web.stop(),
+		h.stopHTTP(life), web.stop(), certs.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
 	if err == nil {
@@ -183,8 +179,10 @@ func (h *Hub) close(ctx context.Context) error {
 		defer cancel()
 		errs = append(errs, h.broker.Stop(ctx))
 	}
-	if h.listener != nil {
-		_ = h.listener.Close() // closed already after a clean stop
+	for _, l := range []net.Listener{h.listener, h.secured} {
+		if l != nil {
+			_ = l.Close() // closed already after a clean stop
+		}
 	}
 	if h.store != nil {
 		if err := h.store.Close(); err != nil {

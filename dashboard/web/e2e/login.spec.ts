@@ -12,7 +12,8 @@ const pulso = (...args: string[]) =>
   execFileSync(process.env.PULSO_BIN ?? "", [...args, "--data", process.env.PULSO_DATA ?? ""], { encoding: "utf8" });
 
 async function login(page: Page, user: string, secret: string): Promise<void> {
-  await page.keyboard.type(user); // the page has the focus where one begins
+  await expect(page.locator("input[name=user]")).toBeFocused();
+  await page.keyboard.type(user);
   await page.keyboard.press("Tab");
   await page.keyboard.type(secret);
   await page.keyboard.press("Enter");
@@ -28,6 +29,7 @@ test("who is not logged in is led to the login, and from there back; by keyboard
   await expect(page).toHaveURL(/\/login\?next=/);
   await login(page, "anna", "wrong password");
   await expect(page.getByRole("alert")).toContainText("not right");
+  await expect(page.locator("input[name=password]")).toBeFocused();
   await page.keyboard.type(password); // the name is there already
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/devices\?q=lamp/);
