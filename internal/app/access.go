@@ -26,8 +26,11 @@ func AccessFile(data string) string {
 	return filepath.Join(data, accessFile)
 }
 
-// buildAccess opens the accounts and what stands before all requests.
+// buildAccess opens the accounts and what stands before all requests, and reads what the hub proves its own name with.
 func (h *Hub) buildAccess() (err error) {
+	if h.certs, err = newCertificates(&h.cfg, h.logger.With("part", "tls"), h.registry); err != nil {
+		return err
+	}
 	h.recorder = newRecorder(h)
 	h.records = audit.NewView()
 	h.accounts, err = access.Open(access.Config{
@@ -37,7 +40,8 @@ func (h *Hub) buildAccess() (err error) {
 		return err
 	}
 	h.gate = gate.New(gate.Config{
-		Directory: h.accounts, Path: h.kept(sessionsFile), Audit: h.recorder.put, Records: h.newestRecords, Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Directory: h.accounts, Path: h.kept(sessionsFile), Audit: h.recorder.put, Records: h.newestRecords,
+		Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	return nil
 }
@@ -50,7 +54,9 @@ func (h *Hub) newestRecords(limit int) []audit.Record {
 
 // authenticate lets MQTT clients in.
 func (h *Hub) authenticate(ctx context.Context, c broker.Credentials) (broker.Guest, error) {
-	grant, err := h.gate.Authenticate(ctx, access.Credentials{User: c.User, Password: string(c.Password), Client: c.Client, Certificate: c.Certificate}, c.Remote)
+	grant, err := h.gate.Authenticate(ctx, access.Credentials{
+		User: c.User, Password: string(c.Password), Client: c.Client, Certificate: c.Certificate,
+	}, c.Remote)
 	switch {
 	case err == nil && grant.Account == "":
 		return stranger{grant}, nil

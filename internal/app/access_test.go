@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"pulso/access"
+	"pulso/access/audit"
 	"pulso/access/gate"
 	"pulso/test/conformance/wire"
 )
@@ -560,7 +561,7 @@ func TestAudit(t *testing.T) {
 		" account changed ben: roles operator done", "root PUT /api/v1/overrides refused",
 		"ben PUT /api/v1/overrides refused",
 	}
-	text := ""
+	var text string
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the interval of polling
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/api/v1/audit?format=jsonl", http.NoBody)
 		if err != nil {
@@ -578,11 +579,11 @@ func TestAudit(t *testing.T) {
 		text = string(body)
 		got := map[string]bool{}
 		for line := range strings.Lines(text) {
-			var r struct{ Who, What, About, From, Outcome string }
+			var r audit.Record
 			if err := json.Unmarshal([]byte(line), &r); err != nil {
 				t.Fatalf("%v: %s", err, line)
 			}
-			got[strings.Join([]string{r.Who, r.What, r.About, r.Outcome}, " ")] = true
+			got[strings.Join([]string{r.Who, r.What, r.About, string(r.Outcome)}, " ")] = true
 		}
 		missing := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return got[w] })
 		if len(missing) == 0 {

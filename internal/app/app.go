@@ -143,10 +143,6 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.buildAccess(); err != nil {
 		return err
 	}
-	var err error
-	if h.certs, err = newCertificates(&h.cfg, h.logger.With("part", "tls"), h.registry); err != nil {
-		return err
-	}
 	if err := h.buildBridge(viewDir); err != nil { //nolint:contextcheck // what the history finds after a crash is dealt with whole
 		return err
 	}
@@ -194,18 +190,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.audited = audit.NewHandler(h.records, h.catch, h.registry)
 	h.buildSimulator()
 	h.origins = newOrigins(h.checkOrigin, h.registry)
-	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
-	// that become WebSockets or streams, or wait for news, have times of their own.
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	protocols.SetHTTP2(true)
-	h.server = &http.Server{
-		Protocols: protocols, HTTP2: http2Bounds(),
-		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
-		TLSConfig: h.tlsConfig(false, "h2", "http/1.1"), ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
-	}
+	h.server = h.newServer()
 	// Those who hear of a batch, in this order: devices first, then screens, then the views.
 	if h.broker != nil {
 		h.bridge.Follow(bridge.FollowerFunc(h.broker.Deliver))
@@ -216,6 +201,22 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.views = view.NewGroup(h.runners)
 	h.bridge.Follow(h.views)
 	return nil
+}
+
+// newServer makes what serves both HTTP ports.
+func (h *Hub) newServer() *http.Server {
+	// Every request is small and answered at once: who sends or takes one for longer holds a connection for nothing. Those
+	// that become WebSockets or streams, or wait for news, have times of their own.
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(true)
+	return &http.Server{
+		Protocols: protocols, HTTP2: http2Bounds(),
+		Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute,
+		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+		TLSConfig: h.tlsConfig(false, "h2", "http/1.1"), ErrorLog: slog.NewLogLogger(h.logger.With("part", "http").Handler(), slog.LevelDebug),
+	}
 }
 
 // kept is the path of a file in the data folder; empty where nothing is kept.

@@ -93,7 +93,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.logger.Info("hub is stopping")
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
-		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(), accounts.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
+		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(),
+		accounts.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(), certs.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -70,7 +71,10 @@ func newCertificates(cfg *Config, logger *slog.Logger, reg prometheus.Registerer
 		}
 		return c, nil
 	}
-	return c, c.load()
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // load reads the pair of files.
@@ -90,14 +94,15 @@ func (c *certificates) load() error {
 
 // look tells one state of the files from another.
 func (c *certificates) look() (stamp string, err error) {
+	var both strings.Builder
 	for _, path := range []string{c.cfg.TLSCert, c.cfg.TLSKey} {
 		info, err := os.Stat(path)
 		if err != nil {
 			return "", fmt.Errorf("tls-cert, tls-key: %w", err)
 		}
-		stamp += fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size(), " ")
+		fmt.Fprintf(&both, "%d %d ", info.ModTime().UnixNano(), info.Size())
 	}
-	return stamp, nil
+	return both.String(), nil
 }
 
 // Run reads the files again when they change, until ctx ends. What cannot be read leaves the old pair in its place.
@@ -211,7 +216,7 @@ func (h *Hub) secure(next http.Handler) http.Handler {
 		if secured {
 			header.Set("Strict-Transport-Security", hsts)
 		} else if h.cfg.HTTPSRedirect && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-			http.Redirect(w, r, h.secureURL(r), http.StatusPermanentRedirect)
+			http.Redirect(w, r, h.secureURL(r), http.StatusPermanentRedirect) //nolint:gosec // to the name it came by
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -250,8 +255,8 @@ func forwarded(r *http.Request, proxies []netip.Prefix) (remote string, https bo
 		return "", false
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	for _, text := range slices.Backward(hops) {
+		hop, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil {
 			return "", false
 		}

@@ -99,7 +99,7 @@ func secureHub(t *testing.T, change func(*Config)) (*Hub, *authority) {
 }
 
 func (a *authority) client(certs ...tls.Certificate) *tls.Config {
-	return &tls.Config{RootCAs: a.pool, Certificates: certs} //nolint:gosec // tests of versions lower it
+	return &tls.Config{RootCAs: a.pool, Certificates: certs}
 }
 
 func TestTLSOnBothPorts(t *testing.T) {

@@ -40,7 +40,7 @@ func events(t *rapid.T, series interner) []event.Decoded {
 			}
 		case event.KindForget:
 			e.Payload = fmt.Appendf(nil, "d%d", rapid.IntRange(1, 4).Draw(t, "device"))
-		case event.KindConnected, event.KindCommand:
+		case event.KindConnected, event.KindCommand, event.KindAudit:
 		}
 	}
 	return all
