@@ -346,7 +346,7 @@ func (h *Hub) bind(ctx context.Context) error {
 
 // tlsConfig is TLS for a port; nil where there is none.
 func (h *Hub) tlsConfig(clients bool, protocols ...string) *tls.Config {
-	if h.certs == nil {
+	if !h.cfg.hasTLS() {
 		return nil
 	}
 	return h.certs.config(clients, protocols...)

@@ -40,17 +40,17 @@ type certificates struct {
 	failures prometheus.Counter
 }
 
-// newCertificates reads what is configured; nil: no TLS.
+// newCertificates reads what is configured, if anything is.
 func newCertificates(cfg *Config, logger *slog.Logger, reg prometheus.Registerer) (*certificates, error) {
-	if !cfg.hasTLS() {
-		return nil, nil //nolint:nilnil // no TLS is a choice
-	}
 	c := &certificates{cfg: cfg, logger: logger, failures: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pulso_tls_reload_failures_total", Help: "Times that a new certificate could not be read: the old one goes on.",
 	})}
 	reg.MustRegister(c.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pulso_tls_certificate_end_seconds", Help: "When the certificate ends, as seconds since the Unix epoch; 0: by ACME.",
+		Name: "pulso_tls_certificate_end_seconds", Help: "When the certificate ends, as seconds since the Unix epoch; 0: by ACME, or there is none.",
 	}, c.end))
+	if !cfg.hasTLS() {
+		return c, nil
+	}
 	if cfg.ClientCA != "" {
 		text, err := os.ReadFile(cfg.ClientCA)
 		if err != nil {
@@ -107,7 +107,7 @@ func (c *certificates) look() (stamp string, err error) {
 
 // Run reads the files again when they change, until ctx ends. What cannot be read leaves the old pair in its place.
 func (c *certificates) Run(ctx context.Context) error {
-	if c == nil || c.manager != nil {
+	if c.cfg.TLSCert == "" {
 		<-ctx.Done()
 		return nil
 	}
