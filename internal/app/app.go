@@ -23,6 +23,7 @@ import (
 	"pulso/bridge"
 	"pulso/bridge/command"
 	"pulso/bridge/decode"
+	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
@@ -102,6 +103,7 @@ type Hub struct {
 	// accounts are who may do what, gate stands before all requests.
 	accounts *access.Directory
 	gate     *gate.Gate
+	refuser  *web.Refuser
 
 	listener net.Listener
 	server   *http.Server
@@ -176,6 +178,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.calls = rpc.New(rpc.Config{Gateway: h.gateway, Logger: h.logger.With("part", "rpc"), Metrics: h.registry})
 	h.publish = web.NewPublisher(h.gateway, h.registry)
 	h.past = newPasts(h)
+	h.refuser = web.NewRefuser(h.registry, "pulso_http_refused_total")
 	if err := h.buildRest(); err != nil {
 		return err
 	}
@@ -221,7 +224,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
-	h.boards, err = boards.New(boards.Config{Path: h.kept("boards.json"), Logger: h.logger.With("part", "boards"), Metrics: h.registry})
+	h.boards, err = boards.New(boards.Config{Path: h.kept("boards.json"), Sees: h.seesSeries, Logger: h.logger.With("part", "boards"), Metrics: h.registry})
 	if err != nil {
 		return err
 	}
@@ -340,9 +343,9 @@ func (h *Hub) Ready() <-chan struct{} { return h.ready }
 func (h *Hub) admitStream() bool { return h.guards.memory.Allow(limit.NewStream) }
 
 // findTopics finds the topics of a subscription's history: by device in the registry of devices, else among all topics.
-func (h *Hub) findTopics(filters, ids []string, limit int) ([]string, bool) {
+func (h *Hub) findTopics(filters, ids []string, scope event.Scope, limit int) ([]string, bool) {
 	if len(ids) > 0 {
-		return h.devices.Topics(filters, ids, limit)
+		return h.devices.Topics(filters, ids, scope, limit)
 	}
-	return h.topics.Topics(filters, nil, limit)
+	return h.topics.Topics(filters, nil, scope, limit)
 }
