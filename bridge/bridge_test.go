@@ -360,7 +360,7 @@ func TestPast(t *testing.T) {
 		}
 	}
 	p.start(t)()
-	past := bridge.Past{Bridge: p.Bridge, FindTopics: func(filters, _ []string, _ int) ([]string, bool) { return filters, true }}
+	past := bridge.Past{Bridge: p.Bridge, FindTopics: func(filters, _ []string, _ event.Scope, _ int) ([]string, bool) { return filters, true }}
 	first, next := past.Bounds()
 	if all, err := past.Read(first, 10); err != nil || len(all) != 5 || len(all[4].Metrics) != 1 {
 		t.Errorf("read: %v, %v", all, err)
@@ -375,7 +375,7 @@ func TestPast(t *testing.T) {
 	if _, err := past.Last("a", foreign, 1); !errors.Is(err, eventlog.ErrEpoch) {
 		t.Errorf("last: %v", err)
 	}
-	if topics, more := past.Topics([]string{"a"}, nil, 1); len(topics) != 1 || !more {
+	if topics, more := past.Topics([]string{"a"}, nil, nil, 1); len(topics) != 1 || !more {
 		t.Errorf("topics: %v, %v", topics, more)
 	}
 }

@@ -5,8 +5,9 @@ import "pulso/bridge/event"
 // Past is the log as the rooms read it: decoded.
 type Past struct {
 	Bridge *Bridge
-	// FindTopics finds the known topics of filters and devices (none: all), up to limit, and says if there are more.
-	FindTopics func(filters, devices []string, limit int) ([]string, bool)
+	// FindTopics finds the known topics of filters and devices (none: all) that a scope (nil: any) sees, up to limit, and says if
+	// there are more.
+	FindTopics func(filters, devices []string, scope event.Scope, limit int) ([]string, bool)
 }
 
 // Read returns up to limit decoded events from a position on; none at the log's end. It may return fewer at any time. Those
@@ -44,6 +45,6 @@ func (p Past) Last(topic string, before event.Position, limit int) ([]event.Deco
 func (p Past) Bounds() (first, next event.Position) { return p.Bridge.cfg.Log.Bounds() }
 
 // Topics finds known topics.
-func (p Past) Topics(filters, devices []string, limit int) ([]string, bool) {
-	return p.FindTopics(filters, devices, limit)
+func (p Past) Topics(filters, devices []string, scope event.Scope, limit int) ([]string, bool) {
+	return p.FindTopics(filters, devices, scope, limit)
 }

@@ -139,7 +139,7 @@ func TestPendingIsBounded(t *testing.T) {
 		if open, known := m.sender.open.Load(), len(m.sender.topics)+len(m.sender.devices)+len(m.sender.offsets); open != 0 || known != 0 {
 			t.Errorf("%d are under way after their time, %d entries are kept", open, known)
 		}
-		if list, _ := m.view.Commands("d", "", 0, 1); len(list) != 1 || list[0].State != TimedOut || list[0].EndedAt-list[0].SentAt != 1000 {
+		if list, _ := m.view.Commands(nil, "d", "", 0, 1); len(list) != 1 || list[0].State != TimedOut || list[0].EndedAt-list[0].SentAt != 1000 {
 			t.Errorf("the newest is %+v", list)
 		}
 		cancel()
@@ -170,20 +170,20 @@ func TestView(t *testing.T) {
 	if err := again.Restore(&saved); err != nil {
 		t.Fatal(err)
 	}
-	all, _ := again.Commands("", "", 0, 2*MaxKept)
+	all, _ := again.Commands(nil, "", "", 0, 2*MaxKept)
 	if len(all) != MaxKept || all[0].ID != "1009" || all[0].State != Failed || all[0].Reason != "r" || all[0].EndedAt != 2000 {
 		t.Errorf("%d are kept, the newest is %+v", len(all), all[0])
 	}
-	if page, found := again.Commands("d", "1009", 0, 1); !found || len(page) != 1 || page[0].ID != "1008" {
+	if page, found := again.Commands(nil, "d", "1009", 0, 1); !found || len(page) != 1 || page[0].ID != "1008" {
 		t.Errorf("before the newest: %v", page)
 	}
-	if then, found := again.Commands("d", "", all[4].SentAt, 1); !found || len(then) != 1 || then[0].SentAt > all[4].SentAt {
+	if then, found := again.Commands(nil, "d", "", all[4].SentAt, 1); !found || len(then) != 1 || then[0].SentAt > all[4].SentAt {
 		t.Errorf("until %d: %v", all[4].SentAt, then)
 	}
-	if none, found := again.Commands("d", "", 1, 1); !found || len(none) != 0 && none[0].SentAt > 1 {
+	if none, found := again.Commands(nil, "d", "", 1, 1); !found || len(none) != 0 && none[0].SentAt > 1 {
 		t.Errorf("before any: %v", none)
 	}
-	if _, found := again.Commands("", "9", 0, 1); found {
+	if _, found := again.Commands(nil, "", "9", 0, 1); found {
 		t.Error("one that is too old was found")
 	}
 	if err := again.Restore(bytes.NewReader([]byte("nonsense"))); err == nil {

@@ -60,23 +60,41 @@ func (v *View) add(c *Command) {
 }
 
 // Commands returns the newest commands first: of one device, or all where it is empty; those older than the one named before,
-// where that is not empty; those sent until a time in milliseconds since the Unix epoch, where that is not 0; at most limit. found is false
-// where there is no such command as before.
-func (v *View) Commands(device, before string, to int64, limit int) (list []Command, found bool) {
+// where that is not empty; those sent until a time in milliseconds since the Unix epoch, where that is not 0; at most limit. Who
+// reads with a scope (nil: everything) gets those whose topic it sees. found is false where there is no such command as before.
+func (v *View) Commands(scope event.Scope, device, before string, to int64, limit int) (list []Command, found bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	from := len(v.list)
 	if before != "" {
-		if from = slices.IndexFunc(v.list, func(c *Command) bool { return c.ID == before }); from < 0 {
+		if from = slices.IndexFunc(v.list, func(c *Command) bool { return c.ID == before && event.Sees(scope, c.Topic) }); from < 0 {
 			return nil, false
 		}
 	}
 	for i := from - 1; i >= 0 && len(list) < limit; i-- {
-		if c := v.list[i]; (device == "" || c.Device == device) && (to == 0 || c.SentAt <= to) {
-			list = append(list, *c)
+		if c := v.list[i]; (device == "" || c.Device == device) && (to == 0 || c.SentAt <= to) && event.Sees(scope, c.Topic) {
+			list = append(list, c.seenBy(scope))
 		}
 	}
 	return list, true
+}
+
+// seenBy is what who reads with a scope is told of a command whose topic it sees: not what was said on others.
+func (c *Command) seenBy(scope event.Scope) Command {
+	told := *c
+	if scope == nil {
+		return told
+	}
+	told.Expected = nil
+	for _, topic := range c.Expected {
+		if event.Sees(scope, topic) {
+			told.Expected = append(told.Expected, topic)
+		}
+	}
+	if c.Answered != event.ResponseTopic && !event.Sees(scope, c.Answered) {
+		told.Response, told.Answered = nil, ""
+	}
+	return told
 }
 
 // pending returns the ids of commands that have not ended.

@@ -87,15 +87,27 @@ func (d *Decoder) report(in Input) Report {
 // Try is [Decoder.Report] as it would be with other overrides. Nothing is learned from it. Its error is that of
 // [Decoder.Override].
 func (d *Decoder) Try(in Input, overrides []Override) (Report, error) {
+	return d.try(in, overrides, false)
+}
+
+// TryAlone is [Decoder.Try] by the message alone: nothing counts that was announced before, by whomever.
+func (d *Decoder) TryAlone(in Input, overrides []Override) (Report, error) {
+	return d.try(in, overrides, true)
+}
+
+func (d *Decoder) try(in Input, overrides []Override, alone bool) (Report, error) {
 	if at, err := d.checkOverrides(overrides); err != nil {
 		return Report{}, fmt.Errorf("override %d: %w", at+1, err)
 	}
 	d.mu.Lock()
-	kept := saved{d.overrides, d.topics, d.names, d.spaces}
+	kept := saved{d.overrides, d.topics, d.names, d.spaces, d.facts}
 	d.overrides, d.trying = overrides, true
 	d.topics, d.names, d.spaces = newCache[*topicInfo](1), newCache[*nameInfo](MaxReadings), make(map[spaceKey]*space)
+	if alone {
+		d.facts = newFacts(kept.facts.limit, kept.facts.byteLimit)
+	}
 	r := d.report(in)
-	d.overrides, d.topics, d.names, d.spaces = kept.overrides, kept.topics, kept.names, kept.spaces
+	d.overrides, d.topics, d.names, d.spaces, d.facts = kept.overrides, kept.topics, kept.names, kept.spaces, kept.facts
 	d.trying = false
 	d.mu.Unlock()
 	return r, nil
@@ -107,4 +119,5 @@ type saved struct {
 	topics    cache[*topicInfo]
 	names     cache[*nameInfo]
 	spaces    map[spaceKey]*space
+	facts     facts
 }

@@ -54,8 +54,9 @@ type Publisher interface {
 
 // Presence hears who is in the chat.
 type Presence interface {
-	// Join says that a session watches chat channels by filters, under a name. It replaces what it said before.
-	Join(session, name string, filters []string)
+	// Join says that a session watches chat channels by filters, as far as its scope (nil: any) sees them, under a name. It
+	// replaces what it said before.
+	Join(session, name string, filters []string, scope event.Scope)
 	// Leave says that a session watches none any more.
 	Leave(session string)
 }
@@ -135,6 +136,8 @@ type Client struct {
 	Name string
 	// Person is whose session it is; nil: the hub knows nobody.
 	Person Person
+	// Scope is what it may read; nil is everything. It stays the same for the session's life.
+	Scope event.Scope
 }
 
 // Open begins a session.

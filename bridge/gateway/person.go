@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 
+	"pulso/bridge/event"
 	"pulso/bridge/wire"
 )
 
@@ -49,9 +50,9 @@ func nameOf(p Person) string {
 	return p.Name()
 }
 
-// IsOf reports whether the session is that of the person whom a context's request comes from.
+// IsOf reports whether the session is that of the person whom a context's request comes from, and reads what that may.
 func (s *Session) IsOf(ctx context.Context) bool {
-	return nameOf(PersonOf(ctx)) == nameOf(s.client.Person)
+	return nameOf(PersonOf(ctx)) == nameOf(s.client.Person) && event.SameScope(event.ScopeOf(ctx), s.client.Scope)
 }
 
 // stay ends the session with its person's rights. What has changed only takes effect in a new one.

@@ -230,7 +230,7 @@ func (s *Session) change(id uint64, c *wire.Change) *wire.Error {
 func (s *Session) join(id uint64, c *wire.Subscribe, before *room.Sub) *wire.Error {
 	rooms := s.gateway.cfg.Rooms
 	sub, err := rooms.Join(
-		room.Spec{Filters: c.Filters, Devices: c.Devices, Form: c.Form, Delivery: c.Delivery, Rate: c.Rate},
+		room.Spec{Filters: c.Filters, Devices: c.Devices, Form: c.Form, Delivery: c.Delivery, Rate: c.Rate, Scope: s.client.Scope},
 		room.Options{
 			Encoding: s.client.Encoding, From: c.From, FromStart: c.FromStart, History: c.History, Follow: before, Viewers: c.Viewers,
 			Viewer: room.Viewer{Session: s.id, Name: s.name, Transport: s.client.Transport},
@@ -297,7 +297,7 @@ func (s *Session) tellPresence() {
 		s.gateway.cfg.Presence.Leave(s.id)
 		return
 	}
-	s.gateway.cfg.Presence.Join(s.id, s.name, filters)
+	s.gateway.cfg.Presence.Join(s.id, s.name, filters, s.client.Scope)
 }
 
 func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {

@@ -68,7 +68,7 @@ func (m *memory) Last(topic string, before event.Position, limit int) ([]event.D
 
 func (m *memory) Bounds() (first, next event.Position) { return m.log.Bounds() }
 
-func (m *memory) Topics(filters, _ []string, limit int) (topics []string, more bool) {
+func (m *memory) Topics(filters, _ []string, _ event.Scope, limit int) (topics []string, more bool) {
 	for _, topic := range m.published() {
 		if event.MatchAny(filters, topic) && !slices.Contains(topics, topic) && len(topics) < limit {
 			topics = append(topics, topic)

@@ -66,7 +66,7 @@ func (e *entrance) state(s *Sub) (*wire.Message, error) {
 		room, enc := s.room, s.encoding
 		switch {
 		case room.source != nil:
-			now, version := room.source.Since(room.spec.Filters, 0)
+			now, version := room.since(0)
 			e.version = version
 			e.message = enc.Snapshot(room.id, e.pos, enc.AppendView(nil, now), false)
 		case room.spec.Form == wire.FormValues:

@@ -126,12 +126,12 @@ func (w *world) Last(topic string, before event.Position, limit int) ([]event.De
 
 func (w *world) Bounds() (first, next event.Position) { return w.log.Bounds() }
 
-func (w *world) Topics(filters, _ []string, limit int) ([]string, bool) {
+func (w *world) Topics(filters, _ []string, scope event.Scope, limit int) ([]string, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var topics []string
 	for topic := range w.series {
-		if event.MatchAny(filters, topic) {
+		if event.MatchAny(filters, topic) && event.Sees(scope, topic) {
 			topics = append(topics, topic)
 		}
 	}

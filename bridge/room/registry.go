@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,9 +19,9 @@ import (
 type Source interface {
 	// Version grows with each visible change.
 	Version() uint64
-	// Since is what changed after version since of what filters select, nil for nothing; since 0 is a whole snapshot. It
-	// returns the version that this brings a reader up to. The frame is never written to again.
-	Since(filters []string, since uint64) (*pulsov1.Frame, uint64)
+	// Since is what changed after version since of what filters select and a scope (nil: any) may see, nil for nothing; since
+	// 0 is a whole snapshot. It returns the version that this brings a reader up to. The frame is never written to again.
+	Since(filters []string, scope event.Scope, since uint64) (*pulsov1.Frame, uint64)
 }
 
 // Past is the log as members that missed something see it: decoded. It may be called from any goroutine.
@@ -31,9 +32,9 @@ type Past interface {
 	Last(topic string, before event.Position, limit int) ([]event.Decoded, error)
 	// Bounds returns the oldest position held and the position after the newest event.
 	Bounds() (first, next event.Position)
-	// Topics returns up to limit topics that match a filter and belong to one of devices (none: all), and whether
-	// there are more.
-	Topics(filters, devices []string, limit int) (topics []string, more bool)
+	// Topics returns up to limit topics that match a filter, belong to one of devices (none: all) and are seen by a scope (nil:
+	// any), and whether there are more.
+	Topics(filters, devices []string, scope event.Scope, limit int) (topics []string, more bool)
 }
 
 // Config of a Registry.
@@ -174,7 +175,7 @@ func (r *Registry) Offer(batch []event.Decoded) {
 			continue
 		}
 		for _, room := range r.devices[d.Device] {
-			if event.MatchAny(room.spec.Filters, d.Topic) {
+			if room.spec.selects(d.Topic) {
 				r.give(room, d, now)
 			}
 		}
@@ -213,7 +214,8 @@ func (r *Registry) give(room *Room, d *event.Decoded, now time.Time) {
 	}
 }
 
-// reached are the rooms, of those that name no devices, that a topic reaches.
+// reached are the rooms, of those that name no devices, that a topic reaches: whose filters match it, and whose members may read
+// it.
 type reached struct {
 	rooms []*Room
 	shape uint64 // of the registry when they were looked up
@@ -232,7 +234,7 @@ func (r *Registry) roomsOf(topic string, ref *event.Ref) []*Room {
 		clear(r.cache)
 		r.shape++ // what a Ref still has could not be told that it is gone
 	}
-	rooms := r.trie.match(topic)
+	rooms := slices.DeleteFunc(r.trie.match(topic), func(room *Room) bool { return !event.Sees(room.spec.Scope, topic) })
 	c := &reached{rooms: rooms, shape: r.shape}
 	r.cache[topic] = c
 	ref.Keep(event.SlotRooms, c)
@@ -337,7 +339,7 @@ func (r *Registry) flushView(room *Room) {
 	if room.source.Version() == room.version {
 		return
 	}
-	changed, version := room.source.Since(room.spec.Filters, room.version)
+	changed, version := room.since(room.version)
 	room.version = version
 	if changed == nil {
 		return

@@ -1,7 +1,7 @@
 // Package room is the fan-out: it turns batches of decoded events into frames that any number of sessions share.
 //
-// A room is a distinct (filters, devices, form, delivery, rate); sessions that ask for the same thing are in the same
-// room. A room encodes each flush once into a frame, puts it into its ring and wakes its members. A member holds no
+// A room is a distinct (filters, devices, form, delivery, rate, scope); sessions that ask for the same thing, and may read the
+// same, are in the same room. A room encodes each flush once into a frame, puts it into its ring and wakes its members. A member holds no
 // queue, only a cursor into the ring ([Sub]); one that has fallen out of the ring reads what it missed from the log.
 //
 // Life: [New], [Registry.Run] until its context ends. [Registry.Offer] is called by one goroutine, in the log's order.
@@ -18,6 +18,7 @@ import (
 
 	"pulso/bridge/event"
 	"pulso/bridge/wire"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // A Spec is what a room is for. Filters and Devices are sorted, without doublets, and valid.
@@ -29,6 +30,8 @@ type Spec struct {
 	Delivery wire.Delivery
 	// Rate is frames a second at most; 0 is the default of the form and delivery.
 	Rate float64
+	// Scope is what the members may read; nil is everything. What it does not see is as if it were not there.
+	Scope event.Scope
 }
 
 // Default rates in frames a second.
@@ -69,12 +72,20 @@ func (s Spec) key() string {
 			b = append(b, text...)
 		}
 	}
-	return string(b)
+	if s.Scope == nil {
+		return string(b)
+	}
+	return string(append(append(b, 1), s.Scope.Key()...)) // what stands before it says how long it is
 }
 
 // matches reports whether an event of this topic and device belongs into the room.
 func (s Spec) matches(topic, device string) bool {
-	return s.hasDevice(device) && event.MatchAny(s.Filters, topic)
+	return s.hasDevice(device) && s.selects(topic)
+}
+
+// selects reports whether the topic is one of the filters' that may be read.
+func (s Spec) selects(topic string) bool {
+	return event.MatchAny(s.Filters, topic) && event.Sees(s.Scope, topic)
 }
 
 func (s Spec) hasDevice(device string) bool {
@@ -154,6 +165,11 @@ type Room struct {
 
 	source  Source
 	version uint64
+}
+
+// since is what changed in the room's view after a version.
+func (r *Room) since(version uint64) (*pulsov1.Frame, uint64) {
+	return r.source.Since(r.spec.Filters, r.spec.Scope, version)
 }
 
 // put adds a frame and wakes the members.

@@ -421,7 +421,7 @@ func (v *counterView) Version() uint64 {
 }
 
 // Since is a topic, whose number is since and whose name is the view's number.
-func (v *counterView) Since(_ []string, since uint64) (*pulsov1.Frame, uint64) {
+func (v *counterView) Since(_ []string, _ event.Scope, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if since == v.n {

@@ -34,7 +34,7 @@ func (s *Sub) snapshot(recovered bool) (*wire.Message, error) {
 // history returns the newest n events of each topic of the room before the member joined, in the log's order.
 func (s *Sub) history(n int) ([]event.Decoded, bool, error) {
 	past := s.reg.cfg.Past
-	topics, truncated := past.Topics(s.room.spec.Filters, s.room.spec.Devices, maxHistoryTopics)
+	topics, truncated := past.Topics(s.room.spec.Filters, s.room.spec.Devices, s.room.spec.Scope, maxHistoryTopics)
 	var out []event.Decoded
 	size := 0
 	for _, topic := range topics {

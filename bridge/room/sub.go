@@ -341,7 +341,7 @@ func (s *Sub) fallOut(dst []*wire.Message, w *window) []*wire.Message {
 		s.meetRing(w)
 		return dst
 	}
-	changed, version := s.room.source.Since(s.room.spec.Filters, s.version)
+	changed, version := s.room.since(s.version)
 	s.cursor, s.version, s.pos = w.next(), version, w.end
 	if changed == nil {
 		return dst
@@ -425,7 +425,11 @@ func (s *Sub) caughtUp(dst []*wire.Message) []*wire.Message {
 func (s *Sub) gap(dst []*wire.Message, to event.Position, reason string) []*wire.Message {
 	s.reg.gaps.Add(1)
 	s.reg.metrics.gaps.WithLabelValues(reason).Inc()
-	dst = append(dst, s.encoding.Gap(s.room.id, s.pos, to, reason))
+	events := uint64(0)
+	if s.room.spec.Scope == nil { // how many of them could be read nobody knows, and the others are not to be counted
+		events = to.Offset - min(s.pos.Offset, to.Offset)
+	}
+	dst = append(dst, s.encoding.Gap(s.room.id, s.pos, to, events, reason))
 	s.pos, s.told = to, to
 	return dst
 }

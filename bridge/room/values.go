@@ -52,10 +52,13 @@ func (v *values) forget(device string) {
 func (v *values) of(spec Spec) []current {
 	var out []current
 	if len(spec.Filters) == 1 && !strings.ContainsAny(spec.Filters[0], "+#") {
-		return v.ofTopic(out, spec, spec.Filters[0])
+		if event.Sees(spec.Scope, spec.Filters[0]) {
+			out = v.ofTopic(out, spec, spec.Filters[0])
+		}
+		return out
 	}
 	for topic := range v.topics {
-		if event.MatchAny(spec.Filters, topic) {
+		if spec.selects(topic) {
 			out = v.ofTopic(out, spec, topic)
 		}
 	}

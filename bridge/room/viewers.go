@@ -26,7 +26,7 @@ const (
 	maxNews = 20
 )
 
-// An audience is everyone who watches the same filters and devices, in whatever room. It belongs to the registry's lock.
+// An audience is everyone who watches the same filters and devices, and may read the same, in whatever room. It belongs to the registry's lock.
 type audience struct {
 	key     string
 	viewers map[string]*viewer // by session
@@ -61,7 +61,7 @@ func newCrowd() crowd { return crowd{audiences: make(map[string]*audience)} }
 func (c *crowd) join(s *Sub) {
 	a := s.room.audience
 	if a == nil {
-		key := Spec{Filters: s.room.spec.Filters, Devices: s.room.spec.Devices}.key()
+		key := Spec{Filters: s.room.spec.Filters, Devices: s.room.spec.Devices, Scope: s.room.spec.Scope}.key()
 		if a = c.audiences[key]; a == nil {
 			a = &audience{key: key, viewers: make(map[string]*viewer), rooms: make(map[*Room]int)}
 			c.audiences[key] = a

@@ -51,9 +51,8 @@ func (e Encoding) Snapshot(room uint64, pos event.Position, fields []byte, trunc
 	return e.message(append(buf, "}}"...), pos)
 }
 
-// Gap says what was left out, between two positions, and why.
-func (e Encoding) Gap(room uint64, from, to event.Position, reason string) *Message {
-	events := to.Offset - min(from.Offset, to.Offset)
+// Gap says what was left out, between two positions: how many events, 0 where that is not to be told, and why.
+func (e Encoding) Gap(room uint64, from, to event.Position, events uint64, reason string) *Message {
 	if e == Proto {
 		return e.reply(&pulsov1.Message{Room: room, Message: &pulsov1.Message_Gap{Gap: &pulsov1.Gap{
 			From: from.String(), To: to.String(), Events: events, Reason: reason,

@@ -45,7 +45,7 @@ func TestRepliesHaveTheFieldsOfTheProto(t *testing.T) {
 		{"published", wire.JSON.Published(7, p), &pulsov1.Published{}},
 		{"pong", wire.JSON.Pong(7, 5), &pulsov1.Pong{}},
 		{"error", wire.JSON.Error(7, wire.Errorf(wire.CodeBadJSON, "no \"%s\"", "\n")), &pulsov1.Error{}},
-		{"gap", wire.JSON.Gap(3, p, event.Position{Epoch: 9, Offset: 8}, wire.ReasonRetention), &pulsov1.Gap{}},
+		{"gap", wire.JSON.Gap(3, p, event.Position{Epoch: 9, Offset: 8}, 8-p.Offset, wire.ReasonRetention), &pulsov1.Gap{}},
 	} {
 		var message map[string]json.RawMessage
 		if err := json.Unmarshal(test.reply.Bytes(), &message); err != nil {
@@ -61,7 +61,7 @@ func TestRepliesHaveTheFieldsOfTheProto(t *testing.T) {
 			t.Errorf("the proto's Message has no %s", test.name)
 		}
 	}
-	if got := string(wire.JSON.Gap(3, p, event.Position{Epoch: 9, Offset: 8}, "retention").Bytes()); got !=
+	if got := string(wire.JSON.Gap(3, p, event.Position{Epoch: 9, Offset: 8}, 8-p.Offset, "retention").Bytes()); got !=
 		`{"room":3,"gap":{"from":"9.4","to":"9.8","events":4,"reason":"retention"}}` {
 		t.Errorf("gap: %s", got)
 	}

@@ -61,7 +61,7 @@ func replyVectors() []vectorCase {
 			return e.Error(0, &wire.Error{Code: wire.CodeUnavailable, Retry: true})
 		}},
 		{"gap", func(e wire.Encoding) *wire.Message {
-			return e.Gap(7, event.Position{Epoch: 26331, Offset: 50}, vectorPos, wire.ReasonRetention)
+			return e.Gap(7, event.Position{Epoch: 26331, Offset: 50}, vectorPos, vectorPos.Offset-50, wire.ReasonRetention)
 		}},
 		{"viewers", func(e wire.Encoding) *wire.Message {
 			return e.Viewers(7, &pulsov1.Viewers{Count: 2, Present: []*pulsov1.Viewer{
@@ -249,7 +249,7 @@ func inJSON(t *testing.T, m *pulsov1.Message) *wire.Message {
 		e := body.Error
 		return wire.JSON.Error(m.GetId(), &wire.Error{Code: e.GetCode(), Message: e.GetMessage(), Retry: e.GetRetry()})
 	case *pulsov1.Message_Gap:
-		return wire.JSON.Gap(m.GetRoom(), position(t, body.Gap.GetFrom()), position(t, body.Gap.GetTo()), body.Gap.GetReason())
+		return wire.JSON.Gap(m.GetRoom(), position(t, body.Gap.GetFrom()), position(t, body.Gap.GetTo()), body.Gap.GetEvents(), body.Gap.GetReason())
 	case *pulsov1.Message_Viewers:
 		return wire.JSON.Viewers(m.GetRoom(), body.Viewers)
 	case *pulsov1.Message_Frame:

@@ -25,6 +25,7 @@ import (
 	"pulso/bridge"
 	"pulso/bridge/command"
 	"pulso/bridge/decode"
+	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/eventlog/disklog"
 	"pulso/bridge/gateway"
@@ -108,6 +109,7 @@ type Hub struct {
 	records  *audit.View
 	recorder *recorder
 	audited  *audit.Handler
+	refuser  *web.Refuser
 
 	listener net.Listener
 	secured  net.Listener // nil: no TLS
@@ -184,6 +186,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.calls = rpc.New(rpc.Config{Gateway: h.gateway, Logger: h.logger.With("part", "rpc"), Metrics: h.registry})
 	h.publish = web.NewPublisher(h.gateway, h.registry)
 	h.past = newPasts(h)
+	h.refuser = web.NewRefuser(h.registry, "pulso_http_refused_total")
 	if err := h.buildRest(); err != nil {
 		return err
 	}
@@ -236,7 +239,7 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
-	h.boards, err = boards.New(boards.Config{Path: h.kept("boards.json"), Logger: h.logger.With("part", "boards"), Metrics: h.registry})
+	h.boards, err = boards.New(boards.Config{Path: h.kept("boards.json"), Sees: h.seesSeries, Logger: h.logger.With("part", "boards"), Metrics: h.registry})
 	if err != nil {
 		return err
 	}
@@ -370,9 +373,9 @@ func (h *Hub) Ready() <-chan struct{} { return h.ready }
 func (h *Hub) admitStream() bool { return h.guards.memory.Allow(limit.NewStream) }
 
 // findTopics finds the topics of a subscription's history: by device in the registry of devices, else among all topics.
-func (h *Hub) findTopics(filters, ids []string, limit int) ([]string, bool) {
+func (h *Hub) findTopics(filters, ids []string, scope event.Scope, limit int) ([]string, bool) {
 	if len(ids) > 0 {
-		return h.devices.Topics(filters, ids, limit)
+		return h.devices.Topics(filters, ids, scope, limit)
 	}
-	return h.topics.Topics(filters, nil, limit)
+	return h.topics.Topics(filters, nil, scope, limit)
 }

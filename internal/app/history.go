@@ -37,7 +37,7 @@ func (h *Hub) buildHistory(viewDir string) (err error) {
 	}
 	h.runners = append(h.runners, runner)
 	h.queries, err = promapi.New(promapi.Config{
-		Queryable: h.history.Queryable(), Version: h.version, Logger: h.logger.With("part", "promapi"), Metrics: h.registry,
+		Queryable: h.history.Queryable(), Sees: h.seesSeries, Version: h.version, Logger: h.logger.With("part", "promapi"), Metrics: h.registry,
 	})
 	return err
 }

@@ -47,7 +47,7 @@ func (h *Hub) guarded() []route {
 		{"/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides)},
 		{"/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode)},
 		{audit.Path, gate.NeedAdminister, gate.NeedAdminister, h.audited},
-		{"/metrics", gate.NeedRead, gate.NeedRead, promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{})},
+		{"/metrics", gate.NeedRead, gate.NeedRead, h.wholeOnly(promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))},
 	}
 	for pattern, handler := range h.rest.Routes() {
 		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedAdminister, handler})

@@ -303,11 +303,11 @@ func (p *replay) build(at event.Position) error {
 	return nil
 }
 
-func (p *replay) findTopics(filters, ids []string, limit int) ([]string, bool) {
+func (p *replay) findTopics(filters, ids []string, scope event.Scope, limit int) ([]string, bool) {
 	if len(ids) > 0 {
-		return p.devices.Topics(filters, ids, limit)
+		return p.devices.Topics(filters, ids, scope, limit)
 	}
-	return p.topics.Topics(filters, nil, limit)
+	return p.topics.Topics(filters, nil, scope, limit)
 }
 
 // clock is the past's now.

@@ -100,7 +100,7 @@ func (p *replay) warmFrom(at event.Position) (begin event.Position, since int64,
 
 // applyLast applies the last message that each known topic had before a place.
 func (p *replay) applyLast(ctx context.Context, before event.Position) error {
-	names, _ := p.hub.topics.Topics([]string{"#"}, nil, lastTopics)
+	names, _ := p.hub.topics.Topics([]string{"#"}, nil, nil, lastTopics)
 	var last []event.Event
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {

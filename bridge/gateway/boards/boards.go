@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/bridge/event"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
 )
@@ -28,6 +29,8 @@ const Path = "/api/v1/boards"
 type Config struct {
 	// Path is the file that boards are kept in; empty: they are kept in memory.
 	Path string
+	// Sees reports whether who reads with a scope sees the series of a device on a topic; nil: the topic decides.
+	Sees func(scope event.Scope, device, topic string) bool
 	// Logger takes that the file is damaged; nil: nobody.
 	Logger *slog.Logger
 	// Metrics takes the package's metrics; nil: nobody.
@@ -37,6 +40,7 @@ type Config struct {
 // A Handler serves the requests of the package comment.
 type Handler struct {
 	store   *store
+	sees    func(scope event.Scope, device, topic string) bool
 	refuser *web.Refuser
 	bodies  *web.Bodies
 	metrics metrics
@@ -51,8 +55,11 @@ func New(c Config) (*Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Sees == nil {
+		c.Sees = func(scope event.Scope, _, topic string) bool { return event.Sees(scope, topic) }
+	}
 	return &Handler{
-		store: s, bodies: web.NewBodies(), metrics: newMetrics(c.Metrics, s),
+		store: s, sees: c.Sees, bodies: web.NewBodies(), metrics: newMetrics(c.Metrics, s),
 		refuser: web.NewRefuser(c.Metrics, "pulso_boards_refused_total"),
 	}, nil
 }
@@ -64,17 +71,43 @@ func (h *Handler) ServeList(w http.ResponseWriter, r *http.Request) {
 	}
 	boards := []Board{}
 	for _, b := range h.store.list() {
+		if !h.seen(b, r) {
+			continue
+		}
 		boards = append(boards, Board{ID: b.ID, Name: b.Name, Version: b.Version, Changed: b.Changed})
 	}
 	h.answer(w, http.StatusOK, map[string][]Board{"boards": boards})
 }
 
+// seen reports whether the one whom a request is from sees a board: who reads with a scope sees those of which it sees every series,
+// and nothing of the others, whose names and titles are about what it does not see.
+func (h *Handler) seen(b *Board, r *http.Request) bool {
+	scope := event.ScopeOf(r.Context())
+	if scope == nil {
+		return true
+	}
+	some := false
+	for i := range b.Panels {
+		for _, s := range b.Panels[i].Series {
+			if !h.sees(scope, s.Device, s.Topic) {
+				return false
+			}
+			some = true
+		}
+	}
+	return some
+}
+
 // ServeBoard serves one board; its id is the path's value "id".
 func (h *Handler) ServeBoard(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
+	if r.Method != http.MethodGet && event.ScopeOf(r.Context()) != nil {
+		h.refuser.Error(w, wire.Errorf(wire.CodeForbidden, "boards are changed by those who may read every topic"))
+		return
+	}
 	switch r.Method {
 	case http.MethodGet:
-		if b := h.store.get(id); b != nil {
+		if b := h.store.get(id); b != nil && h.seen(b, r) {
 			h.show(w, http.StatusOK, b)
 			return
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pulso/bridge/command"
+	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
@@ -158,7 +159,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request) {
 	if h.cfg.Catch != nil {
 		h.cfg.Catch(r.Context())
 	}
-	found, ok := h.cfg.View.Commands(device, before, to, limit)
+	found, ok := h.cfg.View.Commands(event.ScopeOf(r.Context()), device, before, to, limit)
 	if !ok {
 		h.refuser.Fail(w, http.StatusNotFound, web.CodeNotFound, "before: there is no such command, or not any more")
 		return

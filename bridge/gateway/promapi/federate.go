@@ -33,7 +33,7 @@ func (h *Handler) federate(ctx context.Context, r *http.Request, out *encoder) e
 		value  float64
 	}
 	var found []present
-	err = h.querier(from, to, func(q storage.Querier) error {
+	err = h.querier(ctx, from, to, func(q storage.Querier) error {
 		set := selectAny(ctx, q, &storage.SelectHints{Start: from, End: to}, matchers)
 		var it chunkenc.Iterator
 		for set.Next() {

@@ -27,7 +27,7 @@ func (h *Handler) metadata(ctx context.Context, r *http.Request, out *encoder) e
 		return err
 	}
 	metric := r.FormValue("metric")
-	return h.querier(minTime, maxTime, func(q storage.Querier) error {
+	return h.querier(ctx, minTime, maxTime, func(q storage.Querier) error {
 		hints := &storage.LabelHints{Limit: most}
 		var matchers []*labels.Matcher
 		if metric != "" {

@@ -7,6 +7,8 @@
 // Everything that reads the history takes one of a few slots; who finds none waits, and who waits too long is told to come
 // back. What one request may cost is bounded in time, samples, points, series and bytes of its answer.
 //
+// For who asks with a scope ([event.ScopeOf] the request's context) there are no other series than those that it sees.
+//
 // Life: [New]; a [Handler] has no goroutines of its own and serves any number of requests at one time.
 package promapi
 
@@ -23,12 +25,17 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
+
+	"pulso/bridge/event"
 )
 
 // Config of a Handler.
 type Config struct {
 	// Queryable is what is asked. Required.
 	Queryable storage.Queryable
+	// Sees reports whether who reads with a scope sees the series of a device on a topic. It is asked once a device and topic of
+	// what a request with a scope selects. nil: the topic decides.
+	Sees func(scope event.Scope, device, topic string) bool
 	// Timeout is how long a request may take, waiting included; 0: 30 s. A request may ask for less.
 	Timeout time.Duration
 	// MaxSamples is how many samples a query may hold in memory at one time; 0: 10,000,000.
@@ -69,6 +76,9 @@ func (c *Config) setDefaults() {
 	setDefault(&c.Lookback, 5*time.Minute)
 	setDefault(&c.Concurrency, max(4, 2*runtime.GOMAXPROCS(0)))
 	setDefault(&c.Queue, 256)
+	if c.Sees == nil {
+		c.Sees = func(scope event.Scope, _, topic string) bool { return event.Sees(scope, topic) }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -83,6 +93,7 @@ func setDefault[T comparable](v *T, d T) {
 
 // A Handler answers what Prometheus' HTTP API answers. See the package comment.
 type Handler struct {
+	stored  storage.Queryable
 	config  Config
 	engine  *promql.Engine
 	parser  parser.Parser
@@ -97,8 +108,10 @@ func New(c Config) (*Handler, error) {
 		return nil, errors.New("promapi: Queryable is required")
 	}
 	c.setDefaults()
+	stored := c.Queryable
+	c.Queryable = nil // there is one way to it, which asks who may
 	h := &Handler{
-		config: c, parser: parser.NewParser(parser.Options{}), slots: newSlots(c.Concurrency, c.Queue), mux: http.NewServeMux(),
+		stored: stored, config: c, parser: parser.NewParser(parser.Options{}), slots: newSlots(c.Concurrency, c.Queue), mux: http.NewServeMux(),
 	}
 	h.engine = promql.NewEngine(promql.EngineOpts{
 		Logger: c.Logger, MaxSamples: c.MaxSamples, Timeout: c.Timeout, LookbackDelta: c.Lookback, Parser: h.parser,

@@ -33,7 +33,7 @@ func (h *Handler) query(ctx context.Context, r *http.Request, out *encoder) erro
 	if err != nil {
 		return err
 	}
-	q, err := h.engine.NewInstantQuery(ctx, h.config.Queryable, opts, text, time.UnixMilli(at))
+	q, err := h.engine.NewInstantQuery(ctx, h.queryable(ctx), opts, text, time.UnixMilli(at))
 	if err != nil {
 		return notBuilt(err)
 	}
@@ -71,7 +71,7 @@ func (h *Handler) queryRange(ctx context.Context, r *http.Request, out *encoder)
 	if err != nil {
 		return err
 	}
-	q, err := h.engine.NewRangeQuery(ctx, h.config.Queryable, opts, text, time.UnixMilli(from), time.UnixMilli(to), step)
+	q, err := h.engine.NewRangeQuery(ctx, h.queryable(ctx), opts, text, time.UnixMilli(from), time.UnixMilli(to), step)
 	if err != nil {
 		return notBuilt(err)
 	}

@@ -35,7 +35,7 @@ func (h *Handler) read(ctx context.Context, r *http.Request, out *encoder) error
 		}
 		from, to := max(q.StartTimestampMs, minTime), min(q.EndTimestampMs, maxTime)
 		result := &prompb.QueryResult{}
-		err = h.querier(from, to, func(querier storage.Querier) error {
+		err = h.querier(ctx, from, to, func(querier storage.Querier) error {
 			return readSeries(ctx, querier, from, to, matchers, result, &samples)
 		})
 		if err != nil {

@@ -25,7 +25,7 @@ func (h *Handler) series(ctx context.Context, r *http.Request, out *encoder) err
 	if err != nil {
 		return err
 	}
-	return h.querier(l.from, l.to, func(q storage.Querier) error {
+	return h.querier(ctx, l.from, l.to, func(q storage.Querier) error {
 		// One more than wanted tells whether that is all.
 		hints := &storage.SelectHints{Start: l.from, End: l.to, Func: lookupFunc, Limit: l.limit + 1}
 		set := selectAny(ctx, q, hints, l.matchers)
@@ -49,8 +49,8 @@ func (h *Handler) series(ctx context.Context, r *http.Request, out *encoder) err
 }
 
 // querier opens the history for a time and closes it behind use. What use copies from it lasts.
-func (h *Handler) querier(from, to int64, use func(storage.Querier) error) error {
-	q, err := h.config.Queryable.Querier(from, to)
+func (h *Handler) querier(ctx context.Context, from, to int64, use func(storage.Querier) error) error {
+	q, err := h.queryable(ctx).Querier(from, to)
 	if err != nil {
 		return &failure{kindInternal, fmt.Errorf("open the history: %w", err)}
 	}
@@ -105,7 +105,7 @@ func (h *Handler) texts(
 	if len(l.matchers) == 0 {
 		l.matchers = [][]*labels.Matcher{nil}
 	}
-	return h.querier(l.from, l.to, func(q storage.Querier) error {
+	return h.querier(ctx, l.from, l.to, func(q storage.Querier) error {
 		hints := &storage.LabelHints{Limit: l.limit + 1}
 		var all []string
 		for _, m := range l.matchers {

@@ -98,7 +98,9 @@ func (h *Handler) serveDevices(w http.ResponseWriter, r *http.Request) {
 	}
 	q := web.ParseQuery(r.URL, "limit", "after", "q", "status")
 	n, bad := limit(q)
-	query := devices.Query{Text: q.Text("q"), After: q.Text("after"), Limit: n, MaxValues: maxPageMetrics}
+	query := devices.Query{
+		Text: q.Text("q"), After: q.Text("after"), Limit: n, MaxValues: maxPageMetrics, Scope: event.ScopeOf(r.Context()),
+	}
 	if name := q.Text("status"); name != "" {
 		status, known := devices.ParseStatus(name)
 		if !known {
@@ -136,7 +138,7 @@ func (h *Handler) serveDevice(w http.ResponseWriter, r *http.Request) {
 		h.refuser.Error(w, bad)
 		return
 	}
-	d, found := h.cfg.Devices.Device(id)
+	d, found := h.cfg.Devices.DeviceFor(id, event.ScopeOf(r.Context()))
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodDelete:
 		h.refuser.Method(w, r, http.MethodGet+", "+http.MethodDelete)
@@ -183,8 +185,10 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, d *devices.Device
 		return
 	}
 	out := detailJSON{deviceJSON: deviceOf(d), Announced: map[string]string{}, Topics: make([]explainedJSON, 0, len(d.Topics))}
-	for name, unit := range h.cfg.Decoder.Announced(d.ID) {
-		out.Announced[text(name)] = text(unit)
+	if event.ScopeOf(ctx) == nil { // nobody knows on which topics that was
+		for name, unit := range h.cfg.Decoder.Announced(d.ID) {
+			out.Announced[text(name)] = text(unit)
+		}
 	}
 	room := maxShownPayload
 	for _, topic := range d.Topics {

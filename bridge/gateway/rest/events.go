@@ -31,7 +31,8 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	q := web.ParseQuery(r.URL, "topic", "filter", "limit", "before", "after", "to")
 	n, bad := limit(q)
-	want, bad2 := wanted(q)
+	scope := event.ScopeOf(r.Context())
+	want, bad2 := wanted(q, scope)
 	after, bad3 := position(q, "after")
 	before, bad4 := position(q, "before")
 	to := q.Instant("to")
@@ -57,8 +58,11 @@ func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
 		after = first
 	}
 	p := page{limit: n, end: before, from: after}
-	if err == nil {
-		err = p.fill(ctx, h.cfg.Log, q.Text("topic"), want) //nolint:contextcheck // begin has it from the request
+	if topic := q.Text("topic"); topic != "" && !event.Sees(scope, topic) {
+		p.end = p.from // as of a topic on which nothing came
+		p.whole = true
+	} else if err == nil {
+		err = p.fill(ctx, h.cfg.Log, topic, want) //nolint:contextcheck // begin has it from the request
 	}
 	if err != nil {
 		h.fail(w, r, err)
@@ -111,8 +115,16 @@ func appendEvent(dst []byte, e *event.Decoded) []byte {
 	return append(dst, wire.JSON.AppendEvent(nil, e, 1)[len("{"):]...)
 }
 
-// wanted says which topics are asked for: one, those of a filter, or all but session events, which have none.
-func wanted(q *web.Query) (func(topic string) bool, *wire.Error) {
+// wanted says which topics are asked for, and may be: one, those of a filter, or all but session events, which have none.
+func wanted(q *web.Query, scope event.Scope) (func(topic string) bool, *wire.Error) {
+	want, bad := asked(q)
+	if bad != nil || scope == nil {
+		return want, bad
+	}
+	return func(t string) bool { return want(t) && event.Sees(scope, t) }, nil
+}
+
+func asked(q *web.Query) (func(topic string) bool, *wire.Error) {
 	filter, bad := filterOf(q)
 	topic := q.Text("topic")
 	switch {

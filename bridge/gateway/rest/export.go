@@ -41,8 +41,8 @@ func (h *Handler) serveExport(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := web.ParseQuery(r.URL, "what", "device", "topic", "filter", "field", "from", "to", "format")
-	selected, bad := selection(q)
-	want, bad2 := wanted(q)
+	selected, bad := h.selection(q, r)
+	want, bad2 := wanted(q, event.ScopeOf(r.Context()))
 	what, format := q.Text("what"), q.Text("format")
 	if what == "" {
 		what = exportSamples

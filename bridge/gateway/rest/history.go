@@ -23,7 +23,7 @@ func (h *Handler) serveHistory(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := web.ParseQuery(r.URL, "device", "topic", "field", "from", "to", "points")
-	selected, bad := selection(q)
+	selected, bad := h.selection(q, r)
 	points := q.Int("points")
 	highest := maxPoints
 	if selected.Device == "" || len(selected.Fields) == 0 {
@@ -66,9 +66,12 @@ func errNoHistory() *wire.Error {
 	return &wire.Error{Code: wire.CodeUnavailable, Message: "this hub keeps no history"}
 }
 
-// selection reads which series are asked for, and from when to when.
-func selection(q *web.Query) (history.Selection, *wire.Error) {
+// selection reads which series are asked for, and from when to when; and which of them may be read.
+func (h *Handler) selection(q *web.Query, r *http.Request) (history.Selection, *wire.Error) {
 	s := history.Selection{Device: q.Text("device"), Topic: q.Text("topic"), Fields: q.List("field")}
+	if scope := event.ScopeOf(r.Context()); scope != nil {
+		s.Sees = func(device, topic string) bool { return h.cfg.Devices.SeesSeries(scope, device, topic) }
+	}
 	s.From, s.To = q.Instant("from"), q.Instant("to")
 	if bad := q.Err(); bad != nil {
 		return s, bad

@@ -11,6 +11,8 @@
 // docs/API.md tells parameters and answers. What one request may cost is bounded: pages by entries and bytes, readers of the
 // log and the history by their number at one time, all by time.
 //
+// Who asks with a scope ([event.ScopeOf] the request's context) is answered as if there were nothing else.
+//
 // A [Handler] starts no goroutine and serves any number of requests at one time.
 package rest
 
@@ -38,13 +40,14 @@ import (
 
 // Devices is the registry of devices.
 type Devices interface {
-	Device(id string) (devices.Device, bool)
+	DeviceFor(id string, scope event.Scope) (devices.Device, bool)
+	SeesSeries(scope event.Scope, device, topic string) bool
 	List(q devices.Query) (page []devices.Device, more bool)
 }
 
 // Topics is the list of topics.
 type Topics interface {
-	List(filter, after string, limit int) (page []topics.Topic, more bool)
+	List(filter, after string, scope event.Scope, limit int) (page []topics.Topic, more bool)
 }
 
 // Log is the part of eventlog.Log that is read.

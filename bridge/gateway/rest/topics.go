@@ -33,7 +33,7 @@ func (h *Handler) serveTopics(w http.ResponseWriter, r *http.Request) {
 		h.refuser.Error(w, bad)
 		return
 	}
-	page, more := h.cfg.Topics.List(filter, after, n)
+	page, more := h.cfg.Topics.List(filter, after, event.ScopeOf(r.Context()), n)
 	answer := struct {
 		Topics []topicJSON `json:"topics"`
 		Next   string      `json:"next,omitempty"`

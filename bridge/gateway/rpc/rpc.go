@@ -20,6 +20,7 @@ import (
 	"connectrpc.com/connect"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
 	pulsov1 "pulso/internal/gen/pulso/v1"
@@ -173,7 +174,7 @@ func (h *Handler) publish(ctx context.Context, req *connect.Request[pulsov1.Publ
 func (h *Handler) open(ctx context.Context, peer connect.Peer, t *stream) (*gateway.Session, error) {
 	t.pacer, _ = ctx.Value(pacerKey{}).(*pacer) // ServeHTTP has put it there
 	s, err := h.cfg.Gateway.Open(t, gateway.Client{
-		Transport: transport, Remote: peer.Addr, Encoding: wire.Proto, Person: gateway.PersonOf(ctx),
+		Transport: transport, Remote: peer.Addr, Encoding: wire.Proto, Person: gateway.PersonOf(ctx), Scope: event.ScopeOf(ctx),
 	})
 	if err == nil {
 		t.pacer.stay()

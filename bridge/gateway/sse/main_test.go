@@ -126,7 +126,7 @@ func (h *hub) Last(topic string, before event.Position, limit int) ([]event.Deco
 
 func (h *hub) Bounds() (first, next event.Position) { return h.log.Bounds() }
 
-func (*hub) Topics([]string, []string, int) ([]string, bool) { return nil, false }
+func (*hub) Topics([]string, []string, event.Scope, int) ([]string, bool) { return nil, false }
 
 // counted is what a metric with one label has counted.
 func (h *hub) counted(name, label string) int {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
@@ -133,6 +134,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = c.control.SetReadDeadline(time.Time{}) // the request has been read, and the server's time for that must not end the stream
 	s, failure := h.cfg.Gateway.Open(c, gateway.Client{
 		Transport: "sse", Remote: r.RemoteAddr, Encoding: want.encoding, Name: want.name, Person: gateway.PersonOf(r.Context()),
+		Scope: event.ScopeOf(r.Context()),
 	})
 	if failure != nil {
 		h.full(c, r, failure)

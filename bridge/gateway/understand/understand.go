@@ -5,6 +5,10 @@
 //	PUT  /api/v1/overrides  replaces those that are kept here; the configuration's stay
 //	POST /api/v1/decode     how a message is read, or would be with other overrides
 //
+// The overrides name topics and devices: they are nothing for who asks with a scope ([event.ScopeOf] the request's context). Such
+// a one may ask how messages of the topics that it sees are read, and is told by the message alone: what devices have announced
+// came on topics that nobody has noted.
+//
 // A Handler starts no goroutine and may serve any number of requests at one time.
 package understand
 
@@ -91,6 +95,10 @@ type list struct {
 
 // ServeOverrides serves /api/v1/overrides.
 func (h *Handler) ServeOverrides(w http.ResponseWriter, r *http.Request) {
+	if event.ScopeOf(r.Context()) != nil {
+		h.refuser.Error(w, wire.Errorf(wire.CodeForbidden, "the overrides are for those who may read every topic"))
+		return
+	}
 	switch r.Method {
 	case http.MethodGet:
 		h.show(w)
@@ -169,6 +177,14 @@ func (h *Handler) ServeDecode(w http.ResponseWriter, r *http.Request) {
 		h.refuser.Error(w, wire.Errorf(wire.CodeInvalidTopic, "%v", err))
 		return
 	}
+	try := h.decoder.Try
+	if scope := event.ScopeOf(r.Context()); scope != nil {
+		if !event.Sees(scope, q.Topic) {
+			h.refuser.Error(w, wire.Errorf(wire.CodeForbidden, "this topic is not for you to read"))
+			return
+		}
+		try = h.decoder.TryAlone
+	}
 	switch {
 	case q.Base64 != nil:
 		payload, err := base64.StdEncoding.DecodeString(*q.Base64)
@@ -184,7 +200,7 @@ func (h *Handler) ServeDecode(w http.ResponseWriter, r *http.Request) {
 	if q.Overrides != nil {
 		kept = ours(*q.Overrides)
 	}
-	report, err := h.decoder.Try(in, slices.Concat(kept, configured))
+	report, err := try(in, slices.Concat(kept, configured))
 	if err != nil {
 		h.refuser.Error(w, wire.Errorf(wire.CodeBadCommand, "%v", err))
 		return

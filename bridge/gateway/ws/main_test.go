@@ -137,7 +137,7 @@ func (h *hub) Last(topic string, before event.Position, limit int) ([]event.Deco
 
 func (h *hub) Bounds() (first, next event.Position) { return h.log.Bounds() }
 
-func (h *hub) Topics(filters, _ []string, limit int) ([]string, bool) {
+func (h *hub) Topics(filters, _ []string, _ event.Scope, limit int) ([]string, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var topics []string
@@ -150,7 +150,7 @@ func (h *hub) Topics(filters, _ []string, limit int) ([]string, bool) {
 }
 
 // Join and Leave implement gateway.Presence.
-func (h *hub) Join(_, name string, filters []string) {
+func (h *hub) Join(_, name string, filters []string, _ event.Scope) {
 	h.note("join " + name + " " + strings.Join(filters, ","))
 }
 func (h *hub) Leave(string) { h.note("leave") }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
 	"pulso/internal/nowait"
@@ -136,7 +137,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &conn{ws: raw, net: raw.NetConn(), raw: nowait.Writer(raw.NetConn()), timeout: h.cfg.WriteTimeout, deflate: deflate}
 	s, err := h.cfg.Gateway.Open(c, gateway.Client{
-		Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding, Person: gateway.PersonOf(r.Context()),
+		Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding, Person: gateway.PersonOf(r.Context()), Scope: event.ScopeOf(r.Context()),
 	})
 	if err != nil {
 		code := wire.CloseOverloaded

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"pulso/bridge/eventlog"
+	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/ws"
 	"pulso/bridge/room"
@@ -409,7 +410,7 @@ type nothing struct{}
 
 func (nothing) Version() uint64 { return 1 }
 
-func (nothing) Since([]string, uint64) (*pulsov1.Frame, uint64) { return nil, 0 }
+func (nothing) Since([]string, event.Scope, uint64) (*pulsov1.Frame, uint64) { return nil, 0 }
 
 // TestResume cuts connections off again and again while others publish: each client misses nothing, gets nothing twice,
 // and all in order.

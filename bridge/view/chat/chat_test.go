@@ -71,7 +71,7 @@ type frame struct {
 // since returns the members of a frame in JSON, checked in both encodings.
 func since(t viewtest.T, v *chat.View, filters []string, version uint64) ([]byte, uint64) {
 	t.Helper()
-	f, now := v.Since(filters, version)
+	f, now := v.Since(filters, nil, version)
 	return viewtest.Members(t, f), now
 }
 
@@ -159,9 +159,9 @@ func TestPresence(t *testing.T) {
 			t.Errorf("present %s, want %s", got, want)
 		}
 	}
-	v.Join("s1", "Zoe", []string{"chat/general"})
-	v.Join("s2", "Ana", []string{"chat/+"})
-	v.Join("s3", "Eve", []string{"#", "chat/other"})
+	v.Join("s1", "Zoe", []string{"chat/general"}, nil)
+	v.Join("s2", "Ana", []string{"chat/+"}, nil)
+	v.Join("s3", "Eve", []string{"#", "chat/other"}, nil)
 	check("[[Ana screen] [Zoe screen]]")
 	v.Subscribed("boiler", "chat/general")
 	v.Subscribed("spy", "#")
@@ -187,25 +187,25 @@ func TestPresence(t *testing.T) {
 	old.Time = start.Add(-time.Second).UnixNano()
 	v.Apply([]event.Decoded{old})
 	check("[[Ana screen]]")
-	v.Join("s2", "Ann", []string{"chat/general"})
+	v.Join("s2", "Ann", []string{"chat/general"}, nil)
 	check("[[Ann screen]]")
 }
 
 // TestFramesStayAsTheyAre: nothing that happens later shows in a frame that has been handed out.
 func TestFramesStayAsTheyAre(t *testing.T) {
 	v := newView(t, chat.Config{})
-	v.Join("s1", "Zoe", []string{"chat/general"})
+	v.Join("s1", "Zoe", []string{"chat/general"}, nil)
 	for i := range chat.MaxMessages {
 		v.Apply([]event.Decoded{say("general", "pump", fmt.Sprint(i))})
 	}
-	f, _ := v.Since([]string{"#"}, 0)
+	f, _ := v.Since([]string{"#"}, nil, 0)
 	before := proto.CloneOf(f)
 	v.Leave("s1")
-	v.Join("s2", "Ana", []string{"chat/general"})
+	v.Join("s2", "Ana", []string{"chat/general"}, nil)
 	for range 2 * chat.MaxMessages {
 		v.Apply([]event.Decoded{say("general", "valve", "x"), say("new", "valve", "x")})
 	}
-	if later, _ := v.Since([]string{"#"}, 0); proto.Equal(later, before) || !proto.Equal(f, before) {
+	if later, _ := v.Since([]string{"#"}, nil, 0); proto.Equal(later, before) || !proto.Equal(f, before) {
 		t.Errorf("now  %v\nthen %v\nlater %v", f, before, later)
 	}
 }
@@ -213,7 +213,7 @@ func TestFramesStayAsTheyAre(t *testing.T) {
 func TestMembersAreBounded(t *testing.T) {
 	v := newView(t, chat.Config{MaxClients: 1})
 	for i := range 300 {
-		v.Join(fmt.Sprint(i), fmt.Sprintf("n%03d", i), []string{"chat/general"})
+		v.Join(fmt.Sprint(i), fmt.Sprintf("n%03d", i), []string{"chat/general"}, nil)
 	}
 	f, _ := read(t, v, []string{"chat/general"}, 0)
 	if m := f.Chat.Present[0].Members; len(m) != chat.MaxMembers || m[0][0] != "n000" {

@@ -13,6 +13,12 @@ import (
 type screen struct {
 	name    string
 	filters []string
+	scope   event.Scope
+}
+
+// in reports whether the screen watches a channel, and may.
+func (s *screen) in(c *channel) bool {
+	return event.MatchAny(s.filters, c.topic) && event.Sees(s.scope, c.topic)
 }
 
 // A client is an MQTT client that subscribes to channels or has spoken in one. filters is changed by the broker's word,
@@ -30,16 +36,16 @@ const nameless = "guest"
 // maxFilters bounds the chat filters noted of one client or screen.
 const maxFilters = 64
 
-// Join says that a session watches the channels that filters match, under a name. Joining again replaces what was said
-// before.
-func (v *View) Join(session, name string, filters []string) {
+// Join says that a session watches the channels that filters match and its scope (nil: any) sees, under a name. Joining again
+// replaces what was said before.
+func (v *View) Join(session, name string, filters []string, scope event.Scope) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	next := v.version + 1
 	if s := v.screens[session]; s != nil {
 		v.changed(s.filters, next)
 	}
-	s := &screen{name: clean(name, MaxNameBytes)}
+	s := &screen{name: clean(name, MaxNameBytes), scope: scope}
 	if s.name == "" {
 		s.name = nameless
 	}
@@ -49,7 +55,7 @@ func (v *View) Join(session, name string, filters []string) {
 		}
 	}
 	v.screens[session] = s
-	v.open(s.filters, next)
+	v.open(s.filters, scope, next)
 	v.changed(s.filters, next)
 }
 
@@ -76,7 +82,7 @@ func (v *View) Subscribed(clientID, filter string) {
 	}
 	next := v.version + 1
 	c.filters = append(c.filters, strings.Clone(filter))
-	v.open([]string{filter}, next)
+	v.open([]string{filter}, nil, next)
 	v.changed([]string{filter}, next)
 }
 
@@ -144,10 +150,10 @@ func (v *View) disconnected(e *event.Decoded, next uint64) {
 	v.drop(e.Client, c)
 }
 
-// open makes the channels that filters name outright, so that who waits there is seen.
-func (v *View) open(filters []string, next uint64) {
+// open makes the channels that filters name outright and a scope sees, so that who waits there is seen.
+func (v *View) open(filters []string, scope event.Scope, next uint64) {
 	for _, f := range filters {
-		if name, ok := channelOf(f); ok && !strings.ContainsAny(name, "+#") {
+		if name, ok := channelOf(f); ok && !strings.ContainsAny(name, "+#") && event.Sees(scope, f) {
 			v.channel(name, next)
 		}
 	}
@@ -171,19 +177,22 @@ func byKind(a, b *pulsov1.Member) int {
 	return cmp.Or(-cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
 }
 
-// members lists who is present in a channel: screens first, each kind by name, at most MaxMembers. It is worked out when
-// somebody asks, once a change, and anew each time: frames share it.
-func (v *View) members(c *channel) []*pulsov1.Member {
+// members lists who is present in a channel for who reads it with a scope: screens first, each kind by name, at most MaxMembers. It
+// is worked out when somebody asks, for who sees everything once a change, and anew each time: frames share it.
+func (v *View) members(c *channel, scope event.Scope) []*pulsov1.Member {
+	if scope != nil {
+		return v.list(c, scope)
+	}
 	if c.listed != c.present {
-		c.members, c.listed = v.list(c), c.present
+		c.members, c.listed = v.list(c, nil), c.present
 	}
 	return c.members
 }
 
-func (v *View) list(c *channel) []*pulsov1.Member {
+func (v *View) list(c *channel, scope event.Scope) []*pulsov1.Member {
 	var all []*pulsov1.Member
 	for _, s := range v.screens {
-		if event.MatchAny(s.filters, c.topic) {
+		if s.in(c) && event.SameScope(s.scope, scope) {
 			all = append(all, &pulsov1.Member{Name: s.name, Kind: kindScreen})
 		}
 	}

@@ -9,13 +9,14 @@ import (
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// Since returns the field "chat" of a frame: the messages after version since in the channels that one of filters matches,
-// all channels where one of them is new, and who is present where that changed; since 0 is a whole snapshot. The frame
+// Since returns the field "chat" of a frame: the messages after version since in the channels that one of filters matches
+// and whose topic a scope (nil: any) sees, all of these channels where one of them is new, and who is present where that
+// changed; since 0 is a whole snapshot. Of screens, only those of the same scope are present. The frame
 // is nil where there is nothing; nobody writes to it any more. The version is the one that it is up to date with.
-func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
+func (v *View) Since(filters []string, scope event.Scope, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	selected := v.selected(filters)
+	selected := v.selected(filters, scope)
 	c := &pulsov1.Chat{Messages: messages(selected, since)}
 	if since == 0 || slices.ContainsFunc(selected, func(c *channel) bool { return c.created > since }) {
 		c.Channels = make([]string, len(selected))
@@ -25,7 +26,7 @@ func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
 	}
 	for _, s := range selected {
 		if s.present > since {
-			c.Present = append(c.Present, &pulsov1.ChatPresence{Channel: s.name, Members: v.members(s)})
+			c.Present = append(c.Present, &pulsov1.ChatPresence{Channel: s.name, Members: v.members(s, scope)})
 		}
 	}
 	if c.Channels == nil && c.Messages == nil && c.Present == nil {
@@ -34,11 +35,11 @@ func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
 	return &pulsov1.Frame{Chat: c}, v.version
 }
 
-// selected are the channels that one of filters matches, by name.
-func (v *View) selected(filters []string) []*channel {
+// selected are the channels that one of filters matches and a scope sees, by name.
+func (v *View) selected(filters []string, scope event.Scope) []*channel {
 	var all []*channel
 	for _, c := range v.channels {
-		if event.MatchAny(filters, c.topic) {
+		if event.MatchAny(filters, c.topic) && event.Sees(scope, c.topic) {
 			all = append(all, c)
 		}
 	}

@@ -94,10 +94,10 @@ func (v *View) Restore(r io.Reader) error {
 		}
 	}
 	for _, s := range v.screens {
-		v.open(s.filters, v.version)
+		v.open(s.filters, s.scope, v.version)
 	}
 	for _, c := range v.clients {
-		v.open(c.filters, v.version)
+		v.open(c.filters, nil, v.version)
 	}
 	return nil
 }

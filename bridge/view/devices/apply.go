@@ -125,7 +125,7 @@ func (v *View) remove(id string, next uint64) {
 	v.all[d.at], last.at = last, d.at
 	v.all[len(v.all)-1] = nil
 	v.all = v.all[:len(v.all)-1]
-	v.removals.add(d.number, next)
+	v.removals.add(d, next)
 	v.version = next
 }
 
@@ -185,7 +185,7 @@ func (v *View) others(e *event.Decoded, next uint64) {
 
 // comesOn notes that the device's messages come on a topic.
 func (v *View) comesOn(d *device, topic string, next uint64) {
-	added, full := d.addTopic(topic, v.config.MaxTopics)
+	added, full := d.addTopic(topic, v.config.MaxTopics, next)
 	if full {
 		v.refused.Topics++
 	}
@@ -244,8 +244,12 @@ func (v *View) learn(d *device, e *event.Decoded, next uint64) {
 		}
 		at = v.newValue(d, Value{Series: m.Series, Time: e.Time, Value: m.Value}, next)
 	}
+	registry := ""
+	if e.Registry {
+		registry = e.Topic
+	}
 	for _, t := range e.Texts {
-		v.text(d, t, next)
+		v.text(d, text{t, registry}, next)
 	}
 }
 
@@ -268,13 +272,14 @@ func (v *View) newValue(d *device, value Value, next uint64) (at int) {
 	return at
 }
 
-func (v *View) text(d *device, t event.Text, next uint64) {
+func (v *View) text(d *device, t text, next uint64) {
 	for i := range d.texts {
 		if d.texts[i].Name != t.Name {
 			continue
 		}
-		if d.texts[i].Value != t.Value {
-			d.texts[i].Value = t.Value
+		// What both say is the device's.
+		if old := &d.texts[i]; old.Value != t.Value || old.registry != "" && t.registry == "" {
+			old.Value, old.registry = t.Value, t.registry
 			v.announce(d, next)
 		}
 		return

@@ -72,7 +72,7 @@ func BenchmarkSince(b *testing.B) {
 				b.ReportAllocs()
 				var dst []byte
 				for b.Loop() {
-					if f, _ := v.Since([]string{"#"}, since); f != nil {
+					if f, _ := v.Since([]string{"#"}, nil, since); f != nil {
 						dst = e.AppendView(dst[:0], f)
 					}
 				}

@@ -32,11 +32,12 @@ type device struct {
 	events      uint64
 	undecodable uint64
 	topics      []string
-	topic       int // index of the topic last seen
+	came        []uint64 // the versions in which they did
+	topic       int      // index of the topic last seen
 	values      []Value
 	lead        int                   // the index of the most telling value
 	index       map[*event.Series]int // of values, once there are many
-	texts       []event.Text
+	texts       []text
 
 	// burst is when the newest burst began; gaps are the newest gaps between bursts, as a ring.
 	burst    int64
@@ -83,7 +84,7 @@ func (d *device) median() time.Duration {
 }
 
 // addTopic reports whether the topic is new and was kept. full: there is no room for it.
-func (d *device) addTopic(topic string, limit int) (added, full bool) {
+func (d *device) addTopic(topic string, limit int, next uint64) (added, full bool) {
 	if d.topic < len(d.topics) && d.topics[d.topic] == topic {
 		return false, false
 	}
@@ -95,7 +96,7 @@ func (d *device) addTopic(topic string, limit int) (added, full bool) {
 		return false, true
 	}
 	d.topic = len(d.topics)
-	d.topics = append(d.topics, strings.Clone(topic))
+	d.topics, d.came = append(d.topics, strings.Clone(topic)), append(d.came, next)
 	return true, false
 }
 
@@ -182,20 +183,26 @@ type removals struct {
 type removal struct {
 	number  uint32
 	version uint64
+	// topics are those that the device had spoken on, came the versions in which.
+	topics []string
+	came   []uint64
 }
 
-func (r *removals) add(number uint32, version uint64) {
+func (r *removals) add(d *device, version uint64) {
 	if len(r.all) >= 2*removalsKept {
 		r.all = append(r.all[:0], r.all[len(r.all)-removalsKept:]...)
 	}
-	r.all = append(r.all, removal{number, version})
+	r.all = append(r.all, removal{d.number, version, d.topics, d.came})
 }
 
-// since returns the numbers of those that were removed after a version; nil for a reader who knows of none yet.
-func (r *removals) since(version uint64) []uint32 {
+// since returns the numbers of those that were removed after a version and knew says that the reader knew; nil for a reader who
+// knows of none yet.
+func (r *removals) since(version uint64, knew func(*removal) bool) []uint32 {
 	var out []uint32
 	for i := len(r.all) - 1; i >= 0 && version > 0 && r.all[i].version > version; i-- {
-		out = append(out, r.all[i].number)
+		if knew(&r.all[i]) {
+			out = append(out, r.all[i].number)
+		}
 	}
 	slices.Reverse(out)
 	return out

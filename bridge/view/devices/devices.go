@@ -198,22 +198,25 @@ type Device struct {
 }
 
 // Device returns the device with an id.
-func (v *View) Device(id string) (Device, bool) {
+func (v *View) Device(id string) (Device, bool) { return v.DeviceFor(id, nil) }
+
+// DeviceFor returns the device with an id as who reads with a scope (nil: everything) sees it.
+func (v *View) DeviceFor(id string, scope event.Scope) (Device, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	d, found := v.byID[id]
-	if !found {
+	if !found || !v.seenBy(d, scope) {
 		return Device{}, false
 	}
-	return d.copy(), true
+	return d.copy(scope), true
 }
 
-func (d *device) copy() Device {
+func (d *device) copy(scope event.Scope) Device {
 	return Device{
 		Number: d.number, ID: d.id, Kind: d.kind, Name: d.name, Client: d.client, Status: d.status,
 		First: time.Unix(0, d.first), Last: time.Unix(0, d.last), Rate: d.rate, Events: d.events,
 		Undecodable: d.undecodable, Interval: d.interval,
-		Topics: slices.Clone(d.topics), Values: slices.Clone(d.values), Texts: slices.Clone(d.texts),
+		Topics: slices.Clone(d.topics), Values: slices.Clone(d.values), Texts: d.textsFor(scope),
 	}
 }
 
@@ -244,13 +247,14 @@ func (v *View) Values(filters, devices []string) iter.Seq[Value] {
 	return slices.Values(found)
 }
 
-// Topics returns up to limit topics of devices (none: all) that one of filters matches, and whether there are more.
-func (v *View) Topics(filters, devices []string, limit int) (topics []string, more bool) {
+// Topics returns up to limit topics of devices (none: all) that one of filters matches and a scope (nil: any) sees, and whether
+// there are more.
+func (v *View) Topics(filters, devices []string, scope event.Scope, limit int) (topics []string, more bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	take := func(d *device) bool {
 		for _, t := range d.topics {
-			if !event.MatchAny(filters, t) {
+			if !event.MatchAny(filters, t) || !event.Sees(scope, t) {
 				continue
 			}
 			if len(topics) >= limit {

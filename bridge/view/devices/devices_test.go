@@ -31,7 +31,7 @@ var (
 // since returns the members of a frame in JSON, checked in both encodings.
 func since(t viewtest.T, v *devices.View, filters []string, version uint64) ([]byte, uint64) {
 	t.Helper()
-	f, now := v.Since(filters, version)
+	f, now := v.Since(filters, nil, version)
 	return viewtest.Members(t, f), now
 }
 
@@ -350,7 +350,7 @@ func TestFramesStayAsTheyAre(t *testing.T) {
 	w := newWorld(t, devices.Config{})
 	batch := fleet(w.series, 0, 3)
 	w.v.Apply(batch)
-	f, version := w.v.Since([]string{"#"}, 0)
+	f, version := w.v.Since([]string{"#"}, nil, 0)
 	before := proto.CloneOf(f)
 	for i := range batch {
 		e := &batch[i]
@@ -360,7 +360,7 @@ func TestFramesStayAsTheyAre(t *testing.T) {
 	}
 	w.v.Apply(batch)
 	w.v.Tick(start.Add(time.Hour))
-	if later, now := w.v.Since([]string{"#"}, 0); now <= version || proto.Equal(later, before) {
+	if later, now := w.v.Since([]string{"#"}, nil, 0); now <= version || proto.Equal(later, before) {
 		t.Errorf("version %d after %d: %v", now, version, later)
 	}
 	if !proto.Equal(f, before) {
@@ -405,7 +405,7 @@ func TestReadersWhileApplying(t *testing.T) {
 			version := uint64(0)
 			for range 200 {
 				var f *pulsov1.Frame
-				f, version = w.v.Since([]string{"#"}, version)
+				f, version = w.v.Since([]string{"#"}, nil, version)
 				wire.JSON.AppendView(nil, f)
 				for value := range w.v.Values([]string{"#"}, nil) {
 					if value.Series == nil {
@@ -413,7 +413,7 @@ func TestReadersWhileApplying(t *testing.T) {
 					}
 				}
 				w.v.Device("device-00001")
-				w.v.Topics([]string{"#"}, nil, 10)
+				w.v.Topics([]string{"#"}, nil, nil, 10)
 				w.v.Counts()
 				if err := w.v.Save(io.Discard); err != nil {
 					t.Error(err)
@@ -445,10 +445,10 @@ func TestBounds(t *testing.T) {
 	if got := w.v.Refused(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if topics, more := w.v.Topics([]string{"#"}, nil, 3); len(topics) != 3 || !more {
+	if topics, more := w.v.Topics([]string{"#"}, nil, nil, 3); len(topics) != 3 || !more {
 		t.Errorf("%v %t", topics, more)
 	}
-	if topics, more := w.v.Topics([]string{"t/+/1"}, []string{"d1", "d9"}, 3); !slices.Equal(topics, []string{"t/1/1"}) || more {
+	if topics, more := w.v.Topics([]string{"t/+/1"}, []string{"d1", "d9"}, nil, 3); !slices.Equal(topics, []string{"t/1/1"}) || more {
 		t.Errorf("%v %t", topics, more)
 	}
 	if values := slices.Collect(w.v.Values([]string{"t/+/1"}, nil)); len(values) != 2 {

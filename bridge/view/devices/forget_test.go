@@ -40,11 +40,11 @@ func TestForget(t *testing.T) {
 	if _, found := w.v.Device("d1"); found {
 		t.Error("d1 is known")
 	}
-	if f, _ := w.v.Since([]string{"#"}, 0); len(f.GetRemoved()) != 0 || len(f.GetDevices()) != 2 {
+	if f, _ := w.v.Since([]string{"#"}, nil, 0); len(f.GetRemoved()) != 0 || len(f.GetDevices()) != 2 {
 		t.Errorf("a snapshot: %v", f)
 	}
 	w.after(time.Minute).saysAs("d1")
-	f, _ := w.v.Since([]string{"#"}, version)
+	f, _ := w.v.Since([]string{"#"}, nil, version)
 	if len(f.GetRemoved()) != 1 || len(f.GetDevices()) != 1 || f.GetDevices()[0].GetDevice() != 4 {
 		t.Errorf("it came back: %v", f)
 	}
@@ -86,7 +86,7 @@ func TestManyRemovalsAreBounded(t *testing.T) {
 		w.saysAs("d")
 		w.forgets("d")
 	}
-	f, _ := w.v.Since([]string{"#"}, version)
+	f, _ := w.v.Since([]string{"#"}, nil, version)
 	if n := len(f.GetRemoved()); n < 4096 || n > 8192 {
 		t.Errorf("%d removals are told", n)
 	}

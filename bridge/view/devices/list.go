@@ -3,6 +3,8 @@ package devices
 import (
 	"slices"
 	"strings"
+
+	"pulso/bridge/event"
 )
 
 // A Query asks for a page of devices.
@@ -16,6 +18,8 @@ type Query struct {
 	// Limit is how many devices the page has at most. It has fewer where they have more than MaxValues values together, but
 	// always one.
 	Limit, MaxValues int
+	// Scope is what the asker may read; nil is everything.
+	Scope event.Scope
 }
 
 // List returns a page of devices in the order of their ids, and whether there are more.
@@ -26,7 +30,7 @@ func (v *View) List(q Query) (page []Device, more bool) {
 	byID := func(d *device, id string) int { return strings.Compare(d.id, id) }
 	first := make([]*device, 0, min(q.Limit, len(v.all))+2) // the first ones by id, and one more
 	for _, d := range v.all {
-		if d.id <= q.After && q.After != "" || q.Status != nil && d.status != *q.Status || !d.contains(text) {
+		if d.id <= q.After && q.After != "" || q.Status != nil && d.status != *q.Status || !d.contains(text) || !v.seenBy(d, q.Scope) {
 			continue
 		}
 		if len(first) > q.Limit {
@@ -43,7 +47,7 @@ func (v *View) List(q Query) (page []Device, more bool) {
 		if values += len(d.values); i == q.Limit || i > 0 && values > q.MaxValues {
 			return page, true
 		}
-		page = append(page, d.copy())
+		page = append(page, d.copy(q.Scope))
 	}
 	return page, false
 }

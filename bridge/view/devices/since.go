@@ -9,31 +9,39 @@ import (
 )
 
 // Since returns the fields "removed", "devices" and "status" of a frame with what changed after version since for the devices
-// of which a topic matches one of filters; since 0 is a whole snapshot. Of who was removed, all hear, whatever their
-// filters. The frame is nil where there is nothing; nobody writes to it any more. The version is the one that it is up to
+// of which a topic matches one of filters and that a scope (nil: any) sees; since 0 is a whole snapshot. Of who was removed, all
+// who see everything hear, whatever their filters; who reads with a scope hears of those that were there for it, and those
+// that it does not see any more are removed for it. The frame is nil where there is nothing; nobody writes to it any more. The version is the one that it is up to
 // date with.
-func (v *View) Since(filters []string, since uint64) (*pulsov1.Frame, uint64) {
+func (v *View) Since(filters []string, scope event.Scope, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	selected := v.selected[:0]
+	removed := v.removals.since(since, func(r *removal) bool {
+		return scope == nil || v.sawBy(r.topics, r.came, filters, scope, since)
+	})
 	for d := v.changes.newest; d != nil && d.changed > since; d = d.older {
-		if d.matches(filters) {
+		switch {
+		case !matchesAny(filters, d.topics):
+		case v.seenBy(d, scope):
 			selected = append(selected, d)
+		case v.sawBy(d.topics, d.came, filters, scope, since):
+			removed = append(removed, d.number)
 		}
 	}
 	v.selected = selected
-	removed := v.removals.since(since)
 	if len(selected)+len(removed) == 0 {
 		return nil, v.version
 	}
 	slices.Reverse(selected)
-	frame := &pulsov1.Frame{Removed: removed, Devices: records(selected, since), Status: status(selected)}
+	frame := &pulsov1.Frame{Removed: removed, Devices: records(selected, scope, since), Status: status(selected)}
 	clear(selected)
 	return frame, v.version
 }
 
-func (d *device) matches(filters []string) bool {
-	for _, t := range d.topics {
+// matchesAny reports whether one of filters matches one of topics.
+func matchesAny(filters, topics []string) bool {
+	for _, t := range topics {
 		if event.MatchAny(filters, t) {
 			return true
 		}
@@ -43,8 +51,8 @@ func (d *device) matches(filters []string) bool {
 
 // A frame may be of ten thousand devices, which are as many messages as they have values: all of a kind are made at once.
 
-// records are those of the devices that were announced after version since.
-func records(selected []*device, since uint64) []*pulsov1.Device {
+// records are those of the devices that were announced after version since, as who reads with a scope is told of them.
+func records(selected []*device, scope event.Scope, since uint64) []*pulsov1.Device {
 	devices, metrics, texts := 0, 0, 0
 	for _, d := range selected {
 		if d.announced > since {
@@ -70,9 +78,15 @@ func records(selected []*device, since uint64) []*pulsov1.Device {
 			m.Series, m.Device, m.Name, m.Unit, m.Topic = s.ID, s.Device, s.Name, s.Unit, s.Topic
 		}
 		r.Texts = allTexts.cut(len(d.texts))
-		for i, t := range r.GetTexts() {
-			t.Name, t.Value = d.texts[i].Name, d.texts[i].Value
+		told := r.GetTexts()[:0]
+		for i := range d.texts {
+			if d.texts[i].toldTo(scope) {
+				told = r.Texts[:len(told)+1]
+				t := told[len(told)-1]
+				t.Name, t.Value = d.texts[i].Name, d.texts[i].Value
+			}
 		}
+		r.Texts = told
 	}
 	return list
 }

@@ -32,9 +32,11 @@ type (
 		Topics      []string     `json:"topics"`
 		Values      []savedValue `json:"values,omitempty"`
 		Texts       [][2]string  `json:"texts,omitempty"` // name, value
-		Burst       int64        `json:"burst,omitempty"`
-		Gaps        []int64      `json:"gaps,omitempty"`
-		GapCount    int          `json:"gap_count,omitempty"`
+		// Registries are the topics of the registries that said the texts; empty: the device did.
+		Registries []string `json:"registries,omitempty"`
+		Burst      int64    `json:"burst,omitempty"`
+		Gaps       []int64  `json:"gaps,omitempty"`
+		GapCount   int      `json:"gap_count,omitempty"`
 	}
 	savedValue struct {
 		Name  string  `json:"name"`
@@ -84,7 +86,7 @@ func (v *View) copy() (savedHead, []savedDevice) {
 			Gaps: append([]int64(nil), d.gaps[:min(d.gapCount, gapsKept)]...),
 		}
 		for _, t := range d.texts {
-			s.Texts = append(s.Texts, [2]string{t.Name, t.Value})
+			s.Texts, s.Registries = append(s.Texts, [2]string{t.Name, t.Value}), append(s.Registries, t.registry)
 		}
 		s.Values = make([]savedValue, len(d.values))
 		for k, value := range d.values {
@@ -135,8 +137,16 @@ func (v *View) restoreDevice(s *savedDevice) {
 		first: s.First, last: s.Last, alive: s.Alive, events: s.Events, undecodable: s.Undecodable, topics: s.Topics,
 		burst: s.Burst, gapCount: s.GapCount, changed: v.version, announced: v.version,
 	}
-	for _, t := range s.Texts {
-		d.texts = append(d.texts, event.Text{Name: t[0], Value: t[1]})
+	for i, t := range s.Texts {
+		restored := text{event.Text{Name: t[0], Value: t[1]}, unknownRegistry}
+		if len(s.Registries) == len(s.Texts) {
+			restored.registry = s.Registries[i]
+		}
+		d.texts = append(d.texts, restored)
+	}
+	d.came = make([]uint64, len(d.topics))
+	for i := range d.came {
+		d.came[i] = v.version
 	}
 	copy(d.gaps[:], s.Gaps)
 	d.interval = d.median()

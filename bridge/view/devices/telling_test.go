@@ -36,7 +36,7 @@ func TestMostTellingValueStandsFirst(t *testing.T) {
 				e.Metrics = append(e.Metrics, event.Metric{Series: series.intern("d", r.name, r.unit, "t"), Value: r.value})
 			}
 			v.Apply([]event.Decoded{e})
-			frame, _ := v.Since([]string{"#"}, 0)
+			frame, _ := v.Since([]string{"#"}, nil, 0)
 			metrics := frame.GetDevices()[0].GetMetrics()
 			if len(metrics) != len(c.said) || metrics[0].GetName() != c.want {
 				t.Errorf("metrics %v, want %s first of %d", metrics, c.want, len(c.said))

@@ -22,6 +22,8 @@ type Selection struct {
 	Fields        []string
 	// From and To are the first and the last millisecond since the Unix epoch; To 0: the newest there is.
 	From, To int64
+	// Sees says which series of those may be read, by device and topic; nil: all. It is asked once for each.
+	Sees func(device, topic string) bool
 }
 
 // Info names a series. Unit and Kind are the newest that its device has said.
@@ -138,6 +140,9 @@ func (v *View) findSeries(ctx context.Context, q storage.Querier, s Selection) (
 		l := at.Labels()
 		key := Info{Device: l.Get(labelDevice), Topic: l.Get(labelTopic), Field: l.Get(labelField), Name: l.Get(model.MetricNameLabel)}
 		f := byKey[key]
+		if f == nil && s.Sees != nil && !s.Sees(key.Device, key.Topic) {
+			continue
+		}
 		if f == nil {
 			if len(out) >= v.cfg.MaxQuerySeries {
 				return nil, fmt.Errorf("%w: more than %d series", ErrTooMuch, v.cfg.MaxQuerySeries)

@@ -64,7 +64,7 @@ func run(t *testing.T, m *meter, test func(t *testing.T, v *hub.View)) {
 // members returns the members of a frame in JSON, checked in both encodings.
 func members(t *testing.T, v *hub.View, since uint64) ([]byte, uint64) {
 	t.Helper()
-	f, now := v.Since(nil, since)
+	f, now := v.Since(nil, nil, since)
 	return viewtest.Members(t, f), now
 }
 

@@ -4,12 +4,14 @@ import (
 	"math"
 	"time"
 
+	"pulso/bridge/event"
 	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
 // Since implements the rooms' Source: the field "hub" of a frame with the figures as they are, and their history with since
-// 0. Filters select nothing. The frame is nil where nothing is new; nobody writes to it any more.
-func (v *View) Since(_ []string, since uint64) (*pulsov1.Frame, uint64) {
+// 0. Filters select nothing. Who reads with a scope gets the figures, and of problems the kinds: who was refused or missed what, and
+// what problems are about, name clients and brokers. The frame is nil where nothing is new; nobody writes to it any more.
+func (v *View) Since(_ []string, scope event.Scope, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.version == since || v.version == 0 {
@@ -38,19 +40,31 @@ func (v *View) Since(_ []string, since uint64) (*pulsov1.Frame, uint64) {
 	for _, d := range s.Drops {
 		h.Drops = append(h.Drops, &pulsov1.Count{Reason: d.Reason, Count: d.Count})
 	}
+	v.name(h, scope)
+	if since == 0 {
+		h.History = v.seconds()
+	}
+	return &pulsov1.Frame{Hub: h}, v.version
+}
+
+// name adds what names somebody, as far as a scope lets it be told.
+func (v *View) name(h *pulsov1.Hub, scope event.Scope) {
+	for _, p := range v.now.Problems {
+		told := &pulsov1.Problem{Since: v.since[p.Kind].UnixMilli(), Kind: string(p.Kind)}
+		if scope == nil {
+			told.Text = p.Text
+		}
+		h.Problems = append(h.Problems, told)
+	}
+	if scope != nil {
+		return
+	}
 	for i := range v.refused {
 		h.Refused = append(h.Refused, v.refused[i].message())
 	}
 	for i := range v.missed {
 		h.Missed = append(h.Missed, v.missed[i].message())
 	}
-	for _, p := range s.Problems {
-		h.Problems = append(h.Problems, &pulsov1.Problem{Since: v.since[p.Kind].UnixMilli(), Kind: string(p.Kind), Text: p.Text})
-	}
-	if since == 0 {
-		h.History = v.seconds()
-	}
-	return &pulsov1.Frame{Hub: h}, v.version
 }
 
 func (r *Refusal) message() *pulsov1.Refusal {

@@ -21,15 +21,15 @@ type Topic struct {
 	Preview string
 }
 
-// List returns up to limit topics that a filter matches (empty: all) in the order of their names, beginning behind after, and
-// whether there are more.
-func (v *View) List(filter, after string, limit int) (page []Topic, more bool) {
+// List returns up to limit topics that a filter matches (empty: all) and a scope sees (nil: any) in the order of their names,
+// beginning behind after, and whether there are more.
+func (v *View) List(filter, after string, scope event.Scope, limit int) (page []Topic, more bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	byName := func(t *topic, name string) int { return strings.Compare(t.name, name) }
 	first := make([]*topic, 0, min(limit, len(v.all))+2) // the first ones by name, and one more
 	for _, t := range v.all {
-		if t.name <= after || filter != "" && !event.Match(filter, t.name) {
+		if t.name <= after || filter != "" && !event.Match(filter, t.name) || !event.Sees(scope, t.name) {
 			continue
 		}
 		if len(first) > limit {

@@ -112,13 +112,14 @@ func (v *View) Counts() (known int, refused uint64) {
 	return len(v.all), v.refused
 }
 
-// Topics returns up to limit topics that one of filters matches and that belong to one of devices (none: all), and
-// whether there are more. A topic belongs to the device that its newest message was of.
-func (v *View) Topics(filters, devices []string, limit int) (names []string, more bool) {
+// Topics returns up to limit topics that one of filters matches, that belong to one of devices (none: all) and that a scope
+// (nil: any) sees, and whether there are more. A topic belongs to the device that its newest message was of.
+func (v *View) Topics(filters, devices []string, scope event.Scope, limit int) (names []string, more bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, t := range v.all {
-		if len(devices) > 0 && !slices.Contains(devices, t.device) || !event.MatchAny(filters, t.name) {
+		if len(devices) > 0 && !slices.Contains(devices, t.device) || !event.MatchAny(filters, t.name) ||
+			!event.Sees(scope, t.name) {
 			continue
 		}
 		if len(names) >= limit {

@@ -41,7 +41,7 @@ func newView(t testing.TB, c topics.Config) *topics.View {
 // since returns the members of a frame in JSON, checked in both encodings.
 func since(t viewtest.T, v *topics.View, filters []string, version uint64) ([]byte, uint64) {
 	t.Helper()
-	f, now := v.Since(filters, version)
+	f, now := v.Since(filters, nil, version)
 	return viewtest.Members(t, f), now
 }
 
@@ -95,10 +95,10 @@ func TestBounds(t *testing.T) {
 	if known, refused := v.Counts(); known != 2 || refused != 1 {
 		t.Errorf("%d known, %d refused", known, refused)
 	}
-	if names, more := v.Topics([]string{"t/+"}, nil, 1); !slices.Equal(names, []string{"t/0"}) || !more {
+	if names, more := v.Topics([]string{"t/+"}, nil, nil, 1); !slices.Equal(names, []string{"t/0"}) || !more {
 		t.Errorf("%v %t", names, more)
 	}
-	if names, more := v.Topics([]string{"t/+"}, []string{"d1"}, 1); !slices.Equal(names, []string{"t/1"}) || more {
+	if names, more := v.Topics([]string{"t/+"}, []string{"d1"}, nil, 1); !slices.Equal(names, []string{"t/1"}) || more {
 		t.Errorf("%v %t", names, more)
 	}
 }
@@ -231,7 +231,7 @@ func BenchmarkSince(b *testing.B) {
 			b.ReportAllocs()
 			var dst []byte
 			for b.Loop() {
-				f, _ := v.Since([]string{"#"}, 0)
+				f, _ := v.Since([]string{"#"}, nil, 0)
 				dst = e.AppendView(dst[:0], f)
 			}
 			b.ReportMetric(float64(len(dst)), "bytes")
