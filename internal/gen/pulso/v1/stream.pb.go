@@ -156,6 +156,7 @@ const (
 	CloseCode_CLOSE_CODE_INTERNAL     CloseCode = 4003
 	CloseCode_CLOSE_CODE_SILENT       CloseCode = 4004
 	CloseCode_CLOSE_CODE_LOST         CloseCode = 4005
+	CloseCode_CLOSE_CODE_RIGHTS       CloseCode = 4006
 	CloseCode_CLOSE_CODE_BAD_COMMANDS CloseCode = 4500
 	CloseCode_CLOSE_CODE_UNAUTHORIZED CloseCode = 4501
 	CloseCode_CLOSE_CODE_TOO_LARGE    CloseCode = 4502
@@ -173,6 +174,7 @@ var (
 		4003: "CLOSE_CODE_INTERNAL",
 		4004: "CLOSE_CODE_SILENT",
 		4005: "CLOSE_CODE_LOST",
+		4006: "CLOSE_CODE_RIGHTS",
 		4500: "CLOSE_CODE_BAD_COMMANDS",
 		4501: "CLOSE_CODE_UNAUTHORIZED",
 		4502: "CLOSE_CODE_TOO_LARGE",
@@ -187,6 +189,7 @@ var (
 		"CLOSE_CODE_INTERNAL":     4003,
 		"CLOSE_CODE_SILENT":       4004,
 		"CLOSE_CODE_LOST":         4005,
+		"CLOSE_CODE_RIGHTS":       4006,
 		"CLOSE_CODE_BAD_COMMANDS": 4500,
 		"CLOSE_CODE_UNAUTHORIZED": 4501,
 		"CLOSE_CODE_TOO_LARGE":    4502,
@@ -4468,7 +4471,7 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\bDelivery\x12\x18\n" +
 	"\x14DELIVERY_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDELIVERY_EVERY\x10\x01\x12\x13\n" +
-	"\x0fDELIVERY_LATEST\x10\x02*\xc9\x02\n" +
+	"\x0fDELIVERY_LATEST\x10\x02*\xe1\x02\n" +
 	"\tCloseCode\x12\x1a\n" +
 	"\x16CLOSE_CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x13CLOSE_CODE_SHUTDOWN\x10\xa0\x1f\x12\x14\n" +
@@ -4476,7 +4479,8 @@ const file_pulso_v1_stream_proto_rawDesc = "" +
 	"\x15CLOSE_CODE_OVERLOADED\x10\xa2\x1f\x12\x18\n" +
 	"\x13CLOSE_CODE_INTERNAL\x10\xa3\x1f\x12\x16\n" +
 	"\x11CLOSE_CODE_SILENT\x10\xa4\x1f\x12\x14\n" +
-	"\x0fCLOSE_CODE_LOST\x10\xa5\x1f\x12\x1c\n" +
+	"\x0fCLOSE_CODE_LOST\x10\xa5\x1f\x12\x16\n" +
+	"\x11CLOSE_CODE_RIGHTS\x10\xa6\x1f\x12\x1c\n" +
 	"\x17CLOSE_CODE_BAD_COMMANDS\x10\x94#\x12\x1c\n" +
 	"\x17CLOSE_CODE_UNAUTHORIZED\x10\x95#\x12\x19\n" +
 	"\x14CLOSE_CODE_TOO_LARGE\x10\x96#\x12\x1a\n" +

@@ -10,8 +10,7 @@ export const settings: Words["settings"] = {
   themes: { dark: "Oscuro", light: "Claro", "": "Como el sistema" },
   keyboard: "Teclado",
   singleKeys: "Teclas sueltas",
-  singleKeysHint:
-    "g, /, j, k, espacio y similares sin Ctrl ni ⌘. Desactívalas si usas dictado.",
+  singleKeysHint: "g, /, j, k, espacio y similares sin Ctrl ni ⌘. Desactívalas si usas dictado.",
   chat: "Chat",
   name: "Tu nombre",
   nameHint: "Los demás lo ven junto a lo que dices en los chats y entre los presentes.",
