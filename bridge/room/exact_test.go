@@ -19,7 +19,7 @@ import (
 )
 
 // TestEveryIsExact lets members come, lag, go and come back at random while messages flow through rooms with hardly any
-// ring: each must see every event of its filters since its first position, once, in order.
+// ring: each must see every event of its filters and its scope since its first position, once, in order.
 func TestEveryIsExact(t *testing.T) {
 	t.Parallel()
 	const members, batches, devices = 24, 1500, 5
@@ -68,7 +68,7 @@ func TestEveryIsExact(t *testing.T) {
 	for i, m := range watchers {
 		var want []int
 		for _, d := range w.decode(all) {
-			wanted := event.MatchAny(m.spec.Filters, d.Topic) && (len(m.spec.Devices) == 0 || slices.Contains(m.spec.Devices, d.Device))
+			wanted := event.MatchAny(m.spec.Filters, d.Topic) && event.Sees(m.spec.Scope, d.Topic) && (len(m.spec.Devices) == 0 || slices.Contains(m.spec.Devices, d.Device))
 			if d.Position.Offset >= m.from.Offset && wanted {
 				want = append(want, int(d.Metrics[0].Value))
 			}
@@ -128,6 +128,12 @@ func newWatcher(w *world, seed uint64, resumed, changed *atomic.Int32) *watcher 
 		spec(wire.FormEvents, wire.DeliveryEvery, "devices/d1/t", "devices/d1/#", "devices/d3/+"),
 		{Filters: []string{"#"}, Devices: []string{"d0", "d2"}, Form: wire.FormEvents, Delivery: wire.DeliveryEvery},
 		spec(wire.FormEvents, wire.DeliveryEvery, "nothing/here", "devices/d4/t"),
+		{Filters: []string{"#"}, Scope: rights{allow: []string{"devices/d1/#"}}, Form: wire.FormEvents, Delivery: wire.DeliveryEvery},
+		{Filters: []string{"#"}, Scope: rights{allow: []string{"#"}, deny: []string{"devices/d1/#"}}, Form: wire.FormValues, Delivery: wire.DeliveryEvery},
+		{
+			Filters: []string{"devices/#"}, Devices: []string{"d0", "d2"}, Scope: rights{allow: []string{"devices/d2/+"}},
+			Form: wire.FormEvents, Delivery: wire.DeliveryEvery,
+		},
 	}
 	s := specs[seed%uint64(len(specs))]
 	s.Rate = []float64{50, 200, 1000}[seed%3]
@@ -141,7 +147,7 @@ func newWatcher(w *world, seed uint64, resumed, changed *atomic.Int32) *watcher 
 func (m *watcher) watch(devices int) {
 	last := 0
 	for d := range devices {
-		if id := fmt.Sprint("d", d); event.MatchAny(m.spec.Filters, "devices/"+id+"/t") && (m.spec.Devices == nil || slices.Contains(m.spec.Devices, id)) {
+		if id := fmt.Sprint("d", d); event.MatchAny(m.spec.Filters, "devices/"+id+"/t") && event.Sees(m.spec.Scope, "devices/"+id+"/t") && (m.spec.Devices == nil || slices.Contains(m.spec.Devices, id)) {
 			last = final + d
 		}
 	}

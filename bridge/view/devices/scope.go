@@ -28,14 +28,24 @@ func (v *View) seenBy(d *device, scope event.Scope) bool {
 	return scope == nil || len(d.topics) < v.config.MaxTopics && event.Whole(scope, d.topics)
 }
 
-// sawBy reports whether a reader with a scope and filters has known the device, of which these are the topics and the versions in
-// which they came, since a version.
+// sawBy reports whether a reader with a scope and filters may know the device, of which these are the topics and the versions in which
+// they came, if it has been told what changed up to a version, or to a later one: the device was seen until then, or from then on
+// for a while.
 func (v *View) sawBy(topics []string, came []uint64, filters []string, scope event.Scope, since uint64) bool {
 	n := 0
-	for n < len(topics) && came[n] <= since { // they come one after the other
+	for n < len(topics) && n+1 < v.config.MaxTopics && event.Sees(scope, topics[n]) {
 		n++
 	}
-	return n > 0 && n < v.config.MaxTopics && event.Whole(scope, topics[:n]) && matchesAny(filters, topics[:n])
+	if n < len(topics) {
+		ended := came[n]
+		if ended <= since {
+			return false
+		}
+		for n > 0 && came[n-1] == ended {
+			n--
+		}
+	}
+	return n > 0 && matchesAny(filters, topics[:n])
 }
 
 // textsFor are the texts that are told to who reads with a scope.
