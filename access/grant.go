@@ -160,5 +160,27 @@ func (g *Grant) MayEverywhere(r Rights) bool {
 	return true
 }
 
+// MaySomewhere reports whether each of some rights may be allowed on some topic.
+func (g *Grant) MaySomewhere(r Rights) bool {
+	for _, n := range rightNames {
+		if r&n.right != 0 && g.Reach(n.right, "#") == ReachNone {
+			return false
+		}
+	}
+	return true
+}
+
+// Reader is what may be read over HTTP: the topics of which both is allowed, to see what comes and what was. It is an event.Scope.
+func (g *Grant) Reader() Reader { return Reader{g.Subject} }
+
+// A Reader is the topics that somebody may read.
+type Reader struct{ subject *Subject }
+
+// Key implements event.Scope.
+func (r Reader) Key() string { return r.subject.Key() }
+
+// Sees implements event.Scope.
+func (r Reader) Sees(topic string) bool { return r.subject.May(Subscribe|History, topic) }
+
 // Name is the account's name.
 func (g *Grant) Name() string { return g.Account }

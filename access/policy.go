@@ -231,9 +231,6 @@ func (s *Subject) Key() string { return s.key }
 // May reports whether all of some rights are allowed on a topic.
 func (s *Subject) May(r Rights, topic string) bool { return s.allowed(topic)&r == r }
 
-// Sees reports whether the messages of a topic may be read.
-func (s *Subject) Sees(topic string) bool { return s.May(Subscribe, topic) }
-
 func (s *Subject) allowed(topic string) Rights {
 	s.mu.RLock()
 	rights, known := s.decided[topic]

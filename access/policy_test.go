@@ -147,7 +147,7 @@ func TestReachAgreesWithDecisions(t *testing.T) {
 			if !event.Match(asked, topic) {
 				continue
 			}
-			if sees := s.Sees(topic); sees && reach == ReachNone || !sees && reach == ReachAll {
+			if sees := s.May(Subscribe, topic); sees && reach == ReachNone || !sees && reach == ReachAll {
 				t.Fatalf("%q: %s reaches %d, but %s: %t", rules, asked, reach, topic, sees)
 			}
 		}

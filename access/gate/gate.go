@@ -17,6 +17,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/audit"
+	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
@@ -82,7 +83,8 @@ func New(cfg Config) *Gate {
 	}
 }
 
-// A Need is what a request must be allowed to do, everywhere, before it passes. What depends on a topic is asked about further in.
+// A Need is what a request must be allowed to do before it passes: to administer, on every topic; anything else, on one at least. What
+// is told is then narrowed to the topics that may be read (see [event.Scope]), and what is done is judged by its topic, further in.
 type Need access.Rights
 
 // The needs there are.
@@ -113,11 +115,11 @@ func (g *Gate) Guard(read, write Need, next http.Handler) http.Handler {
 		if isSafe(r.Method) {
 			need, recorded = read, false
 		}
-		if rights := access.Rights(need); rights != 0 && !grant.MayEverywhere(rights) {
+		if !meets(grant, access.Rights(need)) {
 			if recorded {
 				g.audit(r, grant.Name(), r.Method, r.URL.Path, false)
 			}
-			g.refuse(w, wire.Errorf(wire.CodeForbidden, "%s may not do this: it takes the rights %s on every topic", grant.Name(), rights))
+			g.refuse(w, wire.Errorf(wire.CodeForbidden, "%s may not do this: it takes the rights %s", grant.Name(), access.Rights(need)))
 			return
 		}
 		r = r.WithContext(g.within(r.Context(), grant))
@@ -160,16 +162,26 @@ func (w *watchedWriter) WriteHeader(status int) {
 // Unwrap lets [http.ResponseController] through.
 func (w *watchedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// meets reports whether somebody has rights: to administer everywhere, the others somewhere.
+func meets(grant *access.Grant, rights access.Rights) bool {
+	if rights&access.Administer != 0 {
+		return grant.MayEverywhere(access.Administer)
+	}
+	return grant.MaySomewhere(rights)
+}
+
 func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
 // within says in a context whom the request comes from.
 func (g *Gate) within(ctx context.Context, grant *access.Grant) context.Context {
-	return gateway.WithPerson(context.WithValue(ctx, grantKey{}, grant), grant)
+	ctx = gateway.WithPerson(ctx, grant)
+	if !grant.MayEverywhere(access.Rights(NeedRead)) {
+		ctx = event.WithScope(ctx, grant.Reader())
+	}
+	return ctx
 }
-
-type grantKey struct{}
 
 // grant finds out who a request comes from.
 func (g *Gate) grant(r *http.Request) (*access.Grant, *wire.Error) {
@@ -220,8 +232,8 @@ func (g *Gate) Pages(next http.Handler) http.Handler {
 			toLogin(w, r)
 			return
 		}
-		if grant := g.sessions.find(token); grant != nil && !grant.MayEverywhere(access.Rights(NeedRead)) {
-			g.show(w, r, http.StatusForbidden, page{Problem: fmt.Sprintf(say(r)["notAll"], grant.Account)})
+		if grant := g.sessions.find(token); grant != nil && !grant.MaySomewhere(access.Rights(NeedRead)) {
+			g.show(w, r, http.StatusForbidden, page{Problem: fmt.Sprintf(say(r)["nothing"], grant.Account)})
 			return
 		}
 		if fresh := g.sessions.rotate(token); fresh != "" {

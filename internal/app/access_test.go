@@ -122,7 +122,10 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			if got := g.ask(method, path, g.tokens["ben"]); (got == http.StatusForbidden) == viewer || got == http.StatusUnauthorized {
 				t.Errorf("%s %s as a viewer: %d", method, path, got)
 			}
-			if got := g.ask(method, path, g.tokens["hall"]); got != http.StatusForbidden {
+			if got := g.ask(method, path, g.tokens["plug"]); got != http.StatusForbidden {
+				t.Errorf("%s %s as one who may see nothing: %d", method, path, got)
+			}
+			if got := g.ask(method, path, g.tokens["hall"]); got == http.StatusUnauthorized || need == gate.NeedAdminister && got != http.StatusForbidden {
 				t.Errorf("%s %s as one who sees a part: %d", method, path, got)
 			}
 			if got := g.ask(method, path, g.tokens["root"]); got == http.StatusForbidden || got == http.StatusUnauthorized {
@@ -134,6 +137,56 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 		if got := g.ask(http.MethodGet, path, ""); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}
+	}
+}
+
+// Who may see a part sees that part: what is told over every way is judged by TestNoRouteLeaks and those beside it.
+func TestWhoMaySeeAPartSeesIt(t *testing.T) {
+	g := runGuarded(t)
+	for _, topic := range []string{"hall/lamp", "cellar/pump"} {
+		if got := g.ask(http.MethodPost, "/api/v1/publish?topic="+url.QueryEscape(topic), g.tokens["root"]); got != http.StatusOK {
+			t.Fatalf("publish to %s: %d", topic, got)
+		}
+	}
+	read := func(account, path string) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+g.tokens[account])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(body)
+	}
+	for _, path := range []string{"/api/v1/topics", "/api/v1/devices", "/api/v1/events?filter=%23"} {
+		if all := read("ben", path); !strings.Contains(all, "lamp") || !strings.Contains(all, "pump") {
+			t.Errorf("%s: who sees all sees %s", path, all)
+		}
+		if part := read("hall", path); !strings.Contains(part, "lamp") || strings.Contains(part, "pump") || strings.Contains(part, "cellar") {
+			t.Errorf("%s: who sees a part sees %s", path, part)
+		}
+	}
+	ws := g.stream(g.tokens["hall"])
+	if err := ws.WriteJSON(map[string]any{"id": 1, "subscribe": map[string]any{"filters": []string{"#"}, "form": "events", "history": 10}}); err != nil {
+		t.Fatal(err)
+	}
+	seen := ""
+	for !strings.Contains(seen, "hall/lamp") {
+		_, text, err := ws.ReadMessage()
+		if err != nil {
+			t.Fatalf("%v after %s", err, seen)
+		}
+		seen += string(text)
+	}
+	if strings.Contains(seen, "cellar") {
+		t.Errorf("the stream tells %s", seen)
 	}
 }
 

@@ -46,7 +46,7 @@ func (h *Hub) guarded() []route {
 		{boards.Path + "/{id}", gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeBoard)},
 		{"/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides)},
 		{"/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode)},
-		{audit.Path, gate.NeedAdminister, gate.NeedAdminister, h.audited},
+		{audit.Path, gate.NeedAdminister, gate.NeedAdminister, h.wholeOnly(h.audited)},
 		{"/metrics", gate.NeedRead, gate.NeedRead, h.wholeOnly(promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))},
 	}
 	for pattern, handler := range h.rest.Routes() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/prometheus/prometheus/prompb"
 
+	"pulso/access/audit"
 	"pulso/bridge/event"
 	"pulso/bridge/gateway/boards"
 	"pulso/bridge/gateway/commands"
@@ -209,6 +211,7 @@ func probes(t *testing.T) map[string][]probe {
 		"/api/v1/metadata":         gets("/api/v1/metadata", "/api/v1/metadata?limit=100000", "/api/v1/metadata?metric=OWN_reading"),
 		"/api/v1/read":             {{method: http.MethodPost, path: "/api/v1/read", body: remoteRead(t), contentType: "application/x-protobuf"}},
 		"/federate":                gets("/federate?"+everything, "/federate?match[]=%7Bdevice=~%22.%2B%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"),
+		audit.Path:                 {{path: audit.Path, whole: true}},
 		"/api/v1/format_query":     {{path: "/api/v1/format_query?query=up", empty: true}},
 		"/api/v1/query_exemplars":  {{path: "/api/v1/query_exemplars?query=up", empty: true}},
 		"/api/v1/rules":            {{path: "/api/v1/rules", empty: true}},
@@ -299,7 +302,7 @@ func TestHiddenIsAsIfItWereNot(t *testing.T) {
 	seed(t, h)
 	_, page := ask(t, h, sideAll, http.MethodGet, commands.Path+"?device="+mark(sideRight)+"-dev", "")
 	id := string(page[bytes.Index(page, []byte(`"id":"`))+6:][:16])
-	nothing := "zznothing"
+	nothing, now := "zznothing", strconv.FormatInt(time.Now().Unix()+1, 10)
 	for _, c := range []struct{ method, path, body string }{
 		{http.MethodGet, "/api/v1/devices/NAME-dev", ""}, {http.MethodDelete, "/api/v1/devices/NAME-dev", ""},
 		{http.MethodGet, "/api/v1/devices?q=NAME", ""}, {http.MethodGet, "/api/v1/topics?filter=NAME/%23", ""},
@@ -311,7 +314,7 @@ func TestHiddenIsAsIfItWereNot(t *testing.T) {
 		{http.MethodGet, commands.Path + "?device=NAME-dev", ""},
 		{http.MethodGet, commands.Path + "?before=ID", ""},
 		{http.MethodGet, `/api/v1/query?query={device%3D"NAME-dev"}`, ""},
-		{http.MethodGet, `/api/v1/query?query=absent(NAME_reading)`, ""},
+		{http.MethodGet, `/api/v1/query?query=absent(NAME_reading)&time=TIME`, ""},
 		{http.MethodGet, `/api/v1/series?match[]={device%3D"NAME-dev"}`, ""},
 		{http.MethodGet, `/api/v1/labels?match[]={device%3D"NAME-dev"}`, ""},
 		{http.MethodGet, `/api/v1/label/topic/values?match[]={device%3D"NAME-dev"}`, ""},
@@ -319,7 +322,7 @@ func TestHiddenIsAsIfItWereNot(t *testing.T) {
 		{http.MethodGet, `/federate?match[]={device%3D"NAME-dev"}`, ""},
 	} {
 		answer := func(name, id string) string {
-			with := strings.NewReplacer("NAME", name, "ID", id)
+			with := strings.NewReplacer("NAME", name, "ID", id, "TIME", now)
 			status, body := ask(t, h, sideLeft, c.method, with.Replace(c.path), with.Replace(c.body))
 			return fmt.Sprint(status, " ", strings.ReplaceAll(string(body), name, "NAME"))
 		}
