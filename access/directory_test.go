@@ -247,9 +247,11 @@ func TestDamagedFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"", "{", `{"accounts":[{"id":"a/b","kind":"person"}]}`, `{"accounts":[{"id":"a","kind":"king"}]}`,
+	for _, text := range []string{
+		"", "{", `{"accounts":[{"id":"a/b","kind":"person"}]}`, `{"accounts":[{"id":"a","kind":"king"}]}`,
 		`{"accounts":[{"id":"a","kind":"person","roles":["none"]}]}`, `{"accounts":[],"more":1}`,
-		`{"accounts":[{"id":"a","kind":"person"},{"id":"A","kind":"person"}]}`} {
+		`{"accounts":[{"id":"a","kind":"person"},{"id":"A","kind":"person"}]}`,
+	} {
 		if err := os.WriteFile(d.cfg.Path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
