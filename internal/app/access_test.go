@@ -656,9 +656,10 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-// BenchmarkRevocation is the time from the change of the file to the cut, with 1,000 sessions.
+// BenchmarkRevocation is the time from the change of the file to the cut, with 1,000 sessions: the 99th percentile, and the last.
 func BenchmarkRevocation(b *testing.B) {
 	const sessions = 1_000
+	var all []time.Duration
 	for b.Loop() {
 		g := runGuarded(b)
 		cut := make(chan time.Time, sessions)
@@ -671,10 +672,11 @@ func BenchmarkRevocation(b *testing.B) {
 		}
 		began := time.Now()
 		g.edit(func(c *access.Content) { c.Remove("ben") })
-		var last time.Duration
 		for range sessions {
-			last = max(last, (<-cut).Sub(began))
+			all = append(all, (<-cut).Sub(began))
 		}
-		b.ReportMetric(float64(last.Milliseconds()), "ms-to-last-cut")
 	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)*99/100].Milliseconds()), "p99-ms")
+	b.ReportMetric(float64(all[len(all)-1].Milliseconds()), "last-ms")
 }
