@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,5 +189,41 @@ func TestView(t *testing.T) {
 	}
 	if err := again.Restore(bytes.NewReader([]byte("nonsense"))); err == nil {
 		t.Error("nonsense was restored")
+	}
+}
+
+type below string
+
+func (b below) Key() string            { return string(b) }
+func (b below) Sees(topic string) bool { return strings.HasPrefix(topic, string(b)) }
+
+// TestCommandsOfAScope: those to the topics that it sees, without what was said on others.
+func TestCommandsOfAScope(t *testing.T) {
+	v := NewView()
+	for _, r := range []Record{
+		{ID: "1", State: Sent, Topic: "a/set", Expected: []string{"a/state", "b/state"}},
+		{ID: "1", State: Acknowledged, Response: []byte("secret"), Answered: "b/state"},
+		{ID: "2", State: Sent, Topic: "b/set"},
+		{ID: "3", State: Sent, Topic: "a/set"},
+		{ID: "3", State: Acknowledged, Response: []byte("on"), Answered: event.ResponseTopic},
+	} {
+		payload, err := json.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Apply([]event.Decoded{{Event: event.Event{Kind: event.KindCommand, Payload: payload}}})
+	}
+	list, _ := v.Commands(below("a/"), "", "", 0, 10)
+	if len(list) != 2 || list[0].ID != "3" || string(list[0].Response) != "on" || list[0].Answered != event.ResponseTopic {
+		t.Fatalf("%+v", list)
+	}
+	if c := list[1]; c.State != Acknowledged || c.Response != nil || c.Answered != "" || !slices.Equal(c.Expected, []string{"a/state"}) {
+		t.Errorf("one that was answered on a hidden topic: %+v", c)
+	}
+	if _, found := v.Commands(below("a/"), "", "2", 0, 10); found {
+		t.Error("a hidden command is a place in the list")
+	}
+	if all, _ := v.Commands(nil, "", "", 0, 10); len(all) != 3 || len(all[2].Expected) != 2 || string(all[2].Response) != "secret" {
+		t.Errorf("all: %+v", all)
 	}
 }

@@ -226,7 +226,7 @@ func TestScopesShareByKey(t *testing.T) {
 // A named scope has a key and sees nothing.
 type named string
 
-func (n named) Key() string     { return string(n) }
+func (n named) Key() string    { return string(n) }
 func (named) Sees(string) bool { return false }
 
 // TestGapCountsNothingHidden: how much of a gap was for somebody with a scope is unknown, and how much was not is not told.

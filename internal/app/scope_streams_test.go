@@ -61,6 +61,15 @@ var transports = map[string]func(t *testing.T, h *Hub, side string, s *subscript
 
 func openSocket(t *testing.T, h *Hub, side, path, command string, e wire.Encoding) stream {
 	t.Helper()
+	c := dialSide(t, h, side, path, e)
+	if err := c.WriteMessage(websocket.TextMessage, []byte(command)); err != nil {
+		t.Fatal(err)
+	}
+	return reading(c)
+}
+
+func dialSide(t *testing.T, h *Hub, side, path string, e wire.Encoding) *websocket.Conn {
+	t.Helper()
 	dialer := websocket.Dialer{Subprotocols: []string{wire.Subprotocols[e]}}
 	c, resp, err := dialer.DialContext(t.Context(), "ws://"+h.HTTPAddr()+path, http.Header{scopeHeader: {side}})
 	if err != nil {
@@ -68,13 +77,15 @@ func openSocket(t *testing.T, h *Hub, side, path, command string, e wire.Encodin
 	}
 	_ = resp.Body.Close() // of a handshake: it is empty
 	t.Cleanup(func() { _ = c.Close() })
-	if err := c.WriteMessage(websocket.TextMessage, []byte(command)); err != nil {
-		t.Fatal(err)
-	}
+	return c
+}
+
+// reading reads messages, a line each.
+func reading(c *websocket.Conn) stream {
 	return func() ([]byte, error) {
 		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		_, message, err := c.ReadMessage()
-		return message, err
+		return append(message, '\n'), err
 	}
 }
 
@@ -232,12 +243,7 @@ func watch(t *testing.T, h *Hub, all []subscription) {
 	for _, side := range []string{sideLeft, sideRight} {
 		for _, s := range all {
 			s.From, s.History = "", 0
-			c, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+h.HTTPAddr()+"/ws", http.Header{scopeHeader: {side}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			t.Cleanup(func() { _ = c.Close() })
+			c := dialSide(t, h, side, "/ws", wire.JSON)
 			for _, command := range []string{fmt.Sprintf(`{"id":9,"hello":{"name":"watcher %s"}}`, mark(side)), s.command(t)} {
 				if err := c.WriteMessage(websocket.TextMessage, []byte(command)); err != nil {
 					t.Fatal(err)

@@ -301,12 +301,18 @@ func TestHiddenIsAsIfItWereNot(t *testing.T) {
 	id := string(page[bytes.Index(page, []byte(`"id":"`))+6:][:16])
 	nothing := "zznothing"
 	for _, c := range []struct{ method, path, body string }{
-		{http.MethodGet, "/api/v1/devices/NAME-dev", ""}, {http.MethodDelete, "/api/v1/devices/NAME-dev", ""},
-		{http.MethodGet, "/api/v1/devices?q=NAME", ""}, {http.MethodGet, "/api/v1/topics?filter=NAME/%23", ""},
+		{http.MethodGet, "/api/v1/devices/NAME-dev", ""},
+		{http.MethodDelete, "/api/v1/devices/NAME-dev", ""},
+		{http.MethodGet, "/api/v1/devices?q=NAME", ""},
+		{http.MethodGet, "/api/v1/topics?filter=NAME/%23", ""},
 		{http.MethodGet, "/api/v1/topics?filter=NAME/plain", ""},
-		{http.MethodGet, "/api/v1/history?device=NAME-dev", ""}, {http.MethodGet, "/api/v1/history?topic=devices/NAME-dev/state", ""},
-		{http.MethodGet, "/api/v1/export?device=NAME-dev", ""}, {http.MethodGet, "/api/v1/export?topic=NAME/plain&what=events", ""},
-		{http.MethodGet, boards.Path + "/NAME", ""}, {http.MethodPut, boards.Path + "/NAME", `{}`}, {http.MethodDelete, boards.Path + "/NAME", ""},
+		{http.MethodGet, "/api/v1/history?device=NAME-dev", ""},
+		{http.MethodGet, "/api/v1/history?topic=devices/NAME-dev/state", ""},
+		{http.MethodGet, "/api/v1/export?device=NAME-dev", ""},
+		{http.MethodGet, "/api/v1/export?topic=NAME/plain&what=events", ""},
+		{http.MethodGet, boards.Path + "/NAME", ""},
+		{http.MethodPut, boards.Path + "/NAME", `{}`},
+		{http.MethodDelete, boards.Path + "/NAME", ""},
 		{http.MethodPost, "/api/v1/decode", `{"topic":"NAME/plain","payload":"x"}`},
 		{http.MethodGet, commands.Path + "?device=NAME-dev", ""},
 		{http.MethodGet, commands.Path + "?before=ID", ""},

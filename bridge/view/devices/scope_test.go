@@ -18,7 +18,7 @@ import (
 // A scope sees the topics that have its text.
 type scope string
 
-func (s scope) Key() string             { return string(s) }
+func (s scope) Key() string            { return string(s) }
 func (s scope) Sees(topic string) bool { return strings.Contains(topic, string(s)) }
 
 func (w *world) speaks(device, topic string) {
