@@ -182,7 +182,9 @@ func (h *Handler) client(r *http.Request, n uint64) (*client, wire.CloseCode) {
 	}
 	c := newClient(h, web.NewToken())
 	h.wg.Add(1) // until the session has ended
-	s, err := h.cfg.Gateway.Open(c, gateway.Client{Transport: "poll", Remote: r.RemoteAddr, Person: gateway.PersonOf(r.Context()), Scope: event.ScopeOf(r.Context())})
+	s, err := h.cfg.Gateway.Open(c, gateway.Client{
+		Transport: "poll", Remote: r.RemoteAddr, Person: gateway.PersonOf(r.Context()), Scope: event.ScopeOf(r.Context()),
+	})
 	if err != nil {
 		c.forget()
 		h.wg.Done()
