@@ -68,8 +68,7 @@ func TestEveryIsExact(t *testing.T) {
 	for i, m := range watchers {
 		var want []int
 		for _, d := range w.decode(all) {
-			wanted := event.MatchAny(m.spec.Filters, d.Topic) && event.Sees(m.spec.Scope, d.Topic) && (len(m.spec.Devices) == 0 || slices.Contains(m.spec.Devices, d.Device))
-			if d.Position.Offset >= m.from.Offset && wanted {
+			if d.Position.Offset >= m.from.Offset && m.wants(d.Topic, d.Device) {
 				want = append(want, int(d.Metrics[0].Value))
 			}
 		}
@@ -143,11 +142,17 @@ func newWatcher(w *world, seed uint64, resumed, changed *atomic.Int32) *watcher 
 	}
 }
 
+// wants reports whether an event is for the watcher.
+func (m *watcher) wants(topic, device string) bool {
+	return event.MatchAny(m.spec.Filters, topic) && event.Sees(m.spec.Scope, topic) &&
+		(len(m.spec.Devices) == 0 || slices.Contains(m.spec.Devices, device))
+}
+
 // watch ends with the last event that it wants.
 func (m *watcher) watch(devices int) {
 	last := 0
 	for d := range devices {
-		if id := fmt.Sprint("d", d); event.MatchAny(m.spec.Filters, "devices/"+id+"/t") && event.Sees(m.spec.Scope, "devices/"+id+"/t") && (m.spec.Devices == nil || slices.Contains(m.spec.Devices, id)) {
+		if id := fmt.Sprint("d", d); m.wants("devices/"+id+"/t", id) {
 			last = final + d
 		}
 	}

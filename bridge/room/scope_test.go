@@ -36,8 +36,9 @@ func rows(t *testing.T, raw []*wire.Message) (snapshot, frames []told) {
 	for _, m := range raw {
 		var read struct {
 			fields
-			Snapshot *fields
-			Gap      json.RawMessage
+
+			Snapshot *fields         `json:"snapshot"`
+			Gap      json.RawMessage `json:"gap"`
 		}
 		if err := json.Unmarshal(m.Bytes(), &read); err != nil || read.Gap != nil {
 			t.Fatalf("%v in %s", err, m.Bytes())
@@ -52,9 +53,9 @@ func rows(t *testing.T, raw []*wire.Message) (snapshot, frames []told) {
 }
 
 type fields struct {
-	Series [][]any
-	Values [][]float64
-	Events []map[string]any
+	Series [][]any          `json:"series"`
+	Values [][]float64      `json:"values"`
+	Events []map[string]any `json:"events"`
 }
 
 func (f *fields) rows(t *testing.T, topics map[float64]string) (out []told) {
@@ -206,7 +207,8 @@ func TestScopesShareByKey(t *testing.T) {
 		return sub
 	}
 	all, empty := of("all", nil), of("empty", named(""))
-	one, same, other := of("one", rights{allow: []string{"a/#"}}), of("same", rights{allow: []string{"a/#"}}), of("other", rights{allow: []string{"b/#"}})
+	a, b := rights{allow: []string{"a/#"}}, rights{allow: []string{"b/#"}}
+	one, same, other := of("one", a), of("same", a), of("other", b)
 	if one.Room() != same.Room() || one.Room() == other.Room() || all.Room() == one.Room() || all.Room() == empty.Room() {
 		t.Errorf("rooms %d, %d, %d, %d, %d", all.Room(), empty.Room(), one.Room(), same.Room(), other.Room())
 	}

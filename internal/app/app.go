@@ -239,7 +239,9 @@ func (h *Hub) buildBridge(viewDir string) error {
 	if err != nil {
 		return err
 	}
-	h.boards, err = boards.New(boards.Config{Path: h.kept("boards.json"), Sees: h.seesSeries, Logger: h.logger.With("part", "boards"), Metrics: h.registry})
+	h.boards, err = boards.New(boards.Config{
+		Path: h.kept("boards.json"), Sees: h.seesSeries, Logger: h.logger.With("part", "boards"), Metrics: h.registry,
+	})
 	if err != nil {
 		return err
 	}

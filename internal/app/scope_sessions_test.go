@@ -29,7 +29,11 @@ func TestChangeStaysInScope(t *testing.T) {
 		say(s.command(t))
 		room := roomIn(t, until(t, "the room", next, []string{`"subscribed"`}))
 		for i, form := range []string{"events", "values", "devices", "topics", "chat"} {
-			say(fmt.Sprintf(`{"id":%d,"change":{"room":%d,"subscribe":{"filters":["#","%s/%d"],"form":"%s","history":9}}}`, i+2, room, hiddenMark, i, form))
+			filters := fmt.Sprintf(`"#","%s/%d"`, hiddenMark, i)
+			if form == "chat" {
+				filters = `"chat/#"`
+			}
+			say(fmt.Sprintf(`{"id":%d,"change":{"room":%d,"subscribe":{"filters":[%s],"form":%q,"history":9}}}`, i+2, room, filters, form))
 			got := until(t, form, next, []string{`"changed"`})
 			for _, m := range []string{mark(sideRight), hiddenMark, mark(sideLeft)} {
 				keep(t, h, saidUnder(m)...)
@@ -46,9 +50,14 @@ func TestChangeStaysInScope(t *testing.T) {
 // roomIn is the room that a reply names.
 func roomIn(t *testing.T, lines []byte) int {
 	t.Helper()
-	type named struct{ Room int }
+	type named struct {
+		Room int `json:"room"`
+	}
 	for line := range bytes.Lines(lines) {
-		var reply struct{ Subscribed, Changed *named }
+		var reply struct {
+			Subscribed *named `json:"subscribed"`
+			Changed    *named `json:"changed"`
+		}
 		if err := json.Unmarshal(line, &reply); err != nil {
 			t.Fatal(err)
 		}
@@ -66,12 +75,15 @@ func TestSessionsAreOfTheirScope(t *testing.T) {
 	begin := `{"n":1,"commands":[{"id":1,"subscribe":{"filters":["#"]}}]}`
 	for _, owner := range []string{sideLeft, sideAll} {
 		_, answer := ask(t, h, owner, http.MethodPost, "/api/v1/poll", begin)
-		var begun struct{ Session string }
+		var begun struct {
+			Session string `json:"session"`
+		}
 		if err := json.Unmarshal(answer, &begun); err != nil || begun.Session == "" {
 			t.Fatalf("%v: %s", err, answer)
 		}
 		for _, side := range []string{sideRight, sideLeft, sideAll} {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+h.HTTPAddr()+"/api/v1/poll", strings.NewReader(`{"n":2,"wait":0}`))
+			body := strings.NewReader(`{"n":2,"wait":0}`)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+h.HTTPAddr()+"/api/v1/poll", body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,14 +105,15 @@ func TestBoardsOfSeveralSides(t *testing.T) {
 	h := runScoped(t)
 	seed(t, h)
 	series := func(m string) string {
-		return fmt.Sprintf(`{"device":"%s-dev","topic":"devices/%s-dev/state","field":"x"}`, m, m)
+		return fmt.Sprintf(`{"device":%q,"topic":%q,"field":"x"}`, m+"-dev", "devices/"+m+"-dev/state")
 	}
 	for id, panels := range map[string]string{
 		"both":  `{"title":"","width":1,"series":[` + series(mark(sideLeft)) + `]},{"title":"","width":1,"series":[` + series(mark(sideRight)) + `]}`,
 		"mixed": `{"title":"","width":1,"series":[{"device":"zzmixedzz","topic":"devices/zzmixedzz/` + mark(sideLeft) + `","field":"mixed"}]}`,
 		"bare":  ``,
 	} {
-		if status, body := ask(t, h, sideAll, http.MethodPut, boards.Path+"/"+id, `{"name":"n","version":"","panels":[`+panels+`]}`); status != http.StatusCreated {
+		board := `{"name":"n","version":"","panels":[` + panels + `]}`
+		if status, body := ask(t, h, sideAll, http.MethodPut, boards.Path+"/"+id, board); status != http.StatusCreated {
 			t.Fatalf("%d %s", status, body)
 		}
 		if status, body := ask(t, h, sideAll, http.MethodGet, boards.Path+"/"+id, ""); status != http.StatusOK {

@@ -153,7 +153,9 @@ func openPoll(t *testing.T, h *Hub, side string, s *subscription) stream {
 		body := fmt.Appendf(nil, `{"n":%d,"wait":5000%s}`, n, commands)
 		answer, err := io.ReadAll(request(t, h, side, http.MethodPost, "/api/v1/poll", header, body))
 		if n == 1 {
-			var begun struct{ Session string }
+			var begun struct {
+				Session string `json:"session"`
+			}
 			err = errors.Join(err, json.Unmarshal(answer, &begun))
 			token = begun.Session
 		}

@@ -96,15 +96,18 @@ func say(topic, client, payload string) event.Event {
 
 // saidUnder is what is said under a mark: topics, devices, clients, names of readings, units, texts, chat.
 func saidUnder(m string) []event.Event {
+	own := func(topic, payload string) event.Event {
+		return say(strings.ReplaceAll(topic, "OWN", m), m+"-client", strings.ReplaceAll(payload, "OWN", m))
+	}
 	return []event.Event{
-		say("devices/"+m+"-dev/telemetry", m+"-client", fmt.Sprintf(`[{"n":"%s_reading","u":"%s","v":21.5}]`, m, m+"U")),
-		say("devices/"+m+"-dev/state", m+"-client", fmt.Sprintf(`{"note":"%s is a text","x":7}`, m)),
-		say(m+"/plain", m+"-client", m+" are words"),
-		say(m+"/bytes", m+"-client", m+"\xff\xfe"),
-		say("chat/"+m, m+"-client", fmt.Sprintf(`{"v":1,"from":"%s","text":"%s in the chat"}`, m, m)),
-		say("homeassistant/sensor/"+m+"/config", m+"-client",
-			fmt.Sprintf(`{"name":"%s","stat_t":"%s/ha","unit_of_meas":"%s","dev":{"ids":["%s"],"name":"%s"}}`, m, m, m, m, m)),
-		say("devices/zzmixedzz/"+m, m+"-client", fmt.Sprintf(`{"mixed":3,"says":"%s"}`, m)),
+		own("devices/OWN-dev/telemetry", `[{"n":"OWN_reading","u":"OWNU","v":21.5}]`),
+		own("devices/OWN-dev/state", `{"note":"OWN is a text","x":7}`),
+		own("OWN/plain", "OWN are words"),
+		own("OWN/bytes", "OWN\xff\xfe"),
+		own("chat/OWN", `{"v":1,"from":"OWN","text":"OWN in the chat"}`),
+		own("homeassistant/sensor/OWN/config",
+			`{"name":"OWN","stat_t":"OWN/ha","unit_of_meas":"OWN","dev":{"ids":["OWN"],"name":"OWN"}}`),
+		own("devices/zzmixedzz/OWN", `{"mixed":3,"says":"OWN"}`),
 	}
 }
 
@@ -115,11 +118,13 @@ func seed(t *testing.T, h *Hub) {
 		keep(t, h, saidUnder(m)...)
 		h.figures.Refused(hub.Refusal{Client: m, Remote: m, Reason: m})
 		h.figures.Missed(hub.Missed{Client: m, Reason: m})
-		board := fmt.Sprintf(`{"name":"%s","version":"","panels":[{"title":"%s","width":1,"series":[{"device":"%s-dev","topic":"devices/%s-dev/state","field":"x"}]}]}`, m, m, m, m)
+		board := strings.ReplaceAll(`{"name":"OWN","version":"","panels":[{"title":"OWN","width":1,"series":[`+
+			`{"device":"OWN-dev","topic":"devices/OWN-dev/state","field":"x"}]}]}`, "OWN", m)
 		if status, body := ask(t, h, sideAll, http.MethodPut, boards.Path+"/"+m, board); status != http.StatusCreated {
 			t.Fatalf("board: %d %s", status, body)
 		}
-		command := fmt.Sprintf(`{"device":"%s-dev","topic":"devices/%s-dev/set","payload_text":"%s","timeout":1000,"expect":{"topic":"%s/answers"}}`, m, m, m, m)
+		command := strings.ReplaceAll(`{"device":"OWN-dev","topic":"devices/OWN-dev/set","payload_text":"OWN","timeout":1000,`+
+			`"expect":{"topic":"OWN/answers"}}`, "OWN", m)
 		if status, body := ask(t, h, sideAll, http.MethodPost, commands.Path, command); status != http.StatusAccepted {
 			t.Fatalf("command: %d %s", status, body)
 		}
@@ -169,6 +174,11 @@ func gets(paths ...string) (out []probe) {
 	return out
 }
 
+// form is a request whose parameters are its body.
+func form(path, parameters string) probe {
+	return probe{method: http.MethodPost, path: path, body: parameters, contentType: formType}
+}
+
 // probes are the requests by the pattern of their route. Streams are looked at elsewhere.
 func probes(t *testing.T) map[string][]probe {
 	t.Helper()
@@ -181,7 +191,8 @@ func probes(t *testing.T) map[string][]probe {
 	}
 	now := time.Now()
 	values := url.Values{
-		"query": {`{__name__=~".+"}`}, "start": {fmt.Sprint(now.Add(-time.Minute).Unix())}, "end": {fmt.Sprint(now.Add(time.Minute).Unix())}, "step": {"5"},
+		"query": {`{__name__=~".+"}`}, "step": {"5"},
+		"start": {fmt.Sprint(now.Add(-time.Minute).Unix())}, "end": {fmt.Sprint(now.Add(time.Minute).Unix())},
 	}.Encode()
 	return map[string][]probe{
 		"/api/v1/devices": gets("/api/v1/devices", "/api/v1/devices?q=zz", "/api/v1/devices?status=online&limit=1000"),
@@ -196,18 +207,27 @@ func probes(t *testing.T) map[string][]probe {
 		commands.Path:         gets(commands.Path, commands.Path+"?device=OWN-dev"),
 		boards.Path:           gets(boards.Path),
 		boards.Path + "/{id}": gets(boards.Path + "/OWN"),
-		"/api/v1/overrides":   {{path: "/api/v1/overrides", whole: true}, {method: http.MethodPut, path: "/api/v1/overrides", body: `{}`, whole: true}},
-		"/api/v1/decode":      {{method: http.MethodPost, path: "/api/v1/decode", body: `{"topic":"devices/OWN-dev/state","payload":"{\"OWN\":1}"}`}},
-		"/metrics":            {{path: "/metrics", whole: true}},
-		"/api/v1/past":        {{path: "/api/v1/past", empty: true}},
-		simulate.Path:         {{path: simulate.Path, empty: true}},
-		"/api/v1/publish":     {{method: http.MethodPost, path: "/api/v1/publish?topic=zz/any", body: "1", empty: true}},
-		"/api/v1/query":       append(query(`{__name__=~".+"}`, `count by (device, topic, field, unit) ({__name__=~".+"})`, `label_replace({field=~".+"}, "a", "$1", "device", "(.*)")`, `{__name__=~".+"}[10m]`, `sum by (topic) (max_over_time({__name__=~".+"}[1m:1s] offset -5s))`, `sort_desc({__name__=~".+"}) or absent(nothing)`), probe{method: http.MethodPost, path: "/api/v1/query", body: everything, contentType: formType}),
-		"/api/v1/query_range": append(gets("/api/v1/query_range?"+values), probe{method: http.MethodPost, path: "/api/v1/query_range", body: values, contentType: formType}),
-		"/api/v1/series":      append(gets("/api/v1/series?"+everything, "/api/v1/series?match[]=%7Bdevice!=%22%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"), probe{method: http.MethodPost, path: "/api/v1/series", body: everything, contentType: formType}),
-		"/api/v1/labels":      {{path: "/api/v1/labels", empty: true}, {path: "/api/v1/labels?" + everything, empty: true}},
-		"/api/v1/label/{name}/values": gets("/api/v1/label/device/values", "/api/v1/label/topic/values", "/api/v1/label/field/values", "/api/v1/label/unit/values",
-			"/api/v1/label/__name__/values", "/api/v1/label/topic/values?"+everything, "/api/v1/label/device/values?match[]=%7Bkind!=%22nothing%22,field!=%22%22%7D"),
+		"/api/v1/overrides": {
+			{path: "/api/v1/overrides", whole: true},
+			{method: http.MethodPut, path: "/api/v1/overrides", body: `{}`, whole: true},
+		},
+		"/api/v1/decode":  {{method: http.MethodPost, path: "/api/v1/decode", body: `{"topic":"devices/OWN-dev/state","payload":"{\"OWN\":1}"}`}},
+		"/metrics":        {{path: "/metrics", whole: true}},
+		"/api/v1/past":    {{path: "/api/v1/past", empty: true}},
+		simulate.Path:     {{path: simulate.Path, empty: true}},
+		"/api/v1/publish": {{method: http.MethodPost, path: "/api/v1/publish?topic=zz/any", body: "1", empty: true}},
+		"/api/v1/query": append(
+			query(`{__name__=~".+"}`, `count by (device, topic, field, unit) ({__name__=~".+"})`,
+				`label_replace({field=~".+"}, "a", "$1", "device", "(.*)")`, `{__name__=~".+"}[10m]`,
+				`sum by (topic) (max_over_time({__name__=~".+"}[1m:1s] offset -5s))`, `sort_desc({__name__=~".+"}) or absent(nothing)`),
+			form("/api/v1/query", everything)),
+		"/api/v1/query_range": append(gets("/api/v1/query_range?"+values), form("/api/v1/query_range", values)),
+		"/api/v1/series": append(gets("/api/v1/series?"+everything, "/api/v1/series?match[]=%7Bdevice!=%22%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"),
+			form("/api/v1/series", everything)),
+		"/api/v1/labels": {{path: "/api/v1/labels", empty: true}, {path: "/api/v1/labels?" + everything, empty: true}},
+		"/api/v1/label/{name}/values": gets("/api/v1/label/device/values", "/api/v1/label/topic/values", "/api/v1/label/field/values",
+			"/api/v1/label/unit/values", "/api/v1/label/__name__/values", "/api/v1/label/topic/values?"+everything,
+			"/api/v1/label/device/values?match[]=%7Bkind!=%22nothing%22,field!=%22%22%7D"),
 		"/api/v1/metadata":         gets("/api/v1/metadata", "/api/v1/metadata?limit=100000", "/api/v1/metadata?metric=OWN_reading"),
 		"/api/v1/read":             {{method: http.MethodPost, path: "/api/v1/read", body: remoteRead(t), contentType: "application/x-protobuf"}},
 		"/federate":                gets("/federate?"+everything, "/federate?match[]=%7Bdevice=~%22.%2B%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"),

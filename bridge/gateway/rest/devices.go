@@ -185,7 +185,7 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, d *devices.Device
 		return
 	}
 	out := detailJSON{deviceJSON: deviceOf(d), Announced: map[string]string{}, Topics: make([]explainedJSON, 0, len(d.Topics))}
-	if event.ScopeOf(ctx) == nil { // nobody knows on which topics that was
+	if event.ScopeOf(r.Context()) == nil { // nobody knows on which topics that was
 		for name, unit := range h.cfg.Decoder.Announced(d.ID) {
 			out.Announced[text(name)] = text(unit)
 		}

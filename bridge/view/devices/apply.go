@@ -272,26 +272,6 @@ func (v *View) newValue(d *device, value Value, next uint64) (at int) {
 	return at
 }
 
-func (v *View) text(d *device, t text, next uint64) {
-	for i := range d.texts {
-		if d.texts[i].Name != t.Name {
-			continue
-		}
-		// What both say is the device's.
-		if old := &d.texts[i]; old.Value != t.Value || old.registry != "" && t.registry == "" {
-			old.Value, old.registry = t.Value, t.registry
-			v.announce(d, next)
-		}
-		return
-	}
-	if len(d.texts) >= v.config.MaxTexts {
-		v.refused.Texts++
-		return
-	}
-	d.texts = append(d.texts, t)
-	v.announce(d, next)
-}
-
 // setClient notes who publishes for a device.
 func (v *View) setClient(d *device, name string, next uint64) {
 	if d.client == name {

@@ -22,6 +22,27 @@ func (t *text) toldTo(scope event.Scope) bool {
 	return t.registry == "" || event.Sees(scope, t.registry)
 }
 
+// text takes a text that the device, or a registry, has said.
+func (v *View) text(d *device, t text, next uint64) {
+	for i := range d.texts {
+		if d.texts[i].Name != t.Name {
+			continue
+		}
+		// What both say is the device's.
+		if old := &d.texts[i]; old.Value != t.Value || old.registry != "" && t.registry == "" {
+			old.Value, old.registry = t.Value, t.registry
+			v.announce(d, next)
+		}
+		return
+	}
+	if len(d.texts) >= v.config.MaxTexts {
+		v.refused.Texts++
+		return
+	}
+	d.texts = append(d.texts, t)
+	v.announce(d, next)
+}
+
 // seenBy reports whether a scope, which may be nil, sees the device. A device that has spoken on as many topics as are kept may
 // have spoken on others, too, and is seen by no scope.
 func (v *View) seenBy(d *device, scope event.Scope) bool {

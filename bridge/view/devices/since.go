@@ -10,9 +10,9 @@ import (
 
 // Since returns the fields "removed", "devices" and "status" of a frame with what changed after version since for the devices
 // of which a topic matches one of filters and that a scope (nil: any) sees; since 0 is a whole snapshot. Of who was removed, all
-// who see everything hear, whatever their filters; who reads with a scope hears of those that were there for it, and those
-// that it does not see any more are removed for it. The frame is nil where there is nothing; nobody writes to it any more. The version is the one that it is up to
-// date with.
+// who see everything hear, whatever their filters. Who reads with a scope hears of those that it may have been told of, and of
+// those that it does not see any more as if they had been removed. The frame is nil where there is nothing; nobody writes to it
+// any more. The version is the one that it is up to date with.
 func (v *View) Since(filters []string, scope event.Scope, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -77,16 +77,14 @@ func records(selected []*device, scope event.Scope, since uint64) []*pulsov1.Dev
 			s := d.values[d.inOrder(i)].Series
 			m.Series, m.Device, m.Name, m.Unit, m.Topic = s.ID, s.Device, s.Name, s.Unit, s.Topic
 		}
-		r.Texts = allTexts.cut(len(d.texts))
-		told := r.GetTexts()[:0]
+		texts, told := allTexts.cut(len(d.texts)), 0
 		for i := range d.texts {
 			if d.texts[i].toldTo(scope) {
-				told = r.Texts[:len(told)+1]
-				t := told[len(told)-1]
-				t.Name, t.Value = d.texts[i].Name, d.texts[i].Value
+				texts[told].Name, texts[told].Value = d.texts[i].Name, d.texts[i].Value
+				told++
 			}
 		}
-		r.Texts = told
+		r.Texts = texts[:told]
 	}
 	return list
 }

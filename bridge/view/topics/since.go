@@ -7,8 +7,8 @@ import (
 )
 
 // Since returns the fields "topics" and "activity" of a frame with what changed after version since on topics that one of
-// filters matches and a scope (nil: any) sees; since 0 is a whole snapshot. The frame is nil where there is nothing; nobody writes to it any more.
-// The version is the one that it is up to date with.
+// filters matches and a scope (nil: any) sees; since 0 is a whole snapshot. The frame is nil where there is nothing; nobody
+// writes to it any more. The version is the one that it is up to date with.
 func (v *View) Since(filters []string, scope event.Scope, since uint64) (*pulsov1.Frame, uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
