@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -30,6 +31,9 @@ type Config struct {
 	Path string
 	// OnChange hears what a change of the file changes; it must not block. nil: nobody does.
 	OnChange func([]Change)
+	// Verify says who comes with a token that another has made, such as a JSON Web Token; nil: nobody does. With it the hub is shut
+	// even without accounts.
+	Verify func(ctx context.Context, token string) (*Outsider, error)
 	// Every is how often the file is looked at; 0 is 250 ms.
 	Every time.Duration
 	// Logger takes what an operator should know; nil is nowhere.
@@ -52,12 +56,22 @@ type Directory struct {
 	changed chan struct{} // closed, and made anew, with each change
 }
 
+// An Outsider is somebody without an account, whom another vouches for.
+type Outsider struct {
+	// Name is "issuer:subject", which no account can be called. Subject is what %u and %d stand for.
+	Name, Subject string
+	// Roles are those that this hub has of them.
+	Roles   []string
+	Expires time.Time
+}
+
 // state is what the file says.
 type state struct {
 	content  *Content
 	policy   *Policy
 	accounts map[string]*Account
 	digests  map[string]digest
+	rules    map[string][]string // of the roles
 	// enabled says that there are accounts, or were.
 	enabled bool
 
@@ -186,18 +200,18 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 		content: content, policy: policy, enabled: len(content.Accounts) > 0,
 		accounts: make(map[string]*Account, len(content.Accounts)), digests: make(map[string]digest, len(content.Accounts)),
 	}
-	rules := make(map[string][]string, len(content.Roles))
+	s.rules = make(map[string][]string, len(content.Roles))
 	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
-		rules[r.Name] = r.Rules
+		s.rules[r.Name] = r.Rules
 	}
 	for i := range content.Accounts {
 		a := &content.Accounts[i]
 		s.accounts[a.ID] = a
-		s.digests[a.ID] = digestOf(a, rules)
+		s.digests[a.ID] = digestOf(a, s.rules)
 	}
 	d.mu.Lock()
 	before := d.state
-	s.enabled = s.enabled || d.state != nil && d.state.enabled
+	s.enabled = s.enabled || d.cfg.Verify != nil || d.state != nil && d.state.enabled
 	d.state, d.stamp = s, at
 	close(d.changed)
 	d.changed = make(chan struct{})
@@ -220,6 +234,11 @@ func digestOf(a *Account, rules map[string][]string) digest {
 		_, _ = fmt.Fprintf(sum, " %q %q", name, rules[name])
 	}
 	return digest(sum.Sum(nil))
+}
+
+// rolesDigest is of what some roles say.
+func (s *state) rolesDigest(roles []string) digest {
+	return digestOf(&Account{Roles: roles}, s.rules)
 }
 
 // Enabled reports whether there are accounts: then nobody does anything without one. It stays so when the last of them is
@@ -285,6 +304,9 @@ func (d *Directory) Login(ctx context.Context, c Credentials, before func() erro
 }
 
 func (d *Directory) login(ctx context.Context, c Credentials, before func() error) (*Grant, error) {
+	if token := cmp.Or(c.Token, c.Password); d.cfg.Verify != nil && isForeign(token) {
+		return d.byVerifying(ctx, token, c.Client)
+	}
 	if c.Token != "" {
 		return d.byToken(c)
 	}
@@ -314,6 +336,27 @@ func (d *Directory) login(ctx context.Context, c Credentials, before func() erro
 		return nil, d.denied()
 	}
 	return d.grant(seen, a, c.Client, ""), nil
+}
+
+// isForeign reports whether a token is another's: three parts, and none of ours.
+func isForeign(token string) bool {
+	return strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey") && !strings.HasPrefix(token, tokenPrefix)
+}
+
+// byVerifying makes a grant for who comes with another's token.
+func (d *Directory) byVerifying(ctx context.Context, token, client string) (*Grant, error) {
+	o, err := d.cfg.Verify(ctx, token)
+	if err != nil {
+		d.cfg.Logger.Debug("a token is not good", "error", err)
+		return nil, d.denied()
+	}
+	d.mu.RLock()
+	s := d.state
+	d.mu.RUnlock()
+	return &Grant{
+		Subject: s.policy.Subject(&Who{User: o.Subject, Client: client, Device: o.Subject, Roles: o.Roles}), Account: o.Name, Kind: Service,
+		directory: d, outsider: o, account: s.rolesDigest(o.Roles),
+	}, nil
 }
 
 // byCertificate lets a device in that has proved its name.

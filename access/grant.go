@@ -22,6 +22,7 @@ type Grant struct {
 	account   digest
 	secret    [32]byte
 	token     string
+	outsider  *Outsider // nil: it is an account's
 
 	mu  sync.Mutex
 	cut map[*func(bool)]struct{}
@@ -49,12 +50,18 @@ func (g *Grant) Holds() bool {
 }
 
 func (g *Grant) holds(s *state, now time.Time) bool {
+	if g.outsider != nil {
+		return !g.gone(s, now) && s.rolesDigest(g.outsider.Roles) == g.account
+	}
 	return !g.gone(s, now) && s.digests[g.Account] == g.account
 }
 
 // gone reports whether the credentials that the Grant was made for are not good any more.
 func (g *Grant) gone(s *state, now time.Time) bool {
-	if g.Account == "" {
+	switch {
+	case g.outsider != nil:
+		return !now.Before(g.outsider.Expires)
+	case g.Account == "":
 		return s.enabled
 	}
 	a := s.accounts[g.Account]

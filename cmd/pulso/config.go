@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
+	"pulso/access/jwt"
 	"pulso/bridge/decode"
 	"pulso/internal/app"
 )
@@ -35,6 +36,7 @@ type configValues struct {
 	sources   []app.Source
 	overrides []decode.Override
 	remote    []app.RemoteWrite
+	issuers   []jwt.Issuer
 }
 
 // forgetEmpty unsets our variables that are empty: a container's environment says "not set" that way.
@@ -74,6 +76,7 @@ func configFile(args []string) (*configValues, error) {
 	}
 	err = errors.Join(
 		takeList(c, tree, "sources", &c.sources), takeList(c, tree, "decode", &c.overrides), takeList(c, tree, "remote-write", &c.remote),
+		takeList(c, tree, "jwt", &c.issuers),
 	)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ type serveCmd struct{ hubFlags }
 
 // AfterApply takes from the configuration file what no flag can hold.
 func (f *hubFlags) AfterApply(file *configValues) error { //nolint:unparam // kong's form of a hook
-	f.Sources, f.Decode, f.RemoteWrite = file.sources, file.overrides, file.remote
+	f.Sources, f.Decode, f.RemoteWrite, f.JWT = file.sources, file.overrides, file.remote, file.issuers
 	return nil
 }
 

@@ -3,11 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"pulso/access"
 	"pulso/access/audit"
 	"pulso/access/gate"
+	"pulso/access/jwt"
 	"pulso/bridge/event"
 	"pulso/broker"
 )
@@ -33,8 +35,12 @@ func (h *Hub) buildAccess() (err error) {
 	}
 	h.recorder = newRecorder(h)
 	h.records = audit.NewView()
+	verifier, err := jwt.New(jwt.Config{Issuers: h.cfg.JWT, Logger: h.logger.With("part", "access")})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	h.accounts, err = access.Open(access.Config{
-		Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Verify: vouched(verifier), Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	if err != nil {
 		return err
@@ -44,6 +50,20 @@ func (h *Hub) buildAccess() (err error) {
 		Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	return nil
+}
+
+// vouched says who comes with a JSON Web Token; nil where no issuer is configured.
+func vouched(v *jwt.Verifier) func(ctx context.Context, token string) (*access.Outsider, error) {
+	if !v.Any() {
+		return nil
+	}
+	return func(ctx context.Context, token string) (*access.Outsider, error) {
+		c, err := v.Verify(ctx, token)
+		if err != nil {
+			return nil, err
+		}
+		return &access.Outsider{Name: c.Issuer + ":" + c.Subject, Subject: c.Subject, Roles: c.Roles, Expires: c.Expires}, nil
+	}
 }
 
 // newestRecords are the newest of the audit.

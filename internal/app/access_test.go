@@ -2,13 +2,18 @@ package app
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +25,7 @@ import (
 	"pulso/access"
 	"pulso/access/audit"
 	"pulso/access/gate"
+	"pulso/access/jwt"
 	"pulso/test/conformance/wire"
 )
 
@@ -367,6 +373,61 @@ func TestSessionsAreTheirPersons(t *testing.T) {
 	}
 	if status, text := poll("ben", answer.Session, next); status != http.StatusOK {
 		t.Errorf("one's own: %d %s", status, text)
+	}
+}
+
+// Who comes with a JSON Web Token may do what its roles say, by every way, until it expires.
+func TestJSONWebTokens(t *testing.T) {
+	secret := strings.Repeat("s", 40)
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := inMemory(t)
+	cfg.JWT = []jwt.Issuer{{Name: "id", Issuer: "https://id.example.org", Audience: "pulso", Algorithm: "HS256", KeyFile: file}}
+	h := runHub(t, cfg)
+	token := func(claims string) string {
+		part := base64.RawURLEncoding.EncodeToString
+		text := part([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + part([]byte(claims))
+		mac := hmac.New(sha256.New, []byte(secret))
+		_, _ = mac.Write([]byte(text))
+		return text + "." + part(mac.Sum(nil))
+	}
+	claims := func(aud, roles string, lasts time.Duration) string {
+		return fmt.Sprintf(`{"iss":"https://id.example.org","aud":%q,"sub":"plug","roles":[%s],"exp":%d.%03d}`, aud, roles,
+			time.Now().Add(lasts).Unix(), 0)
+	}
+	g := &guardedHub{Hub: h, t: t, url: "http://" + h.HTTPAddr()}
+	device, viewer := token(claims("pulso", `"device"`, time.Hour)), token(claims("pulso", `"viewer","no such role"`, time.Hour))
+	for _, c := range []struct {
+		what, token, path string
+		method            string
+		want              int
+	}{
+		{"nobody", "", "/api/v1/devices", http.MethodGet, 401},
+		{"a viewer", viewer, "/api/v1/devices", http.MethodGet, 200},
+		{"a viewer publishes", viewer, "/api/v1/publish?topic=plug/x", http.MethodPost, 403},
+		{"a device publishes", device, "/api/v1/publish?topic=plug/x", http.MethodPost, 200},
+		{"a device publishes elsewhere", device, "/api/v1/publish?topic=lamp/x", http.MethodPost, 403},
+		{"somebody for another audience", token(claims("other", `"viewer"`, time.Hour)), "/api/v1/devices", http.MethodGet, 401},
+		{"somebody who has expired", token(claims("pulso", `"viewer"`, -time.Hour)), "/api/v1/devices", http.MethodGet, 401},
+		{"a forger", viewer + "x", "/api/v1/devices", http.MethodGet, 401},
+	} {
+		if got := g.ask(c.method, c.path, c.token); got != c.want {
+			t.Errorf("%s: %d, want %d", c.what, got, c.want)
+		}
+	}
+	mqtt := wire.Dial(t, h.MQTTAddr())
+	mqtt.Connect(&wire.Connect{ClientID: "plug", User: new("plug"), Password: &device})
+	mqtt.Publish(&wire.Publish{Topic: "plug/y", QoS: 1})
+	refused := wire.Dial(t, h.MQTTAddr())
+	refused.Send(&wire.Connect{ClientID: "other", User: new("plug"), Password: new(viewer + "x")})
+	refused.ExpectCode(wire.CONNACK, 0x86)
+	// It ends in the middle of a session. The verifier allows clocks half a minute, the session nothing.
+	short := token(claims("pulso", `"viewer"`, 2*time.Second))
+	ws := g.stream(short)
+	if code := closeCode(ws); code != 4501 {
+		t.Errorf("an expired token: closed with %d", code)
 	}
 }
 

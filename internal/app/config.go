@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"pulso/access"
+	"pulso/access/jwt"
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
 )
@@ -85,6 +86,8 @@ type Config struct {
 	Sources []Source `name:"sources" kong:"-"`
 	// Decode says of topics what is known better than the hub can know it. Only the configuration file has it, as a list.
 	Decode []decode.Override `name:"decode" kong:"-"`
+	// JWT are those whose JSON Web Tokens are believed. Only the configuration file has them, as a list.
+	JWT []jwt.Issuer `name:"jwt" kong:"-"`
 	// RemoteWrite are other stores that samples are written to. Only the configuration file has them, as a list.
 	RemoteWrite []RemoteWrite `name:"remote-write" kong:"-"`
 
@@ -159,7 +162,13 @@ func (c *Config) Check() error {
 
 // checkAddresses finds what is wrong with the addresses to listen on, and with who may reach them.
 func (c *Config) checkAddresses(bad func(key, format string, args ...any)) {
+	for i := range c.JWT {
+		if err := c.JWT[i].Check(); err != nil {
+			bad(fmt.Sprintf("jwt[%d]", i), "%v", err)
+		}
+	}
 	accounts, err := access.Exist(AccessFile(c.Data))
+	accounts = accounts || len(c.JWT) > 0
 	switch {
 	case err != nil:
 		bad("data", "%v", err)
