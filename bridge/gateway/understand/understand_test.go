@@ -197,7 +197,8 @@ func TestScopedQuestions(t *testing.T) {
 		method, body string
 	}{
 		{h.ServeDecode, http.MethodPost, strings.Replace(question, "telemetry", "info", 1)},
-		{h.ServeOverrides, http.MethodGet, ""}, {h.ServeOverrides, http.MethodPut, `{"version":"v","overrides":[]}`},
+		{h.ServeOverrides, http.MethodGet, ""},
+		{h.ServeOverrides, http.MethodPut, `{"version":"v","overrides":[]}`},
 	} {
 		if status, answer := ask(telemetry{}, c.serve, c.method, c.body); status != http.StatusForbidden || !strings.Contains(answer, "forbidden") {
 			t.Errorf("%s %s: %d %s", c.method, c.body, status, answer)
