@@ -154,7 +154,7 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 	cfg := inMemory(t)
 	first := runHub(t, cfg) // what the process of all these tests takes anyway, with what the race detector adds
 	eventually(t, "it is known what is used", func() bool { runtime.GC(); return first.guards.memory.Used() > 0 })
-	cfg.MaxMemory = Bytes(first.guards.memory.Used()) + 256<<20
+	cfg.MaxMemory = Bytes(first.guards.memory.Used()) + 512<<20
 	h := runHub(t, cfg)
 	there, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON])
 	if err != nil {
@@ -170,7 +170,7 @@ func TestTightMemoryRefusesScreens(t *testing.T) {
 		}
 	}
 	ping() // now it is in
-	held := make([]byte, 300<<20)
+	held := make([]byte, 700<<20)
 	eventually(t, "memory is tight", func() bool { runtime.GC(); return h.guards.memory.Level() > 0 })
 	late, err := dialWebSocket(t, h, "/ws", wire.Subprotocols[wire.JSON])
 	if err != nil {

@@ -339,22 +339,25 @@ func TestHiddenIsAsIfItWereNot(t *testing.T) {
 		{http.MethodPost, "/api/v1/decode", `{"topic":"NAME/plain","payload":"x"}`},
 		{http.MethodGet, commands.Path + "?device=NAME-dev", ""},
 		{http.MethodGet, commands.Path + "?before=ID", ""},
-		{http.MethodGet, `/api/v1/query?query={device%3D"NAME-dev"}`, ""},
-		{http.MethodGet, `/api/v1/query?query=absent(NAME_reading)&time=TIME`, ""},
+		{http.MethodGet, `/api/v1/query?time=NOW&query={device%3D"NAME-dev"}`, ""},
+		{http.MethodGet, `/api/v1/query?time=NOW&query=absent(NAME_reading)`, ""},
 		{http.MethodGet, `/api/v1/series?match[]={device%3D"NAME-dev"}`, ""},
 		{http.MethodGet, `/api/v1/labels?match[]={device%3D"NAME-dev"}`, ""},
 		{http.MethodGet, `/api/v1/label/topic/values?match[]={device%3D"NAME-dev"}`, ""},
 		{http.MethodGet, `/api/v1/metadata?metric=NAME_reading`, ""},
 		{http.MethodGet, `/federate?match[]={device%3D"NAME-dev"}`, ""},
 	} {
-		answer := func(name, id string) string {
-			with := strings.NewReplacer("NAME", name, "ID", id, "TIME", now)
-			status, body := ask(t, h, sideLeft, c.method, with.Replace(c.path), with.Replace(c.body))
+		answer := func(side, name, id string) string {
+			with := strings.NewReplacer("NAME", name, "ID", id, "NOW", now)
+			status, body := ask(t, h, side, c.method, with.Replace(c.path), with.Replace(c.body))
 			return fmt.Sprint(status, " ", strings.ReplaceAll(string(body), name, "NAME"))
 		}
-		hidden, absent := answer(mark(sideRight), id), answer(nothing, "0123456789abcdef")
+		hidden, absent := answer(sideLeft, mark(sideRight), id), answer(sideLeft, nothing, "0123456789abcdef")
 		if hidden != absent {
 			t.Errorf("%s %s: what is hidden is answered %s, what is not there %s", c.method, c.path, hidden, absent)
+		}
+		if c.method == http.MethodGet && answer(sideAll, mark(sideRight), id) == answer(sideAll, nothing, "0123456789abcdef") {
+			t.Errorf("%s: who sees everything is told nothing, so that this shows nothing", c.path)
 		}
 	}
 	if _, found := h.devices.Device(mark(sideRight) + "-dev"); !found {

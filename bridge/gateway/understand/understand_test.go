@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"pulso/bridge/decode"
+	"pulso/bridge/event"
 	"pulso/bridge/gateway/understand"
 )
 
@@ -155,6 +156,52 @@ func TestDecodeTriesOverrides(t *testing.T) {
 	for _, body := range []string{`{"topic":"a/#"}`, `{"topic":"a","payload_base64":"?"}`, `{` + message + `,"overrides":[{"filter":""}]}`, `[]`} {
 		if status, answer := ask(t, server, http.MethodPost, "/api/v1/decode", body); status != http.StatusBadRequest {
 			t.Errorf("%s: %d %s", body, status, answer)
+		}
+	}
+}
+
+type telemetry struct{}
+
+func (telemetry) Key() string            { return "telemetry" }
+func (telemetry) Sees(topic string) bool { return strings.HasSuffix(topic, "/telemetry") }
+
+// TestScopedQuestions: who reads with a scope is told of the topics that it sees, and nothing that was announced on others.
+func TestScopedQuestions(t *testing.T) {
+	d, err := decode.New(decode.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out decode.Result
+	d.Decode(decode.Input{Topic: "devices/d1/info", Retain: true, Payload: []byte(`{"units":{"t":"secret"}}`)}, &out)
+	h := understand.New(understand.Config{Store: &memory{decoder: d, version: "v"}, Decoder: d})
+	ask := func(scope event.Scope, serve http.HandlerFunc, method, body string) (status int, answer string) {
+		r := httptest.NewRequestWithContext(event.WithScope(t.Context(), scope), method, "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		rec := httptest.NewRecorder()
+		serve(rec, r)
+		return rec.Code, rec.Body.String()
+	}
+	question := `{"topic":"devices/d1/telemetry","payload":"{\"t\":1}"}`
+	if status, answer := ask(nil, h.ServeDecode, http.MethodPost, question); status != http.StatusOK || !strings.Contains(answer, "secret") {
+		t.Errorf("who sees everything: %d %s", status, answer)
+	}
+	status, answer := ask(telemetry{}, h.ServeDecode, http.MethodPost, question)
+	if status != http.StatusOK || !strings.Contains(answer, `"t":1`) || strings.Contains(answer, "secret") {
+		t.Errorf("by the message alone: %d %s", status, answer)
+	}
+	if status, answer := ask(nil, h.ServeDecode, http.MethodPost, question); status != http.StatusOK || !strings.Contains(answer, "secret") {
+		t.Errorf("it was forgotten: %d %s", status, answer)
+	}
+	for _, c := range []struct {
+		serve        http.HandlerFunc
+		method, body string
+	}{
+		{h.ServeDecode, http.MethodPost, strings.Replace(question, "telemetry", "info", 1)},
+		{h.ServeOverrides, http.MethodGet, ""},
+		{h.ServeOverrides, http.MethodPut, `{"version":"v","overrides":[]}`},
+	} {
+		if status, answer := ask(telemetry{}, c.serve, c.method, c.body); status != http.StatusForbidden || !strings.Contains(answer, "forbidden") {
+			t.Errorf("%s %s: %d %s", c.method, c.body, status, answer)
 		}
 	}
 }

@@ -278,3 +278,47 @@ func FuzzMessage(f *testing.F) {
 		read(t, v, []string{"chat/+"}, 0)
 	})
 }
+
+// An only scope sees one channel, and general.
+type only string
+
+func (o only) Key() string            { return string(o) }
+func (o only) Sees(topic string) bool { return topic == "chat/"+string(o) || topic == "chat/general" }
+
+// TestScopedChat: channels that are not seen are not there, neither to read nor to be in; of screens, those of one scope see each other.
+func TestScopedChat(t *testing.T) {
+	v := newView(t, chat.Config{})
+	v.Join("s1", "Zoe", []string{"chat/+", "chat/b"}, only("a"))
+	v.Join("s2", "Ana", []string{"chat/+"}, nil)
+	v.Join("s3", "Eve", []string{"chat/+"}, only("b"))
+	v.Join("s4", "Bob", []string{"chat/general"}, only("a"))
+	if n := v.Channels(); n != 1 {
+		t.Errorf("%d channels: one was made by who does not see it", n)
+	}
+	v.Apply([]event.Decoded{say("a", "pump", "in a"), say("b", "pump", "in b"), say("general", "pump", "for all")})
+	for _, c := range []struct {
+		scope event.Scope
+		want  string
+	}{
+		{only("a"), `[a general] [in a for all] a: [Zoe pump] general: [Bob Zoe pump]`},
+		{only("b"), `[b general] [in b for all] b: [Eve pump] general: [Eve pump]`},
+		{nil, `[a b general] [in a in b for all] a: [Ana pump] b: [Ana pump] general: [Ana pump]`},
+	} {
+		f, _ := v.Since([]string{"chat/+"}, c.scope, 0)
+		var said []string
+		for _, m := range f.GetChat().GetMessages() {
+			said = append(said, m.GetText())
+		}
+		got := fmt.Sprint(f.GetChat().GetChannels(), " ", said)
+		for _, p := range f.GetChat().GetPresent() {
+			var names []string
+			for _, m := range p.GetMembers() {
+				names = append(names, m.GetName())
+			}
+			got += fmt.Sprint(" ", p.GetChannel(), ": ", names)
+		}
+		if got != c.want {
+			t.Errorf("%v: %s, want %s", c.scope, got, c.want)
+		}
+	}
+}

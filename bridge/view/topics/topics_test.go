@@ -238,3 +238,41 @@ func BenchmarkSince(b *testing.B) {
 		})
 	}
 }
+
+// A below scope sees the topics that begin with it.
+type below string
+
+func (b below) Key() string            { return string(b) }
+func (b below) Sees(topic string) bool { return strings.HasPrefix(topic, string(b)) }
+
+// TestScopedTopics: those that are not seen take no room on a page and do not say that there are more.
+func TestScopedTopics(t *testing.T) {
+	v := newView(t, topics.Config{})
+	for _, name := range []string{"a/1", "b/1", "a/2", "b/2", "a/3", "c/1"} {
+		v.Apply([]event.Decoded{message(name, "d", "", start)})
+	}
+	for _, c := range []struct {
+		scope event.Scope
+		limit int
+		want  []string
+		more  bool
+	}{{below("b/"), 2, []string{"b/1", "b/2"}, false}, {below("a/"), 2, []string{"a/1", "a/2"}, true}, {below("x"), 2, nil, false}} {
+		var listed []string
+		page, more := v.List("", "", c.scope, c.limit)
+		for _, p := range page {
+			listed = append(listed, p.Name)
+		}
+		found, moreFound := v.Topics([]string{"#"}, nil, c.scope, c.limit)
+		if !slices.Equal(listed, c.want) || !slices.Equal(found, c.want) || more != c.more || moreFound != c.more {
+			t.Errorf("%s: %v %t, %v %t", c.scope, listed, more, found, moreFound)
+		}
+	}
+	f, version := v.Since([]string{"#"}, below("b/"), 0)
+	if len(f.GetTopics()) != 2 || len(f.GetActivity()) != 2 {
+		t.Errorf("a screen is told %v", f)
+	}
+	v.Apply([]event.Decoded{message("a/1", "d", "", start)})
+	if f, later := v.Since([]string{"#"}, below("b/"), version); f != nil || later == version {
+		t.Errorf("of what is hidden: %v", f)
+	}
+}
