@@ -179,7 +179,7 @@ func TestBadTokens(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		for _, part := range strings.Split(token, ".") {
+		for part := range strings.SplitSeq(token, ".") {
 			if len(part) > 8 && strings.Contains(err.Error(), part) {
 				t.Errorf("%s: the error holds the token: %v", name, err)
 			}

@@ -70,12 +70,14 @@ type keyFile struct {
 
 func newKeyFile(i *Issuer) (*keyFile, error) {
 	f := &keyFile{issuer: i}
-	_, err := f.find(context.Background(), "")
+	_, err := f.read()
 	return f, err
 }
 
-// find reads the file again if it has changed. One that cannot be read any more leaves the key from before.
-func (f *keyFile) find(context.Context, string) (any, error) {
+func (f *keyFile) find(context.Context, string) (any, error) { return f.read() }
+
+// read reads the file again if it has changed. One that cannot be read any more leaves the key from before.
+func (f *keyFile) read() (any, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	info, err := os.Stat(f.issuer.KeyFile)
