@@ -207,6 +207,12 @@ func (g *Gate) grant(r *http.Request) (*access.Grant, *wire.Error) {
 	return nil, wire.Errorf(wire.CodeUnauthorized, "log in, or send a token: Authorization: Bearer …")
 }
 
+// ReadsAll reports whether a request comes from somebody who may read everything.
+func (g *Gate) ReadsAll(r *http.Request) bool {
+	grant, bad := g.grant(r)
+	return bad == nil && grant.MayEverywhere(access.Rights(NeedRead))
+}
+
 // bearer is the token of a request (RFC 6750, 2.1). One in a URL is not looked at: URLs stand in logs.
 func bearer(r *http.Request) (string, bool) {
 	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")

@@ -42,7 +42,7 @@ type guardedHub struct {
 	tokens map[string]string
 }
 
-func runGuarded(t testing.TB) *guardedHub {
+func runGuarded(t testing.TB, prepare ...func(*Hub)) *guardedHub {
 	t.Helper()
 	cfg := inMemory(t)
 	cfg.Data = filepath.Join(t.TempDir(), "data")
@@ -69,7 +69,7 @@ func runGuarded(t testing.TB) *guardedHub {
 			}
 		}
 	})
-	g.Hub = runHub(t, cfg)
+	g.Hub = runHub(t, cfg, prepare...)
 	g.url = "http://" + g.HTTPAddr()
 	return g
 }
@@ -193,6 +193,27 @@ func TestWhoMaySeeAPartSeesIt(t *testing.T) {
 	}
 	if strings.Contains(seen, "cellar") {
 		t.Errorf("the stream tells %s", seen)
+	}
+}
+
+// Why the hub is not ready is nobody's business but those who may read everything.
+func TestWhyItIsNotReady(t *testing.T) {
+	g := runGuarded(t, func(h *Hub) { h.logErr = func() error { return errors.New("a secret path") } })
+	for account, told := range map[string]bool{"": false, "hall": false, "ben": true} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/readyz", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+g.tokens[account])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusServiceUnavailable || strings.Contains(string(body), "secret path") != told {
+			t.Errorf("%q: %d %s, %v", account, resp.StatusCode, body, err)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ type Config struct {
 	MQTT           string   `name:"mqtt" env:"PULSO_MQTT" default:"127.0.0.1:1883" placeholder:"HOST:PORT" help:"Address for MQTT over TCP; none: a hub without a broker of its own."`
 	HTTP           string   `name:"http" env:"PULSO_HTTP" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address for the dashboard, the stream, MQTT over WebSocket and metrics."`
 	Data           string   `name:"data" env:"PULSO_DATA" default:"pulso-data" placeholder:"DIR" help:"Folder that the hub keeps everything in; :memory: keeps nothing."`
-	AllowAnonymous bool     `name:"allow-anonymous" env:"PULSO_ALLOW_ANONYMOUS" help:"Listen beyond this machine although there are no users: whoever reaches the ports reads and publishes everything. Not together with users."`
+	AllowAnonymous bool     `name:"allow-anonymous" env:"PULSO_ALLOW_ANONYMOUS" help:"Listen beyond this machine although there are no users: whoever reaches the ports reads and publishes everything. With the first user it counts for nothing."`
 	AllowOrigin    []string `name:"allow-origin" env:"PULSO_ALLOW_ORIGIN" placeholder:"ORIGIN" help:"Origins besides the hub's own whose pages may connect (https://example.org; * for all)."`
 	AllowHost      []string `name:"allow-host" env:"PULSO_ALLOW_HOST" placeholder:"NAME" help:"Names by which browsers may call the hub besides its addresses (hub.example.org; * for any)."`
 
@@ -169,11 +169,8 @@ func (c *Config) checkAddresses(bad func(key, format string, args ...any)) {
 	}
 	accounts, err := access.Exist(AccessFile(c.Data))
 	accounts = accounts || len(c.JWT) > 0
-	switch {
-	case err != nil:
+	if err != nil {
 		bad("data", "%v", err)
-	case accounts && c.AllowAnonymous:
-		bad("allow-anonymous", "this hub has users (%s): nobody does anything without an account there", AccessFile(c.Data))
 	}
 	for _, a := range [...]struct{ key, addr string }{{"mqtt", c.MQTT}, {"http", c.HTTP}, {"mqtts", c.MQTTS}, {"https", c.HTTPS}} {
 		if a.key == "mqtt" && a.addr == NoBroker || strings.HasSuffix(a.key, "s") && a.addr == "" {

@@ -72,12 +72,24 @@ func (h *Hub) routes() http.Handler {
 		mux.Handle("/mqtt", h.broker.Handler()) // who it is, its CONNECT says
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { answer(w, h.problems(), h.remarks()) })
+	mux.HandleFunc("GET /readyz", h.serveReady)
 	for pattern, handler := range h.gate.Routes() {
 		mux.Handle(pattern, handler)
 	}
 	mux.Handle("/", h.gate.Pages(dashboard.Handler()))
 	return h.secure(h.onlyKnownHosts(mux))
+}
+
+// serveReady says whether the hub is ready; why not, it tells those who may read everything.
+func (h *Hub) serveReady(w http.ResponseWriter, r *http.Request) {
+	problems, remarks := h.problems(), h.remarks()
+	if !h.gate.ReadsAll(r) {
+		remarks = nil
+		if len(problems) > 0 {
+			problems = []string{"not ready: who may read everything is told why"}
+		}
+	}
+	answer(w, problems, remarks)
 }
 
 // http2Bounds bound an HTTP/2 connection: 250 requests at one time (net/http ends one that keeps beginning and resetting them), 256 KiB
