@@ -53,6 +53,7 @@ type Directory struct {
 	state   *state
 	stamp   stamp
 	live    map[*Grant]struct{}
+	timed   map[*Grant]struct{} // those of them that may end by themselves
 	changed chan struct{} // closed, and made anew, with each change
 }
 
@@ -120,7 +121,7 @@ func Open(cfg Config) (*Directory, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Directory{cfg: cfg, hasher: newHasher(), live: map[*Grant]struct{}{}, changed: make(chan struct{})}
+	d := &Directory{cfg: cfg, hasher: newHasher(), live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{})}
 	d.metrics = newMetrics(cfg.Metrics, d)
 	if err := d.refresh(); err != nil {
 		return nil, err
@@ -148,7 +149,7 @@ func (d *Directory) Run(ctx context.Context) error {
 		if err != nil {
 			failed = err.Error()
 		}
-		d.sweep(time.Now())
+		d.sweep(d.timed, time.Now())
 	}
 }
 
@@ -216,7 +217,7 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 	close(d.changed)
 	d.changed = make(chan struct{})
 	d.mu.Unlock()
-	d.sweep(time.Now())
+	d.sweep(d.live, time.Now())
 	if before != nil && d.cfg.OnChange != nil {
 		if changes := changesOf(before.content, content); len(changes) > 0 {
 			d.cfg.OnChange(changes)

@@ -87,6 +87,9 @@ func (g *Grant) While(cut func(gone bool)) (release func()) {
 	g.cut[key] = struct{}{}
 	g.mu.Unlock()
 	d.live[g] = struct{}{}
+	if g.token != "" || g.outsider != nil {
+		d.timed[g] = struct{}{}
+	}
 	state := d.state
 	d.mu.Unlock()
 	if now := time.Now(); !g.holds(state, now) {
@@ -100,6 +103,7 @@ func (g *Grant) While(cut func(gone bool)) (release func()) {
 		delete(g.cut, key)
 		if len(g.cut) == 0 {
 			delete(d.live, g)
+			delete(d.timed, g)
 		}
 	}
 }
@@ -115,15 +119,16 @@ func (g *Grant) end(gone bool) {
 	}
 }
 
-// sweep ends the grants that no longer hold.
-func (d *Directory) sweep(now time.Time) {
+// sweep ends those of some grants that no longer hold.
+func (d *Directory) sweep(some map[*Grant]struct{}, now time.Time) {
 	d.mu.Lock()
 	state := d.state
 	var ended []*Grant
-	for g := range d.live {
+	for g := range some {
 		if !g.holds(d.state, now) {
 			ended = append(ended, g)
 			delete(d.live, g)
+			delete(d.timed, g)
 		}
 	}
 	d.mu.Unlock()

@@ -40,7 +40,7 @@ func (t *throttle) wait(address, user string) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	network := networkOf(address)
-	one := t.find(network+" "+user, guessEvery, guessesAtOnce)
+	one := t.find(network+" "+keyOf(user), guessEvery, guessesAtOnce) // a name may be as long as a packet
 	all := t.find(network, addressEvery, addressAtOnce)
 	now := t.now()
 	for _, l := range []*rate.Limiter{one, all} {
@@ -57,7 +57,7 @@ func (t *throttle) wait(address, user string) time.Duration {
 func (t *throttle) forgive(address, user string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.known, networkOf(address)+" "+user)
+	delete(t.known, networkOf(address)+" "+keyOf(user))
 }
 
 func (t *throttle) find(key string, every time.Duration, burst int) *rate.Limiter {

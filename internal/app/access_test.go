@@ -102,6 +102,22 @@ func (g *guardedHub) ask(method, path, token string) int {
 	return resp.StatusCode
 }
 
+// options asks as a browser does before a page of another origin may ask, without credentials.
+func (g *guardedHub) options(path string) int {
+	g.t.Helper()
+	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodOptions, g.url+path, http.NoBody)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Access-Control-Request-Method", http.MethodGet)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
+}
+
 // Nothing but what is nobody's secret is to be had without an account, and each account gets what its roles say.
 func TestEveryRouteIsGuarded(t *testing.T) {
 	g := runGuarded(t)
@@ -116,6 +132,9 @@ func TestEveryRouteIsGuarded(t *testing.T) {
 			}
 			if got := g.ask(method, path+"?token="+g.tokens["root"]+"&access_token="+g.tokens["root"], ""); got != http.StatusUnauthorized {
 				t.Errorf("%s %s with a token in the URL: %d", method, path, got)
+			}
+			if got := g.options(path); got == http.StatusOK {
+				t.Errorf("OPTIONS %s: %d", path, got)
 			}
 			need := r.write
 			if method == http.MethodGet {
