@@ -77,23 +77,24 @@ func dialTLS(t testing.TB, addr string, cfg *tls.Config) *client {
 func TestSilentHandshakes(t *testing.T) {
 	r, addr, cfg := newTLSRig(t, func(c *Config) { c.ConnectTimeout = 500 * time.Millisecond })
 	record := []byte{22, 3, 1, 2, 0, 1, 0, 1, 0xfc} // the beginning of a ClientHello, and no more
-	for _, begin := range [][]byte{nil, record[:3], record} {
-		for range 8 {
-			nc, err := net.Dial("tcp", addr)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer nc.Close()
-			if _, err := nc.Write(begin); err != nil {
-				t.Fatal(err)
-			}
-			defer newClient(t, nc).wantEnd()
+	var silent []*client
+	for i := range 24 {
+		nc, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, newClient(t, nc))
+		if _, err := nc.Write([][]byte{nil, record[:3], record}[i%3]); err != nil {
+			t.Fatal(err)
 		}
 	}
 	c := dialTLS(t, addr, cfg)
 	c.connect(options{id: "quick"})
 	c.publish("x", "hello", 1, 7)
 	c.wantAck(0x40, 7)
+	for _, s := range silent {
+		s.wantEnd()
+	}
 	if f := r.refusal(reasonTimeout); f.Remote == "" {
 		t.Errorf("%+v", f)
 	}
@@ -210,18 +211,18 @@ func TestSlowOverTLS(t *testing.T) {
 }
 
 func TestCertificateNames(t *testing.T) {
-	named := func(text string) []*url.URL {
-		u, err := url.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return []*url.URL{u}
+	mac, err := url.Parse("urn:dev:mac:0:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(number string, uris []*url.URL, names ...string) tls.Certificate {
+		return newCertificate(t, &x509.Certificate{Subject: pkix.Name{Organization: []string{number}}, URIs: uris, DNSNames: names})
 	}
 	certs := map[string]tls.Certificate{
 		"plug":            newCertificate(t, &x509.Certificate{Subject: pkix.Name{CommonName: "plug"}, DNSNames: []string{"a.example"}}),
-		"urn:dev:mac:0:1": newCertificate(t, &x509.Certificate{Subject: pkix.Name{Organization: []string{"1"}}, URIs: named("urn:dev:mac:0:1"), DNSNames: []string{"b.example"}}),
-		"lamp.example":    newCertificate(t, &x509.Certificate{Subject: pkix.Name{Organization: []string{"2"}}, DNSNames: []string{"lamp.example", "c.example"}}),
-		"":                newCertificate(t, &x509.Certificate{Subject: pkix.Name{Organization: []string{"3"}}}),
+		"urn:dev:mac:0:1": of("1", []*url.URL{mac}, "b.example"),
+		"lamp.example":    of("2", nil, "lamp.example", "c.example"),
+		"":                of("3", nil),
 	}
 	all := make([]tls.Certificate, 0, len(certs))
 	for _, c := range certs {
@@ -264,7 +265,9 @@ func TestWebSocketOverTLS(t *testing.T) {
 		mux.ServeHTTP(w, req)
 	}))
 	defer server.Close()
-	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}, TLSClientConfig: &tls.Config{RootCAs: server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}}
+	pool := x509.NewCertPool()
+	pool.AddCert(server.Certificate())
+	dialer := websocket.Dialer{Subprotocols: []string{"mqtt"}, TLSClientConfig: &tls.Config{RootCAs: pool}}
 	ws, resp, err := dialer.Dial("wss"+strings.TrimPrefix(server.URL, "https"), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ func (l lasting) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	// The request's own context ends within minutes, and takes this one along.
 	ctx, cancel := context.WithCancel(r.Context())
-	stop := context.AfterFunc(l.life, cancel)
+	stop := context.AfterFunc(l.life, cancel) //nolint:contextcheck // it is the other one that ends this
 	context.AfterFunc(ctx, func() { stop() })
 	return l.next.RoundTrip(r.WithContext(ctx))
 }
@@ -144,4 +145,22 @@ func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 		}
 	}
 	return nil, errors.New("there is no certificate yet")
+}
+
+// checkACME finds what is wrong with the keys about ACME.
+func (c *Config) checkACME(bad func(key, format string, args ...any)) {
+	if len(c.ACMEDomain) > 0 && c.Data == InMemory {
+		bad("acme-domain", "certificates by ACME are kept in the data folder, and there is none")
+	}
+	if len(c.ACMEDomain) == 0 && (c.ACMEEmail != "" || c.ACMEDirectory != "") {
+		bad("acme-domain", "acme-email and acme-directory say how, and there is no name to get a certificate for")
+	}
+	for _, name := range c.ACMEDomain {
+		if strings.Trim(name, ".") != name || !strings.Contains(name, ".") || strings.ContainsAny(name, "*:/ ") || name != strings.ToLower(name) {
+			bad("acme-domain", "%q is no name like hub.example.org", name)
+		}
+	}
+	if u, err := url.Parse(c.ACMEDirectory); c.ACMEDirectory != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Hostname())) {
+		bad("acme-directory", "it must be an address like https://acme.example.org/directory")
+	}
 }

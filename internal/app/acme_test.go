@@ -48,7 +48,9 @@ func newACMEServer(t testing.TB, challenge string) *acmeServer {
 func (s *acmeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var signed struct{ Payload string }
+	var signed struct {
+		Payload string `json:"payload"`
+	}
 	_ = json.NewDecoder(r.Body).Decode(&signed) // a GET has none
 	payload, _ := base64.RawURLEncoding.DecodeString(signed.Payload)
 	status := map[bool]string{true: "valid", false: "pending"}[s.valid]
@@ -82,7 +84,9 @@ func (s *acmeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.valid = s.proved == nil
 		answer = challenge
 	case "/finalize":
-		var asked struct{ CSR string }
+		var asked struct {
+			CSR string `json:"csr"`
+		}
 		_ = json.Unmarshal(payload, &asked)
 		der, _ := base64.RawURLEncoding.DecodeString(asked.CSR)
 		s.cert = s.sign(der)
@@ -98,7 +102,9 @@ func (s *acmeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Replay-Nonce", fmt.Sprint(time.Now().UnixNano()))
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(answer)
+	if err := json.NewEncoder(w).Encode(answer); err != nil {
+		s.proved = err
+	}
 }
 
 func (s *acmeServer) sign(request []byte) []byte {
@@ -174,7 +180,9 @@ func TestACME(t *testing.T) {
 			}
 			for addr, protocol := range map[string]string{h.broker.TLSAddr().String(): "mqtt", h.secured.Addr().String(): "h2"} {
 				for _, name := range []string{acmeName, ""} {
-					nc, err := tls.Dial("tcp", addr, &tls.Config{ServerName: name, InsecureSkipVerify: name == "", RootCAs: s.authority.pool, NextProtos: []string{protocol}})
+					nc, err := tls.Dial("tcp", addr, &tls.Config{
+						ServerName: name, InsecureSkipVerify: name == "", RootCAs: s.authority.pool, NextProtos: []string{protocol},
+					})
 					if err != nil {
 						t.Fatal(err)
 					}

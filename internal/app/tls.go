@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -224,20 +223,7 @@ func (c *Config) checkTLS(bad func(key, format string, args ...any)) {
 	if c.TLSCert != "" && len(c.ACMEDomain) > 0 {
 		bad("acme-domain", "the certificate is a pair of files (tls-cert, tls-key) or comes by ACME, not both")
 	}
-	if len(c.ACMEDomain) > 0 && c.Data == InMemory {
-		bad("acme-domain", "certificates by ACME are kept in the data folder, and there is none")
-	}
-	if len(c.ACMEDomain) == 0 && (c.ACMEEmail != "" || c.ACMEDirectory != "") {
-		bad("acme-domain", "acme-email and acme-directory say how, and there is no name to get a certificate for")
-	}
-	for _, name := range c.ACMEDomain {
-		if strings.Trim(name, ".") != name || !strings.Contains(name, ".") || strings.ContainsAny(name, "*:/ ") || name != strings.ToLower(name) {
-			bad("acme-domain", "%q is no name like hub.example.org", name)
-		}
-	}
-	if u, err := url.Parse(c.ACMEDirectory); c.ACMEDirectory != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !isLoopback(u.Hostname())) {
-		bad("acme-directory", "it must be an address like https://acme.example.org/directory")
-	}
+	c.checkACME(bad)
 	if c.MQTTS != "" && c.MQTT == NoBroker {
 		bad("mqtts", "this hub has no broker (mqtt: %s): an mqtt of this machine alone is 127.0.0.1:1883", NoBroker)
 	}
@@ -255,6 +241,11 @@ func (c *Config) checkTLS(bad func(key, format string, args ...any)) {
 	if c.ClientCA != "" && c.MQTTS == "" {
 		bad("client-ca", "clients bring certificates to mqtts, and there is none")
 	}
+	c.checkProxies(bad)
+}
+
+// checkProxies finds what is wrong with trusted-proxy.
+func (c *Config) checkProxies(bad func(key, format string, args ...any)) {
 	for _, p := range c.TrustedProxy {
 		if _, err := netip.ParsePrefix(p); err != nil {
 			if _, err := netip.ParseAddr(p); err != nil {
@@ -283,16 +274,17 @@ func (h *Hub) secure(next http.Handler) http.Handler {
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if secured {
+		switch {
+		case secured:
 			header.Set("Strict-Transport-Security", hsts)
-		} else if h.certs.challenge != nil && strings.HasPrefix(r.URL.Path, challengePath) {
+			next.ServeHTTP(w, r)
+		case h.certs.challenge != nil && strings.HasPrefix(r.URL.Path, challengePath):
 			h.certs.challenge.ServeHTTP(w, r)
-			return
-		} else if h.redirects(r) {
-			http.Redirect(w, r, h.secureURL(r), http.StatusPermanentRedirect) //nolint:gosec // to the name it came by
-			return
+		case h.redirects(r):
+			http.Redirect(w, r, h.secureURL(r), http.StatusPermanentRedirect) //nolint:gosec // to a name of this hub
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
 }
 

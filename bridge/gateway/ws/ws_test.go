@@ -14,8 +14,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"pulso/bridge/eventlog"
 	"pulso/bridge/event"
+	"pulso/bridge/eventlog"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/ws"
 	"pulso/bridge/room"
