@@ -82,8 +82,8 @@ type Config struct {
 	Store *store.Store
 	// Address is the host and port of MQTT over TCP; empty: no TCP.
 	Address string
-	// TLSAddress is the host and port of MQTT over TLS, which TLS says all about; empty: no TLS. A handshake is bounded as the
-	// CONNECT is.
+	// TLSAddress is the host and port of MQTT over TLS; empty: no TLS. TLS, required there, says all about it; its GetCertificate must not
+	// block. A handshake is part of the time for the CONNECT.
 	TLSAddress string
 	TLS        *tls.Config
 	// AllowedOrigins are the origins ("https://example.org") that browsers may open MQTT over WebSocket from, besides
@@ -243,6 +243,9 @@ type Broker struct {
 func New(ctx context.Context, cfg Config) (*Broker, error) {
 	if cfg.Sink == nil || cfg.Log == nil {
 		return nil, errors.New("broker needs a sink and its log")
+	}
+	if cfg.TLSAddress != "" && cfg.TLS == nil {
+		return nil, fmt.Errorf("MQTT over TLS on %s: there is no TLS configuration", cfg.TLSAddress)
 	}
 	cfg = cfg.withDefaults()
 	b := &Broker{
@@ -421,7 +424,7 @@ func (b *Broker) listeners() (all []net.Listener) {
 		all = append(all, b.listener)
 	}
 	if b.secured != nil {
-		all = append(all, tls.NewListener(b.secured, b.cfg.TLS)) // the handshake is the reader's, with its deadline
+		all = append(all, &tlsListener{Listener: b.secured, config: b.cfg.TLS, timeout: b.cfg.WriteTimeout})
 	}
 	return all
 }

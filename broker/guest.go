@@ -2,10 +2,8 @@ package broker
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 
 	"pulso/broker/packet"
 )
@@ -24,20 +22,9 @@ type Credentials struct {
 	Password []byte
 	// Client is the client id, Remote the peer's address.
 	Client, Remote string
-	// Certificate is the common name of the certificate that the client has proved to have, and that TLS has verified; empty: none.
+	// Certificate is the name on the certificate that the client has proved to have, and that TLS has verified: its common name, else its
+	// first URI, else its first DNS name; empty: none.
 	Certificate string
-}
-
-// certificate is the name on the certificate that a connection was verified with.
-func certificate(nc net.Conn) string {
-	t, ok := nc.(*tls.Conn)
-	if !ok {
-		return ""
-	}
-	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
-		return chains[0][0].Subject.CommonName
-	}
-	return ""
 }
 
 // A Guest is whoever a connection has proved to be, and what it may do. Its methods are quick, do not block and are safe for

@@ -125,6 +125,9 @@ func (l *link) pace(first byte, now time.Time) {
 
 // open reads the CONNECT and answers it.
 func (l *link) open() error {
+	if err := l.handshake(); err != nil {
+		return err
+	}
 	p, err := l.reader.next()
 	if err == nil {
 		err = l.connect(p.body)

@@ -13,6 +13,7 @@ import (
 // Reasons for which a connection is refused or ends: labels of the metrics and [Refusal.Reason].
 const (
 	reasonTimeout      = "timeout"       // no CONNECT in time, or nothing within the keep-alive
+	reasonTLS          = "tls"           // no handshake: an old version, an unknown authority, bytes that are no TLS
 	reasonNotMQTT      = "not mqtt"      // the first bytes are not those of a CONNECT
 	reasonVersion      = "version"       // a protocol level that is not supported
 	reasonMalformed    = "malformed"     // bytes that are no packet

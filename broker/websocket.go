@@ -43,7 +43,7 @@ func newWebSocket(b *Broker) http.Handler {
 			return // the client has been told
 		}
 		ws.SetReadLimit(int64(b.cfg.MaxPacket) * 2) // of one message, which may hold parts of several packets
-		b.serve(newWebSocketConn(ws))               //nolint:contextcheck // connections live under b.ctx
+		b.serve(newWebSocketConn(ws, r.RemoteAddr)) //nolint:contextcheck // connections live under b.ctx
 	})
 }
 
@@ -73,6 +73,7 @@ type webSocketConn struct {
 	net.Conn
 
 	ws      *websocket.Conn
+	remote  address
 	message io.Reader // what is left of the message that is being read; nil: nothing
 
 	mu   sync.Mutex
@@ -82,8 +83,8 @@ type webSocketConn struct {
 
 // newWebSocketConn takes over from gorilla everything that is written: its own answers to pings would else come between
 // the halves of a frame.
-func newWebSocketConn(ws *websocket.Conn) *webSocketConn {
-	c := &webSocketConn{Conn: ws.NetConn(), ws: ws}
+func newWebSocketConn(ws *websocket.Conn, remote string) *webSocketConn {
+	c := &webSocketConn{Conn: ws.NetConn(), ws: ws, remote: address(remote)}
 	ws.SetPingHandler(func(data string) error {
 		c.mu.Lock()
 		c.pong = append(appendFrameHeader(nil, websocket.PongMessage, len(data)), data...)
@@ -97,6 +98,18 @@ func newWebSocketConn(ws *websocket.Conn) *webSocketConn {
 	ws.SetCloseHandler(func(int, string) error { return nil })
 	return c
 }
+
+// An address is the other end of a request as its RemoteAddr has it, which knows what the socket does not: who stands behind a proxy.
+type address string
+
+// Network implements [net.Addr].
+func (address) Network() string { return "tcp" }
+
+// String implements [net.Addr].
+func (a address) String() string { return string(a) }
+
+// RemoteAddr implements [net.Conn].
+func (c *webSocketConn) RemoteAddr() net.Addr { return c.remote }
 
 // SyscallConn implements syscall.Conn, where the connection below does.
 func (c *webSocketConn) SyscallConn() (syscall.RawConn, error) {

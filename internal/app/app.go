@@ -286,7 +286,7 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 	}
 	h.broker, err = broker.New(ctx, broker.Config{
 		Sink: h.bridge, Log: h.log, Store: h.store, Memory: h.guards.memory,
-		Address: h.cfg.MQTT, TLSAddress: h.cfg.MQTTS, TLS: h.tlsConfig(true), AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
+		Address: h.cfg.MQTT, TLSAddress: h.cfg.MQTTS, TLS: h.tlsConfig(true, "mqtt"), AllowedOrigins: h.cfg.AllowOrigin, Presence: h.chat,
 		OnRefused: func(r broker.Refusal) {
 			reason := r.Reason
 			if r.Detail != "" {

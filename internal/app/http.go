@@ -136,7 +136,7 @@ func (h *Hub) knowsHost(host string) bool {
 		host = name
 	}
 	host = strings.ToLower(strings.Trim(host, "[]"))
-	if isLoopback(host) || slices.Contains(h.cfg.AllowHost, "*") || slices.Contains(h.cfg.AllowHost, host) {
+	if isLoopback(host) || slices.Contains(h.cfg.AllowHost, "*") || slices.Contains(h.cfg.AllowHost, host) || slices.Contains(h.cfg.ACMEDomain, host) {
 		return true
 	}
 	if !h.cfg.AllowAnonymous && !h.accounts.Enabled() {

@@ -79,7 +79,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	accounts, recorder := start(life, h.accounts.Run), start(life, h.recorder.Run)
 	certs, web := start(life, h.certs.Run), start(life, h.serveHTTP)
 	close(h.ready)
-	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "data", h.cfg.Data, "sync", h.cfg.Sync)
+	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "mqtts", h.cfg.MQTTS, "https", h.cfg.HTTPS,
+		"data", h.cfg.Data, "sync", h.cfg.Sync)
 	if h.cfg.AllowAnonymous && h.accounts.Enabled() {
 		h.logger.Info("allow-anonymous counts for nothing: the hub has users")
 	}

@@ -102,5 +102,8 @@ func (h *Hub) remarks() []hub.Problem {
 	if len(refused) > 0 {
 		out = append(out, hub.Problem{Kind: hub.SourceRefused, Text: strings.Join(refused, "; ")})
 	}
+	if text := h.certs.remark(time.Now()); text != "" {
+		out = append(out, hub.Problem{Kind: hub.Certificate, Text: text})
+	}
 	return out
 }

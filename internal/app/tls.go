@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,29 +25,40 @@ import (
 // hsts is for how long browsers come by TLS only, once they have (RFC 6797).
 const hsts = "max-age=31536000"
 
+const schemeHTTPS = "https"
+
 // lookEvery is how often the files of the certificate are looked at.
 const lookEvery = time.Second
+
+// endsSoon is how long before its end a certificate is spoken of.
+const endsSoon = 14 * 24 * time.Hour
 
 // certificates are what the hub proves its name with: a pair of files that is read again when it changes, or what an authority
 // gives by ACME (RFC 8555).
 type certificates struct {
 	cfg      *Config
 	logger   *slog.Logger
-	manager  *autocert.Manager // nil: files
-	clients  *x509.CertPool    // who signs the certificates of clients; nil: nobody
-	current  atomic.Pointer[tls.Certificate]
+	clients  *x509.CertPool                              // who signs the certificates of clients; nil: nobody
+	served   atomic.Pointer[map[string]*tls.Certificate] // by name; one from files has none
+	failed   atomic.Pointer[string]                      // why there is no newer one; nil: there need be none
 	stamp    string
 	failures prometheus.Counter
+
+	manager   *autocert.Manager // nil: files
+	challenge http.Handler      // answers the authority over plain HTTP; nil: there is none
+	life      context.Context   //nolint:containedctx // of what is asked of the authority
+	end       context.CancelFunc
 }
 
 // newCertificates reads what is configured, if anything is.
 func newCertificates(cfg *Config, logger *slog.Logger, reg prometheus.Registerer) (*certificates, error) {
 	c := &certificates{cfg: cfg, logger: logger, failures: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "pulso_tls_reload_failures_total", Help: "Times that a new certificate could not be read: the old one goes on.",
+		Name: "pulso_tls_reload_failures_total", Help: "Times that a new certificate could not be read, or got: the old one goes on.",
 	})}
+	c.life, c.end = context.WithCancel(context.Background())
 	reg.MustRegister(c.failures, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pulso_tls_certificate_end_seconds", Help: "When the certificate ends, as seconds since the Unix epoch; 0: by ACME, or there is none.",
-	}, c.end))
+		Name: "pulso_tls_certificate_end_seconds", Help: "When the certificate ends, as seconds since the Unix epoch, the first of several; 0: there is none.",
+	}, c.endSeconds))
 	if !cfg.hasTLS() {
 		return c, nil
 	}
@@ -62,13 +73,7 @@ func newCertificates(cfg *Config, logger *slog.Logger, reg prometheus.Registerer
 		}
 	}
 	if len(cfg.ACMEDomain) > 0 {
-		c.manager = &autocert.Manager{
-			Prompt: autocert.AcceptTOS, Email: cfg.ACMEEmail, HostPolicy: autocert.HostWhitelist(cfg.ACMEDomain...),
-			Cache: autocert.DirCache(filepath.Join(cfg.Data, "acme")),
-		}
-		if cfg.ACMEDirectory != "" {
-			c.manager.Client = &acme.Client{DirectoryURL: cfg.ACMEDirectory}
-		}
+		c.newManager()
 		return c, nil
 	}
 	if err := c.load(); err != nil {
@@ -88,7 +93,7 @@ func (c *certificates) load() error {
 		return fmt.Errorf("tls-cert, tls-key: %w", err)
 	}
 	c.stamp = stamp
-	c.current.Store(&pair)
+	c.serve("", &pair)
 	return nil
 }
 
@@ -105,15 +110,18 @@ func (c *certificates) look() (stamp string, err error) {
 	return both.String(), nil
 }
 
-// Run reads the files again when they change, until ctx ends. What cannot be read leaves the old pair in its place.
+// Run reads the files again when they change, or gets certificates, until ctx ends. Where that fails the old ones go on.
 func (c *certificates) Run(ctx context.Context) error {
-	if c.cfg.TLSCert == "" {
+	defer c.end()
+	switch {
+	case c.manager != nil:
+		return c.obtain(ctx)
+	case c.cfg.TLSCert == "":
 		<-ctx.Done()
 		return nil
 	}
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	failed := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -122,36 +130,80 @@ func (c *certificates) Run(ctx context.Context) error {
 		}
 		stamp, err := c.look()
 		if err == nil && stamp == c.stamp {
+			c.failed.Store(nil)
 			continue
 		}
 		if err == nil {
 			err = c.load()
 		}
-		switch {
-		case err == nil:
-			failed = ""
-			c.logger.Info("the certificate was read again", "file", c.cfg.TLSCert)
-		case err.Error() != failed:
-			failed = err.Error()
-			c.failures.Inc()
-			c.logger.Error("the certificate could not be read again: the one from before goes on", "error", err)
+		if err != nil {
+			c.fail(err)
+			continue
 		}
+		c.failed.Store(nil)
 	}
 }
 
-func (c *certificates) end() float64 {
-	if pair := c.current.Load(); pair != nil && pair.Leaf != nil {
-		return float64(pair.Leaf.NotAfter.Unix())
+// fail takes note of why there is no newer certificate, and tells it when it is another reason than before.
+func (c *certificates) fail(err error) {
+	text := err.Error()
+	if old := c.failed.Swap(&text); old != nil && *old == text {
+		return
+	}
+	c.failures.Inc()
+	c.logger.Error("there is no new certificate: the one from before goes on", "error", err)
+}
+
+// first is the certificate that ends before the others; nil: there is none.
+func (c *certificates) first() (first *x509.Certificate) {
+	served := c.served.Load()
+	if served == nil {
+		return nil
+	}
+	for _, cert := range *served {
+		if cert.Leaf != nil && (first == nil || cert.Leaf.NotAfter.Before(first.NotAfter)) {
+			first = cert.Leaf
+		}
+	}
+	return first
+}
+
+func (c *certificates) endSeconds() float64 {
+	if first := c.first(); first != nil {
+		return float64(first.NotAfter.Unix())
 	}
 	return 0
 }
 
+func notAfter(cert *tls.Certificate) string {
+	if cert.Leaf == nil {
+		return ""
+	}
+	return cert.Leaf.NotAfter.UTC().Format(time.RFC3339)
+}
+
+// remark says what should be seen to: a certificate that ends within 14 days, or the last quarter of its time where that is shorter, and
+// one that could not be had. Empty: all is well.
+func (c *certificates) remark(now time.Time) string {
+	var parts []string
+	if first := c.first(); first != nil {
+		if now.After(first.NotAfter.Add(-min(endsSoon, first.NotAfter.Sub(first.NotBefore)/4))) {
+			parts = append(parts, "it ends at "+first.NotAfter.UTC().Format(time.RFC3339))
+		}
+	}
+	if failed := c.failed.Load(); failed != nil {
+		parts = append(parts, "no new one: "+*failed)
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return "certificate: " + strings.Join(parts, "; ")
+}
+
 // config is TLS for a port that speaks protocols; clients says that they may bring certificates of their own.
 func (c *certificates) config(clients bool, protocols ...string) *tls.Config {
-	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols}
-	t.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current.Load(), nil }
+	t := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: c.get}
 	if c.manager != nil {
-		t.GetCertificate = c.manager.GetCertificate
 		t.NextProtos = append(t.NextProtos, acme.ALPNProto)
 	}
 	if clients && c.clients != nil {
@@ -171,8 +223,9 @@ func (c *Config) checkTLS(bad func(key, format string, args ...any)) {
 	if c.TLSCert != "" && len(c.ACMEDomain) > 0 {
 		bad("acme-domain", "the certificate is a pair of files (tls-cert, tls-key) or comes by ACME, not both")
 	}
-	if len(c.ACMEDomain) > 0 && c.Data == InMemory {
-		bad("acme-domain", "certificates by ACME are kept in the data folder, and there is none")
+	c.checkACME(bad)
+	if c.MQTTS != "" && c.MQTT == NoBroker {
+		bad("mqtts", "this hub has no broker (mqtt: %s): an mqtt of this machine alone is 127.0.0.1:1883", NoBroker)
 	}
 	for _, a := range [...]struct{ key, addr string }{{"mqtts", c.MQTTS}, {"https", c.HTTPS}} {
 		if a.addr != "" && !c.hasTLS() {
@@ -188,6 +241,11 @@ func (c *Config) checkTLS(bad func(key, format string, args ...any)) {
 	if c.ClientCA != "" && c.MQTTS == "" {
 		bad("client-ca", "clients bring certificates to mqtts, and there is none")
 	}
+	c.checkProxies(bad)
+}
+
+// checkProxies finds what is wrong with trusted-proxy.
+func (c *Config) checkProxies(bad func(key, format string, args ...any)) {
 	for _, p := range c.TrustedProxy {
 		if _, err := netip.ParsePrefix(p); err != nil {
 			if _, err := netip.ParseAddr(p); err != nil {
@@ -202,25 +260,37 @@ func (h *Hub) secure(next http.Handler) http.Handler {
 	proxies := networks(h.cfg.TrustedProxy)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secured := r.TLS != nil
-		if believed, https := forwarded(r, proxies); believed != "" {
+		if remote, scheme := forwarded(r, proxies); remote != "" || scheme != "" {
 			r = r.Clone(r.Context())
-			r.RemoteAddr, secured = believed, https
-			if https {
-				r.URL.Scheme = "https"
+			r.RemoteAddr = cmp.Or(remote, r.RemoteAddr)
+			if scheme != "" {
+				secured = scheme == schemeHTTPS
+			}
+			if secured {
+				r.URL.Scheme = schemeHTTPS
 			}
 		}
 		header := w.Header()
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
 		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		if secured {
+		switch {
+		case secured:
 			header.Set("Strict-Transport-Security", hsts)
-		} else if h.cfg.HTTPSRedirect && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-			http.Redirect(w, r, h.secureURL(r), http.StatusPermanentRedirect) //nolint:gosec // to the name it came by
-			return
+			next.ServeHTTP(w, r)
+		case h.certs.challenge != nil && strings.HasPrefix(r.URL.Path, challengePath):
+			h.certs.challenge.ServeHTTP(w, r)
+		case h.redirects(r):
+			http.Redirect(w, r, h.secureURL(r), http.StatusPermanentRedirect) //nolint:gosec // to a name of this hub
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, r)
 	})
+}
+
+// redirects reports whether a request by plain HTTP is led to TLS. Who calls the hub by a name that is not its own is led nowhere.
+func (h *Hub) redirects(r *http.Request) bool {
+	return h.cfg.HTTPSRedirect && r.URL.Path != "/healthz" && r.URL.Path != "/readyz" && h.knowsHost(r.Host)
 }
 
 // secureURL is what a request asks for, by TLS.
@@ -229,8 +299,11 @@ func (h *Hub) secureURL(r *http.Request) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
+	host = strings.Trim(host, "[]")
 	if _, port, err := net.SplitHostPort(h.secured.Addr().String()); err == nil && port != "443" {
-		host = net.JoinHostPort(strings.Trim(host, "[]"), port)
+		host = net.JoinHostPort(host, port)
+	} else if strings.Contains(host, ":") {
+		host = "[" + host + "]"
 	}
 	return "https://" + host + r.URL.RequestURI()
 }
@@ -247,24 +320,29 @@ func networks(list []string) (out []netip.Prefix) {
 	return out
 }
 
-// forwarded is where a request comes from by the word of a proxy that is trusted, and whether it came there by TLS; empty: there is no such
-// proxy. Of the addresses in X-Forwarded-For the last counts that is no trusted proxy's: those before it anybody may have written.
-func forwarded(r *http.Request, proxies []netip.Prefix) (remote string, https bool) {
+// forwarded is where a request comes from by the word of a proxy that is trusted, and how it came there: http or https. Empty: no such
+// proxy has said so. Of the addresses in X-Forwarded-For the last counts that is no trusted proxy's: those before it anybody may have
+// written. So may they those of X-Forwarded-Proto before the last.
+func forwarded(r *http.Request, proxies []netip.Prefix) (remote, scheme string) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !within(peer.Addr(), proxies) {
-		return "", false
+		return "", ""
+	}
+	words := strings.Split(strings.Join(r.Header.Values("X-Forwarded-Proto"), ","), ",")
+	if scheme = strings.ToLower(strings.TrimSpace(words[len(words)-1])); scheme != schemeHTTPS && scheme != "http" {
+		scheme = ""
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, text := range slices.Backward(hops) {
 		hop, err := netip.ParseAddr(strings.TrimSpace(text))
 		if err != nil {
-			return "", false
+			return "", scheme
 		}
 		if !within(hop, proxies) {
-			return netip.AddrPortFrom(hop, 0).String(), strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+			return netip.AddrPortFrom(hop.Unmap(), 0).String(), scheme
 		}
 	}
-	return "", false
+	return "", scheme
 }
 
 func within(a netip.Addr, list []netip.Prefix) bool {
@@ -276,18 +354,20 @@ func within(a netip.Addr, list []netip.Prefix) bool {
 	return false
 }
 
-// serveHTTP serves both ports until they are closed.
+// serveHTTP serves both ports until they are closed. Where one cannot go on, the other does not either, and somebody hears of it.
 func (h *Hub) serveHTTP(context.Context) error {
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
+	serving := 1
+	go func() { ended <- h.server.Serve(h.listener) }()
 	if h.secured != nil {
+		serving++
 		go func() { ended <- h.server.ServeTLS(h.secured, "", "") }()
-	} else {
-		ended <- http.ErrServerClosed
 	}
 	var errs []error
-	for _, err := range []error{h.server.Serve(h.listener), <-ended} {
-		if !errors.Is(err, http.ErrServerClosed) {
+	for range serving {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 			errs = append(errs, fmt.Errorf("serve HTTP: %w", err))
+			_ = h.server.Close() // there is more to say about the first error
 		}
 	}
 	return errors.Join(errs...)

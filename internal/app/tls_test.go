@@ -8,12 +8,15 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -210,11 +213,18 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		}
 		return false
 	})
+	if text := h.certs.remark(time.Now()); !strings.Contains(text, "tls-cert") {
+		t.Errorf("it is remarked that %q", text)
+	}
 	if got := name(); got != "hub" {
 		t.Errorf("after a bad file: %s", got)
 	}
 	a.sign("hub two", h.cfg.TLSCert, h.cfg.TLSKey)
 	becomes("the new certificate", func() bool { return name() == "hub two" })
+	becomes("all is well", func() bool { return h.certs.remark(time.Now()) == "" })
+	if text := h.certs.remark(time.Now().Add(23 * time.Hour)); !strings.Contains(text, "ends at") {
+		t.Errorf("in its last hour it is remarked that %q", text)
+	}
 	c.Settle()
 }
 
@@ -313,37 +323,97 @@ func TestRedirectAndHeaders(t *testing.T) {
 
 func TestForwarded(t *testing.T) {
 	proxies := networks([]string{"127.0.0.7", "10.0.0.0/8"})
-	for _, c := range []struct{ peer, list, proto, want string }{
-		{"127.0.0.7:5", "1.2.3.4", "https", "1.2.3.4"},
-		{"127.0.0.7:5", "6.6.6.6, 1.2.3.4, 10.2.3.4", "http", "1.2.3.4"},
-		{"127.0.0.8:5", "1.2.3.4", "https", ""},
-		{"127.0.0.7:5", "", "https", ""},
-		{"127.0.0.7:5", "garbage", "https", ""},
-		{"127.0.0.7:5", "10.1.1.1", "https", ""},
-		{"[::ffff:127.0.0.7]:5", "2001:db8::1", "https", "2001:db8::1"},
+	for _, c := range []struct{ peer, list, proto, want, scheme string }{
+		{"127.0.0.7:5", "1.2.3.4", "https", "1.2.3.4", "https"},
+		{"127.0.0.7:5", "6.6.6.6, 1.2.3.4, 10.2.3.4", "http", "1.2.3.4", "http"},
+		{"127.0.0.7:5", "1.2.3.4", "", "1.2.3.4", ""},
+		{"127.0.0.7:5", "1.2.3.4", "https, http", "1.2.3.4", "http"},
+		{"127.0.0.7:5", "1.2.3.4", "javascript", "1.2.3.4", ""},
+		{"127.0.0.8:5", "1.2.3.4", "https", "", ""},
+		{"127.0.0.7:5", "", "HTTPS", "", "https"},
+		{"127.0.0.7:5", "garbage", "https", "", "https"},
+		{"127.0.0.7:5", "1.2.3.4, garbage", "https", "", "https"},
+		{"127.0.0.7:5", "10.1.1.1", "https", "", "https"},
+		{"[::ffff:127.0.0.7]:5", "2001:db8::1", "https", "2001:db8::1", "https"},
+		{"127.0.0.7:5", "::ffff:1.2.3.4", "https", "1.2.3.4", "https"},
+		{"", "1.2.3.4", "https", "", ""},
 	} {
 		r := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": {c.list}, "X-Forwarded-Proto": {c.proto}}}
-		got, https := forwarded(r, proxies)
+		got, scheme := forwarded(r, proxies)
 		if addr, err := netip.ParseAddrPort(got); err == nil {
 			got = addr.Addr().String()
 		}
-		if got != c.want || https != (c.want != "" && c.proto == "https") {
-			t.Errorf("%+v: %q, %t", c, got, https)
+		if got != c.want || scheme != c.scheme {
+			t.Errorf("%+v: %q, %q", c, got, scheme)
 		}
+	}
+}
+
+// What a proxy that is believed says counts: over TLS there is no redirect, and the address is the client's.
+func TestBehindAProxy(t *testing.T) {
+	h, _ := secureHub(t, func(c *Config) { c.HTTPSRedirect, c.TrustedProxy = true, []string{"127.0.0.0/8"} })
+	for _, c := range []struct {
+		proto, host string
+		status      int
+		hsts        bool
+	}{
+		{"https", "localhost", http.StatusOK, true},
+		{"http", "localhost", http.StatusPermanentRedirect, false},
+		{"", "localhost", http.StatusPermanentRedirect, false},
+		{"http", "evil.example.org", http.StatusMisdirectedRequest, false},
+	} {
+		var seen *http.Request
+		handler := h.secure(h.onlyKnownHosts(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r })))
+		r := httptest.NewRequest(http.MethodGet, "http://"+c.host+"/devices", http.NoBody)
+		r.RemoteAddr = "127.0.0.9:77"
+		r.Header.Set("X-Forwarded-For", "192.0.2.1, 198.51.100.7")
+		if c.proto != "" {
+			r.Header.Set("X-Forwarded-Proto", c.proto)
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != c.status || (w.Header().Get("Strict-Transport-Security") != "") != c.hsts {
+			t.Errorf("%+v: %d %v", c, w.Code, w.Header())
+		}
+		if c.status == http.StatusOK && (seen == nil || seen.RemoteAddr != "198.51.100.7:0" || seen.URL.Scheme != "https") {
+			t.Errorf("%+v: seen as %+v", c, seen)
+		}
+	}
+}
+
+// Both ports end when one does: a hub that half serves would go unnoticed.
+func TestPortThatFailsEndsBoth(t *testing.T) {
+	cfg := inMemory(t)
+	dir := t.TempDir()
+	cfg.TLSCert, cfg.TLSKey, cfg.HTTPS = filepath.Join(dir, "c"), filepath.Join(dir, "k"), "127.0.0.1:0"
+	newAuthority(t).sign("hub", cfg.TLSCert, cfg.TLSKey)
+	h, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = h.secured.Close()
+	if err := h.Run(t.Context()); err == nil {
+		t.Error("nobody hears of it")
 	}
 }
 
 func TestTLSKeys(t *testing.T) {
 	for what, change := range map[string]func(*Config){
-		"half a pair":           func(c *Config) { c.TLSCert, c.HTTPS = "x", "127.0.0.1:1" },
-		"an address alone":      func(c *Config) { c.HTTPS = "127.0.0.1:1" },
-		"a certificate alone":   func(c *Config) { c.TLSCert, c.TLSKey = "x", "y" },
-		"two sources":           func(c *Config) { c.TLSCert, c.TLSKey, c.ACMEDomain, c.HTTPS = "x", "y", []string{"a"}, "127.0.0.1:1" },
-		"ACME without a folder": func(c *Config) { c.ACMEDomain, c.HTTPS = []string{"a"}, "127.0.0.1:1" },
-		"redirect to nothing":   func(c *Config) { c.HTTPSRedirect = true },
-		"clients to nothing":    func(c *Config) { c.ClientCA = "x" },
-		"a proxy that is none":  func(c *Config) { c.TrustedProxy = []string{"proxy"} },
-		"reachable":             func(c *Config) { c.TLSCert, c.TLSKey, c.MQTTS = "x", "y", "0.0.0.0:1" },
+		"half a pair":            func(c *Config) { c.TLSCert, c.HTTPS = "x", "127.0.0.1:1" },
+		"an address alone":       func(c *Config) { c.HTTPS = "127.0.0.1:1" },
+		"a certificate alone":    func(c *Config) { c.TLSCert, c.TLSKey = "x", "y" },
+		"two sources":            func(c *Config) { c.TLSCert, c.TLSKey, c.ACMEDomain, c.HTTPS = "x", "y", []string{"a"}, "127.0.0.1:1" },
+		"ACME without a folder":  func(c *Config) { c.ACMEDomain, c.HTTPS = []string{"a"}, "127.0.0.1:1" },
+		"redirect to nothing":    func(c *Config) { c.HTTPSRedirect = true },
+		"clients to nothing":     func(c *Config) { c.ClientCA = "x" },
+		"mqtts without a broker": func(c *Config) { c.TLSCert, c.TLSKey, c.MQTTS, c.MQTT = "x", "y", "127.0.0.1:1", NoBroker },
+		"ACME for nobody":        func(c *Config) { c.ACMEEmail = "ana@example.org" },
+		"ACME for an address":    func(c *Config) { c.ACMEDomain, c.HTTPS, c.Data = []string{"hub"}, "127.0.0.1:1", t.TempDir() },
+		"ACME in the clear": func(c *Config) {
+			c.ACMEDomain, c.HTTPS, c.Data, c.ACMEDirectory = []string{"a.example"}, "127.0.0.1:1", t.TempDir(), "http://acme.example.org/"
+		},
+		"a proxy that is none": func(c *Config) { c.TrustedProxy = []string{"proxy"} },
+		"reachable":            func(c *Config) { c.TLSCert, c.TLSKey, c.MQTTS = "x", "y", "0.0.0.0:1" },
 	} {
 		cfg := inMemory(t)
 		if err := cfg.Check(); err != nil {
@@ -356,16 +426,25 @@ func TestTLSKeys(t *testing.T) {
 	}
 }
 
-// An authority is asked for the configured names alone.
-func TestACMEIsAskedForItsNamesAlone(t *testing.T) {
-	cfg := inMemory(t)
-	cfg.Data, cfg.ACMEDomain, cfg.HTTPS = t.TempDir(), []string{"hub.example.org"}, "127.0.0.1:0"
-	cfg.ACMEDirectory = "http://127.0.0.1:1/" // nobody is there
-	h := runHub(t, cfg)
-	if err := h.certs.manager.HostPolicy(t.Context(), "hub.example.org"); err != nil {
-		t.Error(err)
-	}
-	if err := h.certs.manager.HostPolicy(t.Context(), "other.example.org"); err == nil {
-		t.Error("another name is asked for")
-	}
+// Whatever headers say, who is believed to have come is an address that is no proxy's.
+func FuzzForwarded(f *testing.F) {
+	f.Add("127.0.0.7:5", "6.6.6.6, 1.2.3.4, 10.2.3.4", "https, http")
+	f.Add("[::ffff:127.0.0.7]:5", "fe80::1%eth0", "")
+	f.Add("1.2.3.4:5", ",,", ",")
+	proxies := networks([]string{"127.0.0.7", "10.0.0.0/8", "2001:db8::/32"})
+	f.Fuzz(func(t *testing.T, peer, list, proto string) {
+		r := &http.Request{RemoteAddr: peer, Header: http.Header{"X-Forwarded-For": {list}, "X-Forwarded-Proto": {proto}}}
+		remote, scheme := forwarded(r, proxies)
+		if scheme != "" && scheme != "http" && scheme != "https" {
+			t.Errorf("scheme %q", scheme)
+		}
+		if remote != "" {
+			if a, err := netip.ParseAddrPort(remote); err != nil || within(a.Addr(), proxies) {
+				t.Errorf("%q: %v", remote, err)
+			}
+		}
+		if p, err := netip.ParseAddrPort(peer); (err != nil || !within(p.Addr(), proxies)) && remote+scheme != "" {
+			t.Errorf("a stranger is believed: %q %q", remote, scheme)
+		}
+	})
 }

@@ -109,12 +109,12 @@ func (c *conn) Hurry() {
 }
 
 // allow gives a write its time and reports whether it is the last.
-func (c *conn) allow() (last bool) {
+func (c *conn) allow(timeout time.Duration) (last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	by := c.endBy
 	if last = !by.IsZero(); !last {
-		by = time.Now().Add(c.timeout / attempts)
+		by = time.Now().Add(timeout)
 	}
 	_ = c.net.SetWriteDeadline(by)
 	return last
@@ -199,8 +199,11 @@ const attempts = 8
 
 // writeAll writes buffers for as long as the client takes something within each timeout, and returns what is left.
 func (c *conn) writeAll(buffers net.Buffers) (rest net.Buffers, err error) {
+	if c.raw == nil {
+		return c.writeParts(buffers)
+	}
 	for idle := 0; ; {
-		last := c.allow()
+		last := c.allow(c.timeout / attempts)
 		n, err := buffers.WriteTo(c.net)
 		if idle++; n > 0 {
 			idle = 0
@@ -215,6 +218,29 @@ func (c *conn) writeAll(buffers net.Buffers) (rest net.Buffers, err error) {
 			return buffers, fmt.Errorf("write to %s for %v: %w", c.net.RemoteAddr(), c.timeout, gateway.ErrSlow)
 		}
 	}
+}
+
+// part is how many bytes a client must take within the timeout where a write that was cut off cannot be taken up again.
+const part = 16 << 10
+
+// writeParts is writeAll for TLS, which is broken by a write that was cut off.
+func (c *conn) writeParts(buffers net.Buffers) (rest net.Buffers, err error) {
+	for len(buffers) > 0 {
+		b := buffers[0]
+		c.allow(c.timeout)
+		n, err := c.net.Write(b[:min(len(b), part)])
+		if buffers[0] = b[n:]; len(buffers[0]) == 0 {
+			buffers = buffers[1:]
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return buffers, fmt.Errorf("write to %s for %v: %w", c.net.RemoteAddr(), c.timeout, gateway.ErrSlow)
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", gateway.ErrDisconnected, err)
+		}
+	}
+	c.calm()
+	return nil, nil
 }
 
 // Close implements [gateway.Transport]. What an earlier write left goes first, so that the farewell does not cut into a

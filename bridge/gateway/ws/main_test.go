@@ -2,6 +2,8 @@ package ws_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -203,8 +205,18 @@ type client struct {
 
 func (h *hub) dial() *client {
 	h.t.Helper()
+	return h.dialTo(h.server)
+}
+
+// dialTo connects to a server, with TLS where it has that.
+func (h *hub) dialTo(server *httptest.Server) *client {
+	h.t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocols[wire.JSON]}}
-	conn, resp, err := d.Dial("ws"+strings.TrimPrefix(h.server.URL, "http"), nil)
+	if server.TLS != nil {
+		d.TLSClientConfig = &tls.Config{RootCAs: x509.NewCertPool()}
+		d.TLSClientConfig.RootCAs.AddCert(server.Certificate())
+	}
+	conn, resp, err := d.Dial("ws"+strings.TrimPrefix(server.URL, "http"), nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -265,6 +266,32 @@ func TestUnhurriedClient(t *testing.T) {
 	if m := c.ask(`{"id":2,"ping":{}}`); m.Pong == nil {
 		t.Errorf("%+v", m)
 	}
+}
+
+// TestOverTLS has a client that takes little at a time, and one that takes nothing.
+func TestOverTLS(t *testing.T) {
+	h := newHub(t, ws.Config{WriteTimeout: 2 * time.Second}, gateway.Config{}, room.Config{})
+	server := httptest.NewTLSServer(h.server.Config.Handler)
+	defer server.Close()
+	payload := fmt.Appendf(nil, `%q`, strings.Repeat("x", 1<<20))
+	for range 16 {
+		h.publish("a", payload)
+	}
+	c, mute := h.dialTo(server), h.dialTo(server)
+	mute.send(`{"id":1,"subscribe":{"filters":["#"],"from":"start"}}`)
+	c.send(`{"id":1,"subscribe":{"filters":["#"],"from":"start"}}`)
+	start := time.Now()
+	for n := 0; n < 16; n += len(c.receive().Events) {
+		time.Sleep(400 * time.Millisecond) // beyond the eighth that it may take to take something without TLS
+	}
+	if spent := time.Since(start); spent < time.Second {
+		t.Errorf("only %v: the test tests nothing", spent)
+	}
+	if m := c.ask(`{"id":2,"ping":{}}`); m.Pong == nil {
+		t.Errorf("%+v", m)
+	}
+	eventually(t, "who takes nothing is closed", func() bool { return h.closed("slow") == 1 })
+	_ = mute.Close()
 }
 
 func TestPingFlood(t *testing.T) {

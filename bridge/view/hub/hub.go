@@ -112,6 +112,8 @@ const (
 	// HistoryBehind is that values cannot be stored as time series at present: they will be, from the log. The hub is ready
 	// nevertheless.
 	HistoryBehind ProblemKind = "history_behind"
+	// Certificate is that the hub's certificate ends soon, or that a new one could not be had. The hub is ready nevertheless.
+	Certificate ProblemKind = "certificate"
 )
 
 // Config of a View.

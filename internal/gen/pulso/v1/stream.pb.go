@@ -3639,7 +3639,7 @@ type Problem struct {
 	Since int64 `protobuf:"varint,1,opt,name=since,proto3" json:"since,omitempty"`
 	// kind is "log_full", "log_slow" or "store_full", which end by themselves, or "log_failed" or "store_failed", which end
 	// with a restart; or "source_away" or "source_refused", of a broker that messages are taken from; or "history_behind", of
-	// values that cannot be stored as time series at present.
+	// values that cannot be stored as time series at present; or "certificate", of the hub's own that ends soon.
 	Kind          string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
 	unknownFields protoimpl.UnknownFields
