@@ -54,7 +54,7 @@ type Directory struct {
 	stamp   stamp
 	live    map[*Grant]struct{}
 	timed   map[*Grant]struct{} // those of them that may end by themselves
-	changed chan struct{} // closed, and made anew, with each change
+	changed chan struct{}       // closed, and made anew, with each change
 }
 
 // An Outsider is somebody without an account, whom another vouches for.
