@@ -1,19 +1,24 @@
 // Package jwt decides whether a JSON Web Token (RFC 7519) is good. Each issuer has one algorithm and its keys, from a file or from a key
-// set that it publishes (RFC 7517); a token chooses neither. Issuer, audience and expiry are required.
+// set that it publishes (RFC 7517); a token chooses neither. Subject, issuer, audience and expiry are required.
+//
+// [New] makes a Verifier, [Verifier.Run] keeps its key sets fresh, and [Verifier.Verify] may be called by anybody at any time.
 package jwt
 
 import (
 	"context"
-	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+	"unicode"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // ErrToken is wrapped by the errors of tokens that are not good. They say why, and hold nothing of the token.
@@ -22,12 +27,14 @@ var ErrToken = errors.New("JSON Web Token")
 const (
 	// maxToken bounds a token, in bytes.
 	maxToken = 8 << 10
-	// maxSubject bounds its subject, in bytes.
-	maxSubject = 128
+	// maxName bounds its subject, its identifier and each of its roles, in bytes.
+	maxName = 128
 	// leeway is by how much clocks may differ.
 	leeway = 30 * time.Second
-	// maxRoles bounds the roles of a token.
-	maxRoles = 32
+	// maxRoles bounds the roles of a token. One with more is not good: a role that was left out could be one that denies.
+	maxRoles = 256
+	// maxYear is the last year in which a token may expire (RFC 3339 has no later one).
+	maxYear = 9999
 )
 
 // An Issuer is somebody whose tokens are believed.
@@ -39,7 +46,8 @@ type Issuer struct {
 	Audience string `yaml:"audience"`
 	// Algorithm is HS256, RS256, ES256 or EdDSA.
 	Algorithm string `yaml:"algorithm"`
-	// KeyFile holds the key: PEM, or for HS256 at least 32 bytes. It is read again when it changes.
+	// KeyFile holds the key: a public key or certificate as PEM, or for HS256 at least 32 bytes, as they are or in base64. It is read
+	// again when it changes.
 	KeyFile string `yaml:"key-file"`
 	// JWKS is where the issuer publishes its keys: https, or this machine.
 	JWKS string `yaml:"jwks"`
@@ -78,7 +86,10 @@ type Claims struct {
 	// Issuer is the configured name of who made it, Subject whom it is about.
 	Issuer, Subject string
 	Roles           []string
-	Expires         time.Time
+	// Expires is the claim exp. A token is good for half a minute more, since clocks differ.
+	Expires time.Time
+	// ID is the claim jti, which names the token; empty where it has none.
+	ID string
 }
 
 // Config of a Verifier.
@@ -88,14 +99,19 @@ type Config struct {
 	Now func() time.Time
 	// Logger takes what an operator should know; nil is nowhere.
 	Logger *slog.Logger
-	// Transport fetches key sets; nil is one that goes to no private address.
-	Transport http.RoundTripper
+	// Metrics takes the package's metrics; nil is nowhere.
+	Metrics prometheus.Registerer
+	// Client fetches key sets in tests; nil is one that goes to no private address. Whichever it is, it follows no redirect and has
+	// 5 s.
+	Client *http.Client
 }
 
 // A Verifier verifies tokens. Its methods are safe for concurrent use.
 type Verifier struct {
 	issuers []*issuer
 	now     func() time.Time
+	cache   cache
+	metrics *metrics
 }
 
 // An issuer is one with its keys.
@@ -106,12 +122,15 @@ type issuer struct {
 	keys   keys
 }
 
-// keys finds a key by its name; a token may have none.
+// keys are those of an issuer.
 type keys interface {
+	// fresh sees to it that the keys are not too old. version is another one when they have changed.
+	fresh(ctx context.Context) (version uint64)
+	// find finds a key by its name; a token may have none.
 	find(ctx context.Context, id string) (any, error)
 }
 
-// New makes a Verifier. Keys in files are read, those published are fetched when they are first needed.
+// New makes a Verifier. Keys in files are read, those published are fetched by Run, or when they are first needed.
 func New(cfg Config) (*Verifier, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -119,31 +138,57 @@ func New(cfg Config) (*Verifier, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	v := &Verifier{now: cfg.Now}
+	v := &Verifier{now: cfg.Now, metrics: newMetrics(cfg.Metrics)}
+	v.cache.evicted = v.metrics.evicted
+	names := map[string]string{}
 	for at := range cfg.Issuers {
-		i := &issuer{Issuer: cfg.Issuers[at]}
-		if err := i.Check(); err != nil {
+		i, err := v.newIssuer(&cfg, cfg.Issuers[at])
+		if err != nil {
 			return nil, fmt.Errorf("jwt[%d].%w", at, err)
 		}
-		if i.RolesClaim == "" {
-			i.RolesClaim = "roles"
+		if other, has := names[i.Name]; has && other != i.Issuer.Issuer {
+			return nil, fmt.Errorf("jwt[%d].name: %q is another issuer's: their subjects could not be told apart", at, i.Name)
 		}
-		i.parser = jwt.NewParser(
-			jwt.WithValidMethods([]string{i.Algorithm}), jwt.WithIssuer(i.Issuer.Issuer), jwt.WithAudience(i.Audience),
-			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(cfg.Now), jwt.WithStrictDecoding(),
-		)
-		if i.JWKS != "" {
-			i.keys = newKeySet(&i.Issuer, cfg.Now, cfg.Transport, cfg.Logger)
-		} else {
-			file, err := newKeyFile(&i.Issuer)
-			if err != nil {
-				return nil, fmt.Errorf("jwt[%d].key-file: %w", at, err)
-			}
-			i.keys = file
-		}
+		names[i.Name] = i.Issuer.Issuer
 		v.issuers = append(v.issuers, i)
 	}
 	return v, nil
+}
+
+func (v *Verifier) newIssuer(cfg *Config, said Issuer) (*issuer, error) {
+	i := &issuer{Issuer: said}
+	if err := i.Check(); err != nil {
+		return nil, err
+	}
+	if i.RolesClaim == "" {
+		i.RolesClaim = "roles"
+	}
+	i.parser = jwt.NewParser(
+		jwt.WithValidMethods([]string{i.Algorithm}), jwt.WithIssuer(i.Issuer.Issuer), jwt.WithAudience(i.Audience),
+		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(leeway), jwt.WithTimeFunc(cfg.Now), jwt.WithStrictDecoding(),
+	)
+	if i.JWKS != "" {
+		i.keys = newKeySet(&i.Issuer, cfg, v.metrics)
+		return i, nil
+	}
+	file, err := newKeyFile(&i.Issuer, cfg, v.metrics)
+	if err != nil {
+		return nil, fmt.Errorf("key-file: %w", err)
+	}
+	i.keys = file
+	return i, nil
+}
+
+// Run keeps the key sets of issuers fresh until ctx ends, and returns nil. Without it they are fetched by who needs them, and waits.
+func (v *Verifier) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, i := range v.issuers {
+		if set, ok := i.keys.(*keySet); ok {
+			wg.Go(func() { set.run(ctx) })
+		}
+	}
+	wg.Wait()
+	return nil
 }
 
 // Any reports whether there is an issuer.
@@ -154,102 +199,144 @@ func Looks(text string) bool {
 	return len(text) <= maxToken && strings.Count(text, ".") == 2 && strings.HasPrefix(text, "ey")
 }
 
-// Verify returns what a token says if it is good. ctx bounds the time that fetching keys may take.
+// Verify returns what a token says if it is good; its errors wrap [ErrToken]. ctx bounds how long it waits for keys that somebody else
+// fetches; fetching them itself it takes 5 s at most.
 func (v *Verifier) Verify(ctx context.Context, raw string) (Claims, error) {
 	if !Looks(raw) {
-		return Claims{}, fmt.Errorf("%w: not three parts, or longer than %d bytes", ErrToken, maxToken)
+		return Claims{}, v.refuse("", fmt.Errorf("%w: not three parts, or longer than %d bytes", ErrToken, maxToken))
+	}
+	sum := sha256.Sum256([]byte(raw))
+	if c, ok := v.cache.get(ctx, sum, v.now()); ok {
+		v.metrics.tokens.WithLabelValues(c.Issuer, resultKnown).Inc()
+		return c, nil
 	}
 	said := jwt.MapClaims{}
-	if _, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(raw, said); err != nil {
-		return Claims{}, fmt.Errorf("%w: malformed", ErrToken)
+	if _, _, err := peek.ParseUnverified(raw, said); err != nil {
+		return Claims{}, v.refuse("", fmt.Errorf("%w: %w", ErrToken, reason(err)))
 	}
 	iss, err := said.GetIssuer()
 	if err != nil || iss == "" {
-		return Claims{}, fmt.Errorf("%w: no issuer", ErrToken)
+		return Claims{}, v.refuse("", fmt.Errorf("%w: no issuer", ErrToken))
 	}
-	err = fmt.Errorf("%w: an issuer that is not configured", ErrToken)
+	name, err := "", fmt.Errorf("%w: an issuer that is not configured", ErrToken)
 	for _, i := range v.issuers {
 		if i.Issuer.Issuer != iss {
 			continue
 		}
-		var claims Claims
-		if claims, err = i.verify(ctx, raw); err == nil {
-			return claims, nil
+		name = i.Name
+		var c Claims
+		version := i.keys.fresh(ctx)
+		if c, err = i.verify(ctx, raw); err == nil {
+			v.cache.put(sum, cached{claims: c, keys: i.keys, version: version})
+			v.metrics.tokens.WithLabelValues(name, resultGood).Inc()
+			return c, nil
 		}
 	}
-	return Claims{}, err
+	return Claims{}, v.refuse(name, err)
 }
 
-func (i *issuer) verify(ctx context.Context, raw string) (Claims, error) {
+// peek finds out whose a token says it is; what it says counts for nothing.
+var peek = jwt.NewParser(jwt.WithStrictDecoding())
+
+func (v *Verifier) refuse(name string, err error) error {
+	v.metrics.tokens.WithLabelValues(name, resultRefused).Inc()
+	return err
+}
+
+func (i *issuer) verify(ctx context.Context, raw string) (c Claims, err error) {
 	said := jwt.MapClaims{}
-	_, err := i.parser.ParseWithClaims(raw, said, func(t *jwt.Token) (any, error) {
+	_, err = i.parser.ParseWithClaims(raw, said, func(t *jwt.Token) (any, error) {
 		if _, has := t.Header["crit"]; has { // extensions that must be understood (RFC 7515, 4.1.11): none is
-			return nil, errors.New("critical extensions")
+			return nil, errCritical
 		}
-		id, _ := t.Header["kid"].(string)
-		return i.keys.find(ctx, id)
+		id, has := t.Header["kid"]
+		if text, ok := id.(string); ok || !has {
+			return i.keys.find(ctx, text)
+		}
+		return nil, errKey
 	})
 	if err != nil {
-		return Claims{}, fmt.Errorf("%w: %s", ErrToken, reason(err))
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, reason(err))
 	}
-	c := Claims{Issuer: i.Name}
+	if !areUnique(raw) {
+		return Claims{}, fmt.Errorf("%w: a member that is there twice, or nested too deeply", ErrToken)
+	}
+	c.Issuer = i.Name
 	if c.Subject, err = said.GetSubject(); err != nil || !isSubject(c.Subject) {
 		return Claims{}, fmt.Errorf("%w: no subject, or one that is no name", ErrToken)
 	}
 	expires, err := said.GetExpirationTime()
-	if err != nil || expires == nil {
-		return Claims{}, fmt.Errorf("%w: no expiry", ErrToken)
+	if err != nil || expires == nil || expires.Year() > maxYear {
+		return Claims{}, fmt.Errorf("%w: no expiry, or none that is a time", ErrToken)
 	}
 	c.Expires = expires.Time
-	c.Roles = rolesOf(said[i.RolesClaim])
+	id, has := said["jti"]
+	text, ok := id.(string)
+	if has && (!ok || !isText(text)) {
+		return Claims{}, fmt.Errorf("%w: an identifier that is none", ErrToken)
+	}
+	c.ID = text
+	if c.Roles, err = rolesOf(said[i.RolesClaim]); err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
 	return c, nil
 }
 
+// Reasons why a token is not good, besides those of the library.
+var (
+	// errKey: there is no key to verify with.
+	errKey = errors.New("no such key")
+	// errKeys: there are no keys at all.
+	errKeys = errors.New("the keys of its issuer cannot be had")
+	// errCritical: it must not be taken by who does not know its extensions.
+	errCritical = errors.New("critical extensions")
+	// errRoles: what should be its roles is none.
+	errRoles = errors.New("roles that are neither a list of texts nor a text, or too many")
+	// errOther: nothing that there are words for.
+	errOther = errors.New("not acceptable")
+)
+
 // reason is why a token is not good, in words that hold nothing of it.
-func reason(err error) string {
+func reason(err error) error {
 	for _, e := range []error{
+		errKey, errKeys, errCritical, context.Canceled, context.DeadlineExceeded,
 		jwt.ErrTokenSignatureInvalid, jwt.ErrTokenExpired, jwt.ErrTokenNotValidYet, jwt.ErrTokenUsedBeforeIssued,
-		jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenMalformed, errKey,
+		jwt.ErrTokenInvalidAudience, jwt.ErrTokenInvalidIssuer, jwt.ErrTokenRequiredClaimMissing, jwt.ErrTokenMalformed,
 	} {
 		if errors.Is(err, e) {
-			return e.Error()
+			return e
 		}
 	}
-	return "not acceptable"
+	return errOther
+}
+
+// isText reports whether a text is not long, and people see all of it.
+func isText(s string) bool {
+	return len(s) <= maxName && !strings.ContainsFunc(s, func(r rune) bool { return r == unicode.ReplacementChar || !unicode.IsGraphic(r) })
 }
 
 // isSubject reports whether a subject may be a name: it stands in topics, and in what people read.
-func isSubject(s string) bool {
-	return s != "" && len(s) <= maxSubject && !strings.ContainsAny(s, "/+#%$") &&
-		!strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd })
-}
+func isSubject(s string) bool { return s != "" && isText(s) && !strings.ContainsAny(s, "/+#%$") }
 
-// rolesOf reads a claim that is a list of texts, or a text with spaces between them.
-func rolesOf(claim any) (roles []string) {
+// rolesOf reads a claim that is a list of texts, or a text with spaces between them. None is nobody's role.
+func rolesOf(claim any) (roles []string, err error) {
 	switch c := claim.(type) {
+	case nil:
 	case string:
 		roles = strings.Fields(c)
 	case []any:
 		for _, one := range c {
-			if role, ok := one.(string); ok {
-				roles = append(roles, role)
+			role, ok := one.(string)
+			if !ok {
+				return nil, errRoles
 			}
+			roles = append(roles, role)
 		}
-	}
-	return roles[:min(len(roles), maxRoles)]
-}
-
-// errKey: there is no key to verify with.
-var errKey = errors.New("no such key")
-
-// fits reports whether a key is of an algorithm's kind.
-func fits(algorithm string, key any) bool {
-	switch algorithm {
-	case "HS256":
-		_, ok := key.([]byte)
-		return ok
 	default:
-		k, ok := key.(interface{ Equal(x crypto.PublicKey) bool })
-		return ok && kindOf(k) == algorithm
+		return nil, errRoles
 	}
+	if len(roles) > maxRoles {
+		return nil, errRoles
+	}
+	return slices.DeleteFunc(roles, func(r string) bool { return len(r) > maxName }), nil // such a role there cannot be
 }

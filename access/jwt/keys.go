@@ -2,136 +2,33 @@ package jwt
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"crypto/x509"
+	"crypto/sha256"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
 const (
-	// minSecret bounds the secret of HS256, in bytes: as long as what it makes (RFC 7518, 3.2).
-	minSecret = 32
-	// minRSA bounds RSA keys, in bits (RFC 7518, 3.3).
-	minRSA = 2048
-	// maxKeyFile and maxKeySet bound what is read, in bytes, maxKeys how many keys of it count.
-	maxKeyFile = 64 << 10
-	maxKeySet  = 256 << 10
-	maxKeys    = 64
-	// freshFor is how long a key set is good without being asked for again, unknownEvery how often it is asked for because of a
-	// key that is not in it, fetchWithin how long that may take.
-	freshFor     = 15 * time.Minute
+	// maxKeySet bounds a key set, in bytes, maxKeys how many keys it has. What exceeds them is not taken.
+	maxKeySet = 256 << 10
+	maxKeys   = 64
+	// freshFor is how long a key set is good before it is asked for again, and retryAfter how long after that was in vain.
+	freshFor   = 15 * time.Minute
+	retryAfter = time.Minute
+	// staleAfter is when whoever comes asks for it, because nobody else has.
+	staleAfter = freshFor + retryAfter
+	// unknownEvery is how often it is asked for because of a key that is not in it, fetchWithin how long that may take.
 	unknownEvery = 10 * time.Second
 	fetchWithin  = 5 * time.Second
 )
-
-// kindOf is the algorithm that a public key is for.
-func kindOf(key any) string {
-	switch k := key.(type) {
-	case *rsa.PublicKey:
-		if k.N.BitLen() >= minRSA {
-			return "RS256"
-		}
-	case *ecdsa.PublicKey:
-		if k.Curve == elliptic.P256() {
-			return "ES256"
-		}
-	case ed25519.PublicKey:
-		return "EdDSA"
-	}
-	return ""
-}
-
-// A keyFile is one key in a file.
-type keyFile struct {
-	issuer *Issuer
-
-	mu    sync.Mutex
-	stamp string
-	key   any
-}
-
-func newKeyFile(i *Issuer) (*keyFile, error) {
-	f := &keyFile{issuer: i}
-	_, err := f.read()
-	return f, err
-}
-
-func (f *keyFile) find(context.Context, string) (any, error) { return f.read() }
-
-// read reads the file again if it has changed. One that cannot be read any more leaves the key from before.
-func (f *keyFile) read() (any, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	info, err := os.Stat(f.issuer.KeyFile)
-	if err == nil {
-		stamp := fmt.Sprint(info.ModTime().UnixNano(), " ", info.Size())
-		if stamp == f.stamp {
-			return f.key, nil
-		}
-		var key any
-		if key, err = readKey(f.issuer); err == nil {
-			f.key, f.stamp = key, stamp
-		}
-	}
-	if f.key == nil {
-		return nil, err
-	}
-	return f.key, nil
-}
-
-func readKey(i *Issuer) (any, error) {
-	file, err := os.Open(i.KeyFile)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // it was only read
-	text, err := io.ReadAll(io.LimitReader(file, maxKeyFile))
-	if err != nil {
-		return nil, err
-	}
-	block, _ := pem.Decode(text)
-	if i.Algorithm == "HS256" {
-		if block != nil || len(text) < minSecret {
-			return nil, fmt.Errorf("%s: the secret of HS256 has %d bytes at least, and is no PEM", i.KeyFile, minSecret)
-		}
-		return text, nil
-	}
-	if block == nil {
-		return nil, fmt.Errorf("%s: no PEM", i.KeyFile)
-	}
-	var key any
-	if block.Type == "CERTIFICATE" {
-		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", i.KeyFile, err)
-		}
-		key = cert.PublicKey
-	} else if key, err = x509.ParsePKIXPublicKey(block.Bytes); err != nil {
-		return nil, fmt.Errorf("%s: %w", i.KeyFile, err)
-	}
-	if !fits(i.Algorithm, key) {
-		return nil, fmt.Errorf("%s: not a public key for %s", i.KeyFile, i.Algorithm)
-	}
-	return key, nil
-}
 
 // A keySet is what an issuer publishes.
 type keySet struct {
@@ -139,76 +36,141 @@ type keySet struct {
 	client *http.Client
 	now    func() time.Time
 	logger *slog.Logger
-	known  atomic.Pointer[map[string]any]
+	counts *metrics
+	// fetching is full while the set is fetched. Only those wait for it whose key is not known.
+	fetching chan struct{}
 
-	mu      sync.Mutex // held while the set is fetched
-	fetched time.Time  // when it last was, or should have been
+	mu      sync.Mutex
+	known   map[string]any // never changed, but replaced
+	sum     [sha256.Size]byte
+	version uint64
+	tried   time.Time // when it was last fetched, or should have been
 }
 
-func newKeySet(i *Issuer, now func() time.Time, transport http.RoundTripper, logger *slog.Logger) *keySet {
-	if transport == nil {
-		transport = &http.Transport{
-			DialContext: (&net.Dialer{Timeout: fetchWithin, Control: guard(i)}).DialContext, TLSHandshakeTimeout: fetchWithin,
-			DisableKeepAlives: true,
+func newKeySet(i *Issuer, cfg *Config, m *metrics) *keySet {
+	client := http.Client{Transport: newTransport(i, nil)}
+	if cfg.Client != nil {
+		client = *cfg.Client
+	}
+	client.Timeout = fetchWithin
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("it leads elsewhere") }
+	return &keySet{issuer: i, now: cfg.Now, logger: cfg.Logger, counts: m, client: &client, fetching: make(chan struct{}, 1)}
+}
+
+// run fetches the set now, and again and again, until ctx ends.
+func (s *keySet) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case s.fetching <- struct{}{}:
+		}
+		next := freshFor
+		if !s.fetch(ctx) {
+			next = retryAfter
+		}
+		<-s.fetching
+		timer.Reset(next)
+	}
+}
+
+// fresh implements [keys]. Whoever finds the set stale asks for it; others meanwhile go on with what is known.
+func (s *keySet) fresh(ctx context.Context) uint64 {
+	if s.age() >= staleAfter {
+		select {
+		case s.fetching <- struct{}{}:
+			if s.age() >= staleAfter {
+				s.fetch(context.WithoutCancel(ctx)) // who leaves meanwhile must not keep others from the keys
+			}
+			<-s.fetching
+		default:
 		}
 	}
-	return &keySet{issuer: i, now: now, logger: logger, client: &http.Client{
-		Transport: transport, Timeout: fetchWithin,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it leads elsewhere") },
-	}}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
 }
 
-// find finds a key, and asks for the set where it is not known or the set is old.
+// find implements [keys]: it asks for the set where a key is not known, once for all who wait.
 func (s *keySet) find(ctx context.Context, id string) (any, error) {
-	key, ok := s.lookup(id)
-	s.mu.Lock()
-	age := s.now().Sub(s.fetched)
-	s.mu.Unlock()
-	if ok && age < freshFor {
+	if key, err := s.lookup(id); err == nil {
 		return key, nil
 	}
-	if age >= unknownEvery {
-		s.fetch(ctx)
+	select {
+	case s.fetching <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	if key, ok = s.lookup(id); !ok {
-		return nil, errKey
+	defer func() { <-s.fetching }()
+	if key, err := s.lookup(id); err == nil || s.age() < unknownEvery { // somebody else has asked, meanwhile
+		return key, err
 	}
-	return key, nil
+	s.fetch(context.WithoutCancel(ctx)) // as above
+	return s.lookup(id)
+}
+
+// age is how long ago the set was asked for.
+func (s *keySet) age() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now().Sub(s.tried)
 }
 
 // lookup is the key of a name; without a name, the only one there is.
-func (s *keySet) lookup(id string) (any, bool) {
-	known := s.known.Load()
+func (s *keySet) lookup(id string) (any, error) {
+	s.mu.Lock()
+	known := s.known
+	s.mu.Unlock()
 	if known == nil {
-		return nil, false
+		return nil, errKeys
 	}
-	if id == "" && len(*known) == 1 {
-		for _, key := range *known {
-			return key, true
+	if id == "" && len(known) == 1 {
+		for _, key := range known {
+			return key, nil
 		}
 	}
-	key, ok := (*known)[id]
-	return key, ok
+	if key, ok := known[id]; ok {
+		return key, nil
+	}
+	return nil, errKey
 }
 
-// fetch asks for the set, once for all who need it. What cannot be had leaves what was known.
-func (s *keySet) fetch(ctx context.Context) {
+// fetch asks for the set, and reports whether it was had. What cannot be had leaves what was known. The caller has filled fetching.
+func (s *keySet) fetch(ctx context.Context) bool {
+	s.mu.Lock()
+	s.tried = s.now()
+	s.mu.Unlock()
+	text, err := s.ask(ctx)
+	var known map[string]any
+	if err == nil {
+		known, err = keysIn(text, s.issuer.Algorithm)
+	}
+	if err != nil {
+		if ctx.Err() == nil {
+			s.counts.reads.WithLabelValues(s.issuer.Name, resultFailed).Inc()
+			s.logger.Warn("the keys of an issuer cannot be had: those that are known go on counting", "issuer", s.issuer.Name, "error", err)
+		}
+		return false
+	}
+	s.counts.reads.WithLabelValues(s.issuer.Name, resultGood).Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.now().Sub(s.fetched) < unknownEvery { // somebody else has, meanwhile
-		return
+	if sum := sha256.Sum256(text); sum != s.sum {
+		s.known, s.sum = known, sum
+		s.version++
 	}
-	s.fetched = s.now()
-	known, err := s.ask(ctx)
-	if err != nil {
-		s.logger.Warn("the keys of an issuer cannot be had: those that are known go on counting", "issuer", s.issuer.Name, "error", err)
-		return
-	}
-	s.known.Store(&known)
+	return true
 }
 
-func (s *keySet) ask(ctx context.Context) (map[string]any, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchWithin) // others wait for it, too
+func (s *keySet) ask(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.issuer.JWKS, http.NoBody)
 	if err != nil {
@@ -216,6 +178,9 @@ func (s *keySet) ask(ctx context.Context) (map[string]any, error) {
 	}
 	resp, err := s.client.Do(r)
 	if err != nil {
+		if e := (*url.Error)(nil); errors.As(err, &e) {
+			return nil, e.Err // without the address, which may hold what is nobody's business
+		}
 		return nil, err
 	}
 	defer resp.Body.Close()
@@ -223,76 +188,37 @@ func (s *keySet) ask(ctx context.Context) (map[string]any, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case resp.StatusCode != http.StatusOK || len(text) > maxKeySet:
-		return nil, fmt.Errorf("it answers with %s and %d bytes", resp.Status, len(text))
+	case resp.StatusCode != http.StatusOK:
+		return nil, fmt.Errorf("it answers with %d", resp.StatusCode)
+	case len(text) > maxKeySet:
+		return nil, fmt.Errorf("it answers with more than %d bytes", maxKeySet)
 	}
+	return text, nil
+}
+
+// keysIn takes the keys for an algorithm out of a key set, by their names. Of two with one name the first counts.
+func keysIn(text []byte, algorithm string) (map[string]any, error) {
 	var list struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &list); err != nil {
-		return nil, fmt.Errorf("no key set: %w", err)
+		return nil, errors.New("no key set")
+	}
+	if len(list.Keys) > maxKeys {
+		return nil, fmt.Errorf("%d keys, at most %d", len(list.Keys), maxKeys)
 	}
 	known := make(map[string]any)
-	for _, raw := range list.Keys[:min(len(list.Keys), maxKeys)] {
+	for _, raw := range list.Keys {
 		var k jose.JSONWebKey
-		if k.UnmarshalJSON(raw) != nil || k.Use == "enc" || !fits(s.issuer.Algorithm, k.Key) {
+		if k.UnmarshalJSON(raw) != nil || k.Use == "enc" || k.Algorithm != "" && k.Algorithm != algorithm || kindOf(k.Key) != algorithm {
 			continue // for somebody else
 		}
-		known[k.KeyID] = k.Key
+		if _, has := known[k.KeyID]; !has {
+			known[k.KeyID] = k.Key
+		}
 	}
 	if len(known) == 0 {
-		return nil, fmt.Errorf("no key for %s", s.issuer.Algorithm)
+		return nil, fmt.Errorf("no key for %s", algorithm)
 	}
 	return known, nil
-}
-
-// checkURL returns nil for where a key set may be.
-func checkURL(text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil:
-		return errors.New("jwks: not an address like https://id.example.org/keys")
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u):
-		return nil
-	}
-	return errors.New("jwks: keys are fetched by https, or from this machine")
-}
-
-func isLoopback(u *url.URL) bool {
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(u.Hostname())
-	return err == nil && a.IsLoopback()
-}
-
-// guard keeps requests from addresses that are nobody else's business, whatever name led there (server-side request forgery). It looks at
-// the address that is dialled, which no second answer of a name server can change.
-func guard(i *Issuer) func(network, address string, _ syscall.RawConn) error {
-	u, err := url.Parse(i.JWKS)
-	own := err == nil && isLoopback(u)
-	return func(_, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		a := ap.Addr().Unmap()
-		switch {
-		case own && a.IsLoopback(), i.AllowPrivate && a.IsPrivate():
-			return nil
-		case !a.IsGlobalUnicast() || a.IsPrivate() || inRange(a):
-			return fmt.Errorf("%s is not an address of the public network (allow-private)", a)
-		}
-		return nil
-	}
-}
-
-// inRange reports whether an address is of a network that is not public, besides those that netip knows (RFC 6598, RFC 2544, RFC 6052).
-func inRange(a netip.Addr) bool {
-	for _, p := range []string{"100.64.0.0/10", "198.18.0.0/15", "192.0.0.0/24", "64:ff9b::/96", "2002::/16"} {
-		if netip.MustParsePrefix(p).Contains(a) {
-			return true
-		}
-	}
-	return false
 }
