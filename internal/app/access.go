@@ -35,12 +35,11 @@ func (h *Hub) buildAccess() (err error) {
 	}
 	h.recorder = newRecorder(h)
 	h.records = audit.NewView()
-	verifier, err := jwt.New(jwt.Config{Issuers: h.cfg.JWT, Logger: h.logger.With("part", "access")})
-	if err != nil {
+	if h.verifier, err = jwt.New(jwt.Config{Issuers: h.cfg.JWT, Logger: h.logger.With("part", "access"), Metrics: h.registry}); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	h.accounts, err = access.Open(access.Config{
-		Verify: vouched(verifier), Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Verify: vouched(h.verifier), Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	if err != nil {
 		return err

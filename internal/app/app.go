@@ -22,6 +22,7 @@ import (
 	"pulso/access"
 	"pulso/access/audit"
 	"pulso/access/gate"
+	"pulso/access/jwt"
 	"pulso/bridge"
 	"pulso/bridge/command"
 	"pulso/bridge/decode"
@@ -104,6 +105,7 @@ type Hub struct {
 	origins    *origins
 	// accounts are who may do what, gate stands before all requests.
 	accounts *access.Directory
+	verifier *jwt.Verifier
 	gate     *gate.Gate
 	// records are the audit's, recorder puts them into the log, audited tells them.
 	records  *audit.View

@@ -76,7 +76,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	calls, past := start(life, h.calls.Run), start(life, h.past.Run)
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
-	accounts, recorder := start(life, h.accounts.Run), start(life, h.recorder.Run)
+	accounts, recorder, issuers := start(life, h.accounts.Run), start(life, h.recorder.Run), start(life, h.verifier.Run)
 	certs, web := start(life, h.certs.Run), start(life, h.serveHTTP)
 	close(h.ready)
 	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "mqtts", h.cfg.MQTTS, "https", h.cfg.HTTPS,
@@ -98,7 +98,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
 		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(),
-		accounts.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
+		accounts.stop(), issuers.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(), certs.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
