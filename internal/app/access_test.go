@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	dto "github.com/prometheus/client_model/go"
 
 	"pulso/access"
 	"pulso/access/audit"
@@ -469,6 +471,19 @@ func TestJSONWebTokens(t *testing.T) {
 	if code := closeCode(ws); code != 4501 {
 		t.Errorf("an expired token: closed with %d", code)
 	}
+}
+
+// The hub has the keys of issuers before anybody comes who needs them, and says so in its figures.
+func TestKeySetsAreFetchedAtTheStart(t *testing.T) {
+	issuer := httptest.NewServer(http.NotFoundHandler())
+	defer issuer.Close()
+	cfg := inMemory(t)
+	cfg.JWT = []jwt.Issuer{{Name: "id", Issuer: "https://id.example.org", Audience: "pulso", Algorithm: "ES256", JWKS: issuer.URL}}
+	h := runHub(t, cfg)
+	eventually(t, "a failed fetch is counted", func() bool {
+		families, err := h.registry.Gather()
+		return err == nil && slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "pulso_access_jwt_key_reads_total" })
+	})
 }
 
 // A browser is one person's.
