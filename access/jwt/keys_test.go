@@ -4,15 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,7 +18,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -368,130 +364,6 @@ func TestKeysForSomethingElse(t *testing.T) {
 	known := set(jose.JSONWebKey{Key: one.public, KeyID: "a", Algorithm: "ES256"}, jose.JSONWebKey{Key: two.public, KeyID: "a"})
 	if key, ok := known["a"].(interface{ Equal(x crypto.PublicKey) bool }); len(known) != 1 || !ok || !key.Equal(one.public) {
 		t.Error("of two with one name, the second counts")
-	}
-}
-
-func TestKeyFileIsReadAgain(t *testing.T) {
-	first, second := signers(t)["EdDSA"], signers(t)["EdDSA"]
-	path, clock := first.file(t), newClock()
-	var log bytes.Buffer
-	v, err := New(Config{Now: clock.now, Logger: slog.New(slog.NewTextHandler(&log, nil)), Issuers: []Issuer{
-		{Name: "id", Issuer: iss, Audience: aud, Algorithm: "EdDSA", KeyFile: path},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	old := first.token(t, good())
-	for _, text := range []string{"nothing", strings.Repeat("x", maxKeyFile+1), ""} {
-		if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			clock.pass(lookEvery)
-			if _, err := v.Verify(t.Context(), old); err != nil {
-				t.Errorf("a file that cannot be read took the key away: %v", err)
-			}
-		}
-	}
-	if n := strings.Count(log.String(), "cannot be read"); n != 3 || reads(v, resultFailed) != 9 {
-		t.Errorf("told %d times, counted %v: %s", n, reads(v, resultFailed), &log)
-	}
-	text, err := os.ReadFile(second.file(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	clock.pass(lookEvery)
-	if _, err := v.Verify(t.Context(), second.token(t, good())); err != nil {
-		t.Errorf("the new key: %v", err)
-	}
-	if _, err := v.Verify(t.Context(), old); !errors.Is(err, ErrToken) {
-		t.Errorf("the old key, of a token that was known: %v", err)
-	}
-}
-
-func TestSecrets(t *testing.T) {
-	secret := []byte(strings.Repeat("\x00\xfe\n", 11))
-	rsaKey := signers(t)["RS256"]
-	pemText, err := os.ReadFile(rsaKey.file(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, body, _ := strings.Cut(string(pemText), "\n")
-	body, _, _ = strings.Cut(body, "-----")
-	der, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(body, "\n", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hexadecimal := "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-	for name, c := range map[string]struct {
-		file   string
-		secret []byte // nil: it is refused
-	}{
-		"as it is":               {string(secret), secret},
-		"a line":                 {hexadecimal + "\r\n", []byte(hexadecimal)},
-		"the end of a line":      {hexadecimal + "\n", []byte(hexadecimal + "\n")},
-		"base64":                 {base64.StdEncoding.EncodeToString(secret) + "\n", secret},
-		"base64 for addresses":   {base64.RawURLEncoding.EncodeToString(secret), secret},
-		"short":                  {strings.Repeat("x", minSecret-1), nil},
-		"a public key":           {string(pemText), nil},
-		"a public key, bare":     {string(der), nil},
-		"a public key in base64": {base64.StdEncoding.EncodeToString(der), nil},
-	} {
-		path := filepath.Join(t.TempDir(), "secret")
-		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		v, err := New(Config{Issuers: []Issuer{{Name: "id", Issuer: iss, Audience: aud, Algorithm: "HS256", KeyFile: path}}})
-		if c.secret == nil || err != nil {
-			if c.secret != nil || err == nil || strings.Contains(err.Error(), c.file) {
-				t.Errorf("%s: %v", name, err)
-			}
-			continue
-		}
-		s := &signer{jwt.SigningMethodHS256, c.secret, nil}
-		if _, err := v.Verify(t.Context(), s.token(t, good())); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
-func TestCache(t *testing.T) {
-	s, clock := signers(t)["HS256"], newClock()
-	v, err := New(Config{Now: clock.now, Issuers: []Issuer{{Name: "id", Issuer: iss, Audience: aud, Algorithm: "HS256", KeyFile: s.file(t)}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := s.token(t, good())
-	for range 3 {
-		c, err := v.Verify(t.Context(), token)
-		if err != nil || c.Subject != "anna" || c.Roles[0] != "viewer" {
-			t.Fatalf("%+v, %v", c, err)
-		}
-		c.Roles[0] = "administrator" // whoever asks changes what is only its own
-	}
-	if tokens(v, resultGood) != 1 || tokens(v, resultKnown) != 2 {
-		t.Errorf("verified %v times", tokens(v, resultGood))
-	}
-	for range 2 {
-		if _, err := v.Verify(t.Context(), token+"A"); err == nil {
-			t.Error("another signature")
-		}
-	}
-	if tokens(v, resultRefused) != 2 || len(v.cache.tokens) != 1 {
-		t.Errorf("%v refused, %d known", tokens(v, resultRefused), len(v.cache.tokens))
-	}
-	clock.pass(time.Hour + leeway)
-	if _, err := v.Verify(t.Context(), token); !errors.Is(err, jwt.ErrTokenExpired) || len(v.cache.tokens) != 0 {
-		t.Errorf("%v, %d known", err, len(v.cache.tokens))
-	}
-	for i := range maxCached + 7 {
-		v.cache.put([32]byte{byte(i), byte(i >> 8)}, cached{})
-	}
-	if n := testutil.ToFloat64(v.metrics.evicted); len(v.cache.tokens) != maxCached || n != 7 {
-		t.Errorf("%d known, %v evicted", len(v.cache.tokens), n)
 	}
 }
 
