@@ -164,6 +164,7 @@ func TestCommandWithoutAnswer(t *testing.T) {
 		t.Errorf("retained: %+v", c)
 	}
 	lamp.Disconnect(0)
+	eventually(t, "the hub knows that it is away", func() bool { return h.broker.Stats().Connections == 0 })
 	away := send(t, h, `{"device":"lamp","topic":"lamp/set","payload_text":"on","qos":1,"timeout":1000}`)
 	if c := becomes(t, h, away, "timed_out"); c.Delivered != nil || c.Reason != "no device has taken it" {
 		t.Errorf("a device that is away: %+v", c)
