@@ -49,9 +49,9 @@ func (f FollowerFunc) Offer(batch []event.Decoded) { f(batch) }
 type Config struct {
 	Log     eventlog.Log
 	Decoder *decode.Decoder
-	// MaxQueued is how many messages wait for the log before Ingest blocks; 0 is 8,192.
+	// MaxQueued is how many messages wait for the log before Ingest blocks; 0 is 4,096.
 	MaxQueued int
-	// MaxQueuedBytes is how many payload bytes wait; 0 is 8 MiB.
+	// MaxQueuedBytes is how many payload bytes wait; 0 is 4 MiB.
 	MaxQueuedBytes int
 	// MaxBatch is how many messages one commit takes; 0 is 1,024.
 	MaxBatch int
@@ -72,8 +72,8 @@ type Config struct {
 }
 
 const (
-	defaultMaxQueued      = 8192
-	defaultMaxQueuedBytes = 8 << 20
+	defaultMaxQueued      = 4096
+	defaultMaxQueuedBytes = 4 << 20
 	defaultMaxBatch       = 1024
 	defaultGather         = 2 * time.Millisecond
 	defaultMaxSeries      = 1_000_000

@@ -12,7 +12,7 @@ import (
 
 // slowGrowth is what 50 clients that do not read may make the hub hold: by configuration 64 KiB that wait for the socket and as
 // much that is being written, 128 KiB read from the log and a mebibyte of the queue that they share; that is 13 MB with
-// packets of 8 KiB, and the pipeline from reader to log holds 16 MB. The collector of garbage lets the heap double, and
+// packets of 8 KiB, and the pipeline from reader to log holds 12 MB. The collector of garbage lets the heap double, and
 // the buffers of the readings add to it.
 const slowGrowth = 128 << 20
 
