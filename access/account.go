@@ -1,19 +1,13 @@
 package access
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"pulso/internal/replace"
+	"pulso/internal/watched"
 )
 
 // A Kind is what an account is for.
@@ -172,26 +166,11 @@ func (c *Content) check() (*Policy, error) {
 	return policy, nil
 }
 
-// readContent reads the file of accounts. One that is not there is empty.
-func readContent(path string) (*Content, *Policy, error) {
+// readContent reads what a file of accounts says. Of no text it is empty.
+func readContent(path string, text []byte) (*Content, *Policy, error) {
 	c := new(Content)
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		policy, err := c.check()
-		return c, policy, err
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("accounts: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, nil, fmt.Errorf("accounts: %w", err)
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(c); err != nil || len(text) > maxFile {
-		return nil, nil, fmt.Errorf("accounts: %s is not what it should be (larger than %d bytes, or: %w)", path, maxFile, err)
+	if err := watched.Strictly(text, c); err != nil {
+		return nil, nil, fmt.Errorf("accounts: %s is not what it should be: %w", path, err)
 	}
 	policy, err := c.check()
 	if err != nil {
@@ -205,43 +184,35 @@ func Exist(path string) (bool, error) {
 	if path == "" {
 		return false, nil
 	}
-	c, _, err := readContent(path)
+	c, err := Read(path)
 	return err == nil && len(c.Accounts) > 0, err
 }
 
 // Read is what a file of accounts says. One that is not there says nothing.
 func Read(path string) (*Content, error) {
-	c, _, err := readContent(path)
+	text, _, err := watched.New(path, maxFile).Read()
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	c, _, err := readContent(path, text)
 	return c, err
 }
 
 // Edit changes the file of accounts: nobody sees it half written, and of two who change it at one time the second goes on
 // from what the first wrote. The file is its owner's alone.
 func Edit(path string, change func(*Content) error) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+	err := watched.Edit(path, maxFile, func(text []byte) (any, error) {
+		c, _, err := readContent(path, text)
+		if err == nil {
+			err = change(c)
+		}
+		if err == nil {
+			_, err = c.check()
+		}
+		return c, err
+	})
+	if err != nil && !errors.Is(err, ErrRule) && !errors.Is(err, ErrAccount) && !errors.Is(err, ErrNoAccount) {
 		return fmt.Errorf("accounts: %w", err)
 	}
-	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return fmt.Errorf("accounts: %w", err)
-	}
-	defer func() { _ = lock.Close() }() // which frees it
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return fmt.Errorf("accounts: lock %s: %w", lock.Name(), err)
-	}
-	c, _, err := readContent(path)
-	if err != nil {
-		return err
-	}
-	if err := change(c); err != nil {
-		return err
-	}
-	if _, err := c.check(); err != nil {
-		return err
-	}
-	text, err := json.MarshalIndent(c, "", " ")
-	if err != nil {
-		return fmt.Errorf("accounts: %w", err)
-	}
-	return replace.File(path, append(text, '\n'))
+	return err
 }

@@ -7,14 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"pulso/internal/watched"
 )
 
 // Errors of a login.
@@ -49,9 +49,11 @@ type Directory struct {
 	hasher  *hasher
 	metrics *metrics
 
+	reading sync.Mutex // of the file
+	file    *watched.File
+
 	mu      sync.RWMutex
 	state   *state
-	stamp   stamp
 	live    map[*Grant]struct{}
 	timed   map[*Grant]struct{} // those of them that may end by themselves
 	changed chan struct{}       // closed, and made anew, with each change
@@ -105,13 +107,6 @@ func (s *state) subject(a *Account, client string) *Subject {
 
 type digest [sha256.Size]byte
 
-// stamp tells one content of the file from another without reading it.
-type stamp struct {
-	modified time.Time
-	size     int64
-	inode    uint64
-}
-
 // Open reads the accounts. A file that is there and cannot be read is an error: a hub that forgot its accounts would be open
 // to everybody.
 func Open(cfg Config) (*Directory, error) {
@@ -121,7 +116,7 @@ func Open(cfg Config) (*Directory, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Directory{cfg: cfg, hasher: newHasher(), live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{})}
+	d := &Directory{cfg: cfg, hasher: newHasher(), file: watched.New(cfg.Path, maxFile), live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{})}
 	d.metrics = newMetrics(cfg.Metrics, d)
 	if err := d.refresh(); err != nil {
 		return nil, err
@@ -155,48 +150,26 @@ func (d *Directory) Run(ctx context.Context) error {
 
 // refresh reads the file if it is another one than before.
 func (d *Directory) refresh() error {
-	if d.cfg.Path == "" {
-		if d.state == nil {
-			return d.take(new(Content), nil, stamp{})
-		}
-		return nil
-	}
-	now, err := stampOf(d.cfg.Path)
-	if err != nil {
-		return err
-	}
-	d.mu.RLock()
-	same := d.state != nil && now == d.stamp
-	d.mu.RUnlock()
-	if same {
-		return nil
-	}
-	content, policy, err := readContent(d.cfg.Path)
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	text, changed, err := d.file.Read()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAccounts, err)
 	}
-	return d.take(content, policy, now)
-}
-
-// stampOf is the zero stamp for a file that is not there.
-func stampOf(path string) (stamp, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return stamp{}, nil
+	if !changed {
+		return nil
 	}
+	content, policy, err := readContent(d.cfg.Path, text)
 	if err != nil {
-		return stamp{}, fmt.Errorf("%w: %w", ErrAccounts, err)
+		d.file.Forget()
+		return fmt.Errorf("%w: %w", ErrAccounts, err)
 	}
-	return stamp{info.ModTime(), info.Size(), inodeOf(info)}, nil
+	d.take(content, policy)
+	return nil
 }
 
 // take makes a content the one that counts.
-func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error) {
-	if policy == nil {
-		if policy, err = content.check(); err != nil {
-			return err
-		}
-	}
+func (d *Directory) take(content *Content, policy *Policy) {
 	s := &state{
 		content: content, policy: policy, enabled: len(content.Accounts) > 0,
 		accounts: make(map[string]*Account, len(content.Accounts)), digests: make(map[string]digest, len(content.Accounts)),
@@ -213,7 +186,7 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 	d.mu.Lock()
 	before := d.state
 	s.enabled = s.enabled || d.cfg.Verify != nil || d.state != nil && d.state.enabled
-	d.state, d.stamp = s, at
+	d.state = s
 	close(d.changed)
 	d.changed = make(chan struct{})
 	d.mu.Unlock()
@@ -223,7 +196,6 @@ func (d *Directory) take(content *Content, policy *Policy, at stamp) (err error)
 			d.cfg.OnChange(changes)
 		}
 	}
-	return nil
 }
 
 // digestOf is of all about an account that decides what its open connections may do: its secret and roles, and what these

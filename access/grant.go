@@ -2,10 +2,8 @@ package access
 
 import (
 	"crypto/subtle"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -139,13 +137,6 @@ func (d *Directory) sweep(some map[*Grant]struct{}, now time.Time) {
 }
 
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
-
-func inodeOf(info os.FileInfo) uint64 {
-	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return s.Ino
-	}
-	return 0
-}
 
 // MayPublish reports whether messages may be sent to a topic.
 func (g *Grant) MayPublish(topic string) bool { return g.May(Publish, topic) }

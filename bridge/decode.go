@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"cmp"
+	"strings"
 
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
@@ -29,7 +30,7 @@ func (b *Bridge) decode(events []event.Event, chunk int) []event.Decoded {
 		for i := from; i < min(from+chunk, len(events)); i++ {
 			d := &out[i]
 			d.Event = events[i]
-			if d.Kind.IsMessage() {
+			if d.Kind.IsMessage() && !strings.HasPrefix(d.Topic, event.Dead) {
 				metrics = b.understand(d, metrics)
 			}
 			ends[i] = len(metrics)

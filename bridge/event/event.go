@@ -43,6 +43,10 @@ const (
 // Correlation Data that name the command (MQTT 5, 4.10). It is one topic for all, so that answers add none to those there are.
 const ResponseTopic = "pulso/response"
 
+// Dead begins the topics of messages that were set aside because they break a contract: the topic that each was sent to follows.
+// They are kept and delivered to who asks for them by name, and are understood as nothing that a device said.
+const Dead = "$dead/"
+
 // Payloads of KindDisconnected that have a meaning; any other is a reason in words.
 const (
 	DisconnectedClean     = "clean"
