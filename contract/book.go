@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -267,6 +269,14 @@ func parse(text []byte) (*Content, []*Schema, error) {
 	c := new(Content)
 	if err := watched.Strictly(text, c); err != nil {
 		return nil, nil, fmt.Errorf("%w: the file is not what it should be: %w", ErrContract, err)
+	}
+	for i := range c.Contracts { // the file has them on several lines
+		for j := range c.Contracts[i].Versions {
+			var compact bytes.Buffer
+			if v := &c.Contracts[i].Versions[j]; json.Compact(&compact, v.Schema) == nil {
+				v.Schema = compact.Bytes()
+			}
+		}
 	}
 	schemas, err := c.check()
 	return c, schemas, err

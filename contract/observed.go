@@ -55,7 +55,7 @@ type Sample struct {
 // observed counts messages. Its methods are safe for concurrent use.
 type observed struct {
 	mu      sync.Mutex
-	total Report
+	total   Report
 	kinds   map[string]uint64
 	samples []Sample // the oldest first
 }
