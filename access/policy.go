@@ -220,10 +220,7 @@ func (s *Subject) rules() iter.Seq[*entry] {
 // Everybody is the subject of a hub that has no accounts: it may do everything.
 func Everybody() *Subject { return everybody }
 
-var everybody = &Subject{key: "everybody", shared: []entry{
-	{Rule: Rule{Rights: All, Filter: "$dead/#"}, levels: []string{"$dead", "#"}},
-	{Rule: Rule{Rights: All, Filter: "#"}, levels: []string{"#"}},
-}}
+var everybody = &Subject{key: "everybody", shared: []entry{{Rule: Rule{Rights: All, Filter: "#"}, levels: []string{"#"}}}}
 
 // Key names what the subject may do: two subjects of one key may do the same.
 func (s *Subject) Key() string { return s.key }
@@ -250,6 +247,7 @@ func (s *Subject) allowed(topic string) Rights {
 
 // decide goes through the rules: for each right the first that matches decides.
 func (s *Subject) decide(topic string) Rights {
+	topic, limit := living(topic)
 	var allowed, done Rights
 	for e := range s.rules() {
 		if fresh := e.Rights &^ done; fresh != 0 && event.Match(e.Filter, topic) {
@@ -262,7 +260,16 @@ func (s *Subject) decide(topic string) Rights {
 			}
 		}
 	}
-	return allowed
+	return allowed & limit
+}
+
+// living is the topic, or the filter, that the rules are asked about, and the rights that there are at the most: what has been set
+// aside may be read by who may read the topic that it was sent to.
+func living(topic string) (string, Rights) {
+	if rest, ok := strings.CutPrefix(topic, event.Dead); ok {
+		return rest, Subscribe | History
+	}
+	return topic, All
 }
 
 // A Decision is why somebody may do something, or may not.
@@ -274,8 +281,9 @@ type Decision struct {
 
 // Explain says which rule decides on one right.
 func (s *Subject) Explain(r Rights, topic string) Decision {
+	topic, limit := living(topic)
 	for e := range s.rules() {
-		if e.Rights&r != 0 && event.Match(e.Filter, topic) {
+		if e.Rights&r&limit != 0 && event.Match(e.Filter, topic) {
 			return Decision{!e.Deny, e.String(), e.role}
 		}
 	}
@@ -297,6 +305,10 @@ const (
 
 // Reach says of how many of the topics that a filter matches a right is allowed.
 func (s *Subject) Reach(r Rights, filter string) Reach {
+	filter, limit := living(filter)
+	if r &= limit; r == 0 {
+		return ReachNone
+	}
 	levels := strings.Split(filter, "/")
 	reach, narrowed := ReachNone, false
 	for e := range s.rules() {

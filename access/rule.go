@@ -111,6 +111,9 @@ func ParseRule(s string) (Rule, error) {
 	if err := event.CheckFilter(filter); err != nil {
 		return Rule{}, fmt.Errorf("%w: %w", ErrRule, err)
 	}
+	if strings.HasPrefix(filter, event.Dead) {
+		return Rule{}, fmt.Errorf("%w: %.80q: who may read a topic may read what was set aside of it; there are no rules for that", ErrRule, filter)
+	}
 	return Rule{Deny: verb == "deny", Rights: r, Filter: filter}, nil
 }
 

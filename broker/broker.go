@@ -95,6 +95,9 @@ type Config struct {
 	Authenticate func(ctx context.Context, c Credentials) (Guest, error)
 	// MayPublish reports whether an account may still publish to a topic; it is asked about wills when they are due. nil: every account may.
 	MayPublish func(account, client, topic string) bool
+	// Admit judges a message before it is taken, and may change where it goes. Its error refuses it: it is asked for one only where the
+	// sender can be told, or expects no answer. nil: all is taken.
+	Admit func(e *event.Event, canRefuse bool) error
 	// Presence hears of subscriptions; nil: nobody does.
 	Presence Presence
 	// OnRefused hears of every connection that is turned away, or cut off for what its client did; it must not block. nil:

@@ -53,9 +53,30 @@ func (l *link) publish(raw rawPacket, now time.Time) error {
 	if !raw.owned {
 		m.Payload = append([]byte(nil), p.Payload...)
 	}
+	if err := l.admit(&m, p.ID); err != nil {
+		return l.refuseMessage(&p, err)
+	}
 	l.hand(&m, p.ID, now)
 	l.slow(len(raw.body))
 	return nil
+}
+
+// admit has a message judged. MQTT 3 has no answer that says no: what was sent with QoS 1 or 2 is not refused.
+func (l *link) admit(m *event.Event, id uint16) error {
+	if l.broker.cfg.Admit == nil {
+		return nil
+	}
+	err := l.broker.cfg.Admit(m, l.version == 5 || m.QoS == 0)
+	if err == nil {
+		return nil
+	}
+	if m.QoS == 2 {
+		l.session.accept(id, event.Position{}, err)
+	}
+	if m.QoS > 0 {
+		l.answered()
+	}
+	return fmt.Errorf("%w: %w", errContract, err)
 }
 
 // resolve finds the topic of a message, alias or not (MQTT 5, 3.3.2.3.4), and leaves it in lastTopic.
@@ -197,7 +218,11 @@ func (l *link) refuseMessage(p *packet.Published, err error) error {
 	if !answerable {
 		return violationOf(err)
 	}
-	b.metrics.invalid.WithLabelValues(reasonTopic).Inc()
+	reason := reasonTopic
+	if errors.Is(err, errContract) {
+		reason = reasonContract
+	}
+	b.metrics.invalid.WithLabelValues(reason).Inc()
 	b.log.Debug("message refused", "client", l.id, "remote", l.remote, "error", err)
 	switch {
 	case p.QoS == 0:
@@ -211,13 +236,19 @@ func (l *link) refuseMessage(p *packet.Published, err error) error {
 	return nil
 }
 
-// errReserved: a topic that is not the clients'.
-var errReserved = errors.New("reserved topic")
+var (
+	// errReserved: a topic that is not the clients'.
+	errReserved = errors.New("reserved topic")
+	// errContract: a payload that is not what was promised.
+	errContract = errors.New("refused")
+)
 
 // answerTo is the reason code that answers a message which is refused, and whether it can be answered at all.
 func answerTo(err error) (code byte, ok bool) {
 	e := (*packet.Error)(nil)
 	switch {
+	case errors.Is(err, errContract):
+		return codePayloadFormat, true
 	case errors.Is(err, errReserved), errors.Is(err, errForbidden):
 		return codeNotAuthorized, true
 	case errors.Is(err, event.ErrTopic):

@@ -34,6 +34,7 @@ const (
 	reasonStore        = "store"         // a message could not be stored
 	reasonRevoked      = "revoked"       // the guest may no longer be here, or may do something else than before
 	reasonTopic        = "topic"         // an invalid or forbidden topic, where the protocol has no milder answer
+	reasonContract     = "contract"      // a payload that breaks the contract of its topic
 	reasonPanic        = "panic"         // a bug, caught
 	reasonOther        = "other"         // anything else
 	dropQueue          = "queue"         // QoS 0, and the subscriber is far behind or not there
@@ -61,6 +62,7 @@ const (
 	codeShutdown       = 0x8b
 	codeAuthMethod     = 0x8c
 	codeTopicInvalid   = 0x90
+	codePayloadFormat  = 0x99
 	codeUnknownID      = 0x92
 	codeReceiveMaximum = 0x93
 	codeAlias          = 0x94

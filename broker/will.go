@@ -123,6 +123,9 @@ func (b *Broker) sendDelayed(client string, p *pendingWill) {
 func (b *Broker) ingestWill(e *event.Event, done func(event.Position, error)) {
 	m := *e
 	m.Time = time.Now().UnixNano()
+	if b.cfg.Admit != nil {
+		_ = b.cfg.Admit(&m, false) // there is nobody who could be told
+	}
 	if err := b.cfg.Sink.Ingest(b.ctx, m, done); err != nil {
 		b.notStored(m.Client, fmt.Errorf("will: %w", err))
 		return

@@ -135,6 +135,9 @@ func (s *Sender) Send(ctx context.Context, r *Request) (id string, bad *wire.Err
 }
 
 func unavailable(err error) *wire.Error {
+	if told := (*wire.Error)(nil); errors.As(err, &told) {
+		return told
+	}
 	return &wire.Error{Code: wire.CodeUnavailable, Message: fmt.Sprintf("the command was not stored: %v", err), Retry: true}
 }
 

@@ -84,6 +84,7 @@ const (
 	CodeUnavailable     = "unavailable"
 	CodeForbidden       = "forbidden"
 	CodeUnauthorized    = "unauthorized" // of hubs with users
+	CodeContract        = "contract"     // the payload breaks the contract of its topic
 )
 
 // ReasonInsufficientState is why a subscription did not recover: its position is not of this log.

@@ -54,6 +54,8 @@ import (
 	"pulso/broker"
 	"pulso/broker/limit"
 	"pulso/broker/store"
+	"pulso/contract"
+	"pulso/contract/api"
 	"pulso/source"
 )
 
@@ -102,7 +104,10 @@ type Hub struct {
 	understand *understand.Handler
 	overrides  *overrides
 	boards     *boards.Handler
-	origins    *origins
+	// contracts are what devices have promised, promises tells of them.
+	contracts *contract.Book
+	promises  *api.Handler
+	origins   *origins
 	// accounts are who may do what, gate stands before all requests.
 	accounts *access.Directory
 	verifier *jwt.Verifier
@@ -178,7 +183,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 		Metrics: h.registry,
 	}, next)
 	h.gateway = gateway.New(gateway.Config{
-		Rooms: h.rooms, Publisher: h.bridge, Presence: h.chat, Node: nodeName(next.Epoch), Version: h.version,
+		Rooms: h.rooms, Publisher: h.admitted(true), Presence: h.chat, Node: nodeName(next.Epoch), Version: h.version,
 		MaxSessions: h.cfg.MaxSessions, Admit: h.admitStream,
 		Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
 	})
@@ -194,6 +199,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}
 	h.audited = audit.NewHandler(h.records, h.catch, h.registry)
 	h.buildSimulator()
+	h.promises = h.newPromises()
 	h.origins = newOrigins(h.checkOrigin, h.registry)
 	h.server = h.newServer()
 	// Those who hear of a batch, in this order: devices first, then screens, then the views.
@@ -232,7 +238,13 @@ func (h *Hub) kept(name string) string {
 	return filepath.Join(h.cfg.Data, name)
 }
 
-func (h *Hub) buildBridge(viewDir string) error {
+func (h *Hub) buildBridge(viewDir string) (err error) {
+	h.contracts, err = contract.Open(contract.Config{
+		Path: h.kept(contractsFile), Logger: h.logger.With("part", "contracts"), Metrics: h.registry,
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", contractsFile, err)
+	}
 	decoder, err := decode.New(decode.Config{Metrics: h.registry})
 	if err != nil {
 		return err
@@ -299,7 +311,7 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 		OnGap: func(g broker.Gap) {
 			h.figures.Missed(hub.Missed{Time: g.Time, Client: g.Client, From: g.From, To: g.To, Reason: g.Why})
 		},
-		OnDelivery: h.delivered, Authenticate: h.authenticate, MayPublish: h.mayWill,
+		OnDelivery: h.delivered, Admit: h.contracts.Admit, Authenticate: h.authenticate, MayPublish: h.mayWill,
 		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
 
 		ConnectTimeout: h.cfg.ConnectTimeout, KeepAlive: h.cfg.KeepAlive, WriteTimeout: h.cfg.WriteTimeout,

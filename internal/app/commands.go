@@ -14,7 +14,7 @@ var errNoWay = errors.New("this hub has no broker of its own, and none of those 
 // buildCommands makes what sends commands to devices; before the broker, which tells it what was delivered.
 func (h *Hub) buildCommands() (err error) {
 	c := command.Config{
-		Publisher: h.bridge, View: h.sent, Logger: h.logger.With("part", "commands"), Metrics: h.registry,
+		Publisher: h.admitted(true), View: h.sent, Logger: h.logger.With("part", "commands"), Metrics: h.registry,
 	}
 	if h.cfg.MQTT != NoBroker {
 		c.Watch = func(offset uint64) bool { return h.broker.Watch(offset) }

@@ -18,6 +18,7 @@ import (
 	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/gateway/simulate"
 	"pulso/bridge/view/hub"
+	"pulso/contract/api"
 	"pulso/dashboard"
 )
 
@@ -46,6 +47,14 @@ func (h *Hub) guarded() []route {
 		{boards.Path + "/{id}", gate.NeedRead, gate.NeedOperate, http.HandlerFunc(h.boards.ServeBoard)},
 		{"/api/v1/overrides", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.understand.ServeOverrides)},
 		{"/api/v1/decode", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.understand.ServeDecode)},
+		{api.Path, gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.promises.ServeList)},
+		{api.Path + "/{name}", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.promises.ServeContract)},
+		{api.LearnPath, gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.promises.ServeLearn)},
+		{api.TryPath, gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.promises.ServeTry)},
+		{api.AsyncPath, gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.promises.ServeAsync)},
+		{api.PagePath, gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.promises.ServePage)},
+		{api.PagePath + "/try", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.promises.ServeTrial)},
+		{api.PagePath + "/{what}", gate.NeedRead, gate.NeedAdminister, http.HandlerFunc(h.promises.ServeForm)},
 		{audit.Path, gate.NeedAdminister, gate.NeedAdminister, h.wholeOnly(h.audited)},
 		{"/metrics", gate.NeedRead, gate.NeedRead, h.wholeOnly(promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))},
 	}
@@ -66,6 +75,9 @@ func (h *Hub) routes() http.Handler {
 		if r.pattern != "/ws" { // which knows itself where pages may come from
 			handler = h.origins.guard(handler)
 		}
+		if strings.HasPrefix(r.pattern, api.PagePath) { // which leads people to where they log in
+			handler = forPeople(h.gate.Pages(handler), handler)
+		}
 		mux.Handle(r.pattern, handler)
 	}
 	if h.broker != nil {
@@ -78,6 +90,17 @@ func (h *Hub) routes() http.Handler {
 	}
 	mux.Handle("/", h.gate.Pages(dashboard.Handler()))
 	return h.secure(h.onlyKnownHosts(mux))
+}
+
+// forPeople is page for a browser that somebody looks at, and else rest.
+func forPeople(page, rest http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "" && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			page.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
 }
 
 // serveReady says whether the hub is ready; why not, it tells those who may read everything.

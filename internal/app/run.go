@@ -77,7 +77,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
 	accounts, recorder, issuers := start(life, h.accounts.Run), start(life, h.recorder.Run), start(life, h.verifier.Run)
-	certs, web := start(life, h.certs.Run), start(life, h.serveHTTP)
+	certs, promised, web := start(life, h.certs.Run), start(life, h.contracts.Run), start(life, h.serveHTTP)
 	close(h.ready)
 	h.logger.Info("hub is up", "mqtt", h.MQTTAddr(), "http", h.HTTPAddr(), "mqtts", h.cfg.MQTTS, "https", h.cfg.HTTPS,
 		"data", h.cfg.Data, "sync", h.cfg.Sync)
@@ -100,7 +100,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(),
 		accounts.stop(), issuers.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
-		h.stopHTTP(life), web.stop(), certs.stop(),
+		h.stopHTTP(life), web.stop(), certs.stop(), promised.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
 	)
 	if err == nil {

@@ -22,6 +22,7 @@ import (
 	"pulso/bridge/gateway/rpc"
 	"pulso/bridge/gateway/simulate"
 	"pulso/bridge/view/hub"
+	"pulso/contract/api"
 )
 
 // Two readers with a scope, and one who sees everything. Each scope sees the topics that have its mark, and those that both share;
@@ -122,6 +123,14 @@ func seed(t *testing.T, h *Hub) {
 			`{"device":"OWN-dev","topic":"devices/OWN-dev/state","field":"x"}]}]}`, "OWN", m)
 		if status, body := ask(t, h, sideAll, http.MethodPut, boards.Path+"/"+m, board); status != http.StatusCreated {
 			t.Fatalf("board: %d %s", status, body)
+		}
+		promise := strings.ReplaceAll(`{"filter":"OWN/plain","mode":"observe","schema":{"title":"OWN","type":"string"}}`, "OWN", m)
+		if status, body := ask(t, h, sideAll, http.MethodPut, api.Path+"/"+m, promise); status != http.StatusOK {
+			t.Fatalf("contract: %d %s", status, body)
+		}
+		broken := event.Event{Topic: m + "/plain", Client: m, Payload: []byte(m + " breaks it"), Time: 1}
+		if err := h.contracts.Admit(&broken, true); err != nil {
+			t.Fatal(err)
 		}
 		command := strings.ReplaceAll(`{"device":"OWN-dev","topic":"devices/OWN-dev/set","payload_text":"OWN","timeout":1000,`+
 			`"expect":{"topic":"OWN/answers"}}`, "OWN", m)
@@ -228,9 +237,22 @@ func probes(t *testing.T) map[string][]probe {
 		"/api/v1/label/{name}/values": gets("/api/v1/label/device/values", "/api/v1/label/topic/values", "/api/v1/label/field/values",
 			"/api/v1/label/unit/values", "/api/v1/label/__name__/values", "/api/v1/label/topic/values?"+everything,
 			"/api/v1/label/device/values?match[]=%7Bkind!=%22nothing%22,field!=%22%22%7D"),
-		"/api/v1/metadata":         gets("/api/v1/metadata", "/api/v1/metadata?limit=100000", "/api/v1/metadata?metric=OWN_reading"),
-		"/api/v1/read":             {{method: http.MethodPost, path: "/api/v1/read", body: remoteRead(t), contentType: "application/x-protobuf"}},
-		"/federate":                gets("/federate?"+everything, "/federate?match[]=%7Bdevice=~%22.%2B%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"),
+		"/api/v1/metadata":   gets("/api/v1/metadata", "/api/v1/metadata?limit=100000", "/api/v1/metadata?metric=OWN_reading"),
+		"/api/v1/read":       {{method: http.MethodPost, path: "/api/v1/read", body: remoteRead(t), contentType: "application/x-protobuf"}},
+		"/federate":          gets("/federate?"+everything, "/federate?match[]=%7Bdevice=~%22.%2B%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"),
+		api.Path:             gets(api.Path),
+		api.Path + "/{name}": gets(api.Path + "/OWN"),
+		api.LearnPath:        {
+			{path: api.LearnPath + "?filter=devices/zzleftyzz-dev/state", empty: true}, {path: api.LearnPath + "?filter=devices/%2B/state", empty: true},
+		},
+		api.TryPath: {
+			{method: http.MethodPost, path: api.TryPath, body: `{"filter":"OWN/plain","schema":false}`},
+			{method: http.MethodPost, path: api.TryPath, body: `{"filter":"devices/+/telemetry","schema":{"type":"string"}}`},
+		},
+		api.AsyncPath:              gets(api.AsyncPath),
+		api.PagePath:               gets(api.PagePath, api.PagePath+"?learn=devices/%2B/%23"),
+		api.PagePath + "/try":      {form(api.PagePath+"/try", "filter=OWN/plain&schema=false")},
+		api.PagePath + "/{what}":   {form(api.PagePath+"/mode", "name=OWN&mode=observe")},
 		audit.Path:                 {{path: audit.Path, whole: true}},
 		"/api/v1/format_query":     {{path: "/api/v1/format_query?query=up", empty: true}},
 		"/api/v1/query_exemplars":  {{path: "/api/v1/query_exemplars?query=up", empty: true}},

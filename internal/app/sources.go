@@ -58,7 +58,7 @@ func (h *Hub) buildSources() (err error) {
 		dir = filepath.Join(h.cfg.Data, "sources")
 	}
 	h.sources, err = source.New(source.Config{
-		Sink: h.bridge, Log: h.log, Remotes: h.cfg.Sources, Dir: dir, MaxPacket: int(h.cfg.MaxPacket),
+		Sink: h.admitted(false), Log: h.log, Remotes: h.cfg.Sources, Dir: dir, MaxPacket: int(h.cfg.MaxPacket),
 		OnLoss: func(l source.Loss) {
 			reason := hub.UnknownAway
 			if l.Forgotten {

@@ -117,6 +117,8 @@ func status(err *wire.Error) int {
 		return http.StatusNotFound
 	case wire.CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case wire.CodeContract:
+		return http.StatusUnprocessableEntity
 	case wire.CodeTooMany:
 		if err.Retry {
 			return http.StatusTooManyRequests
