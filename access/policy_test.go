@@ -35,8 +35,13 @@ func TestDecisions(t *testing.T) {
 		{[]string{"deny all +/b", "allow all a/#"}, Who{}, Subscribe, "a/b a/c", "c/b"},
 		{[]string{"deny all a/+", "allow all a/#"}, Who{}, Subscribe, "a a/b/c", "a/b"},
 		{[]string{"deny all a/b", "allow all a/b/#"}, Who{}, Subscribe, "a/b/c", "a/b"},
-		{[]string{"allow all #"}, Who{}, Subscribe, "a /", "$SYS/x $dead/y"},
-		{[]string{"allow subscribe $dead/#"}, Who{}, Subscribe, "$dead/y", "$SYS/x dead/y"},
+		{[]string{"allow all #"}, Who{}, Subscribe, "a /", "$SYS/x"},
+		// What has been set aside of a topic is seen by who may see the topic, and sent by nobody.
+		{[]string{"allow all a/#"}, Who{}, Subscribe, "$dead/a/b", "$dead/b $dead dead/a $dead/$dead/a"},
+		{[]string{"allow all #"}, Who{}, Publish, "a", "$dead/a"},
+		{[]string{"allow all #"}, Who{}, Command, "a", "$dead/a"},
+		{[]string{"allow all #"}, Who{}, Administer, "a", "$dead/a"},
+		{[]string{"allow all #", "deny history a/#"}, Who{}, History, "$dead/b", "$dead/a"},
 		{[]string{"allow all home/%u/#"}, Who{User: "anna"}, Publish, "home/anna home/anna/x", "home/anna2 home/%u home/+"},
 		{[]string{"allow all c-%c/%d"}, Who{Client: "k1", Device: "d1"}, Publish, "c-k1/d1", "c-k1/d2 c-/d1"},
 		// What could reach further than its level stands for nothing.

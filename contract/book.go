@@ -325,4 +325,6 @@ func (b *Book) All(sees func(topic string) bool) []Watched {
 }
 
 // IsWrong reports whether an error of [Book.Edit] is about what was asked for, and not about the file.
-func IsWrong(err error) bool { return errors.Is(err, ErrContract) || errors.Is(err, ErrNone) }
+func IsWrong(err error) bool {
+	return errors.Is(err, ErrContract) || errors.Is(err, ErrNone) || errors.Is(err, event.ErrFilter)
+}

@@ -242,7 +242,7 @@ func probes(t *testing.T) map[string][]probe {
 		"/federate":          gets("/federate?"+everything, "/federate?match[]=%7Bdevice=~%22.%2B%22%7D&match[]=%7Btopic=~%22.%2B%22%7D"),
 		api.Path:             gets(api.Path),
 		api.Path + "/{name}": gets(api.Path + "/OWN"),
-		api.LearnPath:        {
+		api.LearnPath: {
 			{path: api.LearnPath + "?filter=devices/zzleftyzz-dev/state", empty: true}, {path: api.LearnPath + "?filter=devices/%2B/state", empty: true},
 		},
 		api.TryPath: {

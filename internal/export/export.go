@@ -57,7 +57,7 @@ func (c *Config) Run(ctx context.Context, out io.Writer) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return refusal(response)
+		return Refusal(response)
 	}
 	if c.Output == "" {
 		return copyWhole(out, response.Body)
@@ -164,14 +164,14 @@ func instant(s string, now time.Time) (time.Time, error) {
 // maxRefusal bounds what is read of a refusal, in bytes.
 const maxRefusal = 64 << 10
 
-// refusal is what the hub says instead.
-func refusal(r *http.Response) error {
+// Refusal is what a hub says instead of an answer, as an error.
+func Refusal(r *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRefusal))
 	var problem struct {
 		Detail string `json:"detail"`
 	}
 	if err == nil && json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
-		return fmt.Errorf("export: the hub refuses (%s): %s", r.Status, problem.Detail)
+		return fmt.Errorf("the hub refuses (%s): %s", r.Status, problem.Detail)
 	}
-	return fmt.Errorf("export: the hub answers %s", r.Status)
+	return fmt.Errorf("the hub answers %s", r.Status)
 }
