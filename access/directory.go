@@ -116,7 +116,10 @@ func Open(cfg Config) (*Directory, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Directory{cfg: cfg, hasher: newHasher(), file: watched.New(cfg.Path, maxFile), live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{})}
+	d := &Directory{
+		cfg: cfg, hasher: newHasher(), file: watched.New(cfg.Path, maxFile),
+		live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{}),
+	}
 	d.metrics = newMetrics(cfg.Metrics, d)
 	if err := d.refresh(); err != nil {
 		return nil, err

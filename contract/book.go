@@ -73,7 +73,10 @@ func Open(cfg Config) (*Book, error) {
 	}
 	b := &Book{cfg: cfg, metrics: newMetrics(cfg.Metrics), file: watched.New(cfg.Path, maxFile)}
 	b.state.Store(&state{content: new(Content)})
-	return b, b.refresh()
+	if err := b.refresh(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // Run looks at the file until ctx ends.
@@ -188,15 +191,15 @@ func (s *state) of(topic string) []*entry {
 	return found
 }
 
-// Refused is the error of [Book.Admit] for a message that is refused.
-type Refused struct {
+// RefusedError is the error of [Book.Admit] for a message that is refused.
+type RefusedError struct {
 	Contract string
 	Version  int
 	Reason   string
 }
 
 // Error implements error.
-func (r *Refused) Error() string {
+func (r *RefusedError) Error() string {
 	return fmt.Sprintf("the message breaks version %d of the contract %s: %s", r.Version, r.Contract, r.Reason)
 }
 
@@ -209,7 +212,7 @@ const (
 )
 
 // Admit judges a message on its way to the log by all contracts of its topic; of those that it breaks, the strictest decides. The
-// error, a [*Refused], says that it must be refused, which is asked only of who can tell the sender so. One that is to be set aside is
+// error, a [*RefusedError], says that it must be refused, which is asked only of who can tell the sender so. One that is to be set aside is
 // changed: it goes to a topic below [event.Dead], is not retained, and has the reason in its properties. An empty retained message,
 // which clears a topic, breaks no contract.
 func (b *Book) Admit(e *event.Event, canRefuse bool) error {
@@ -237,7 +240,7 @@ func (b *Book) Admit(e *event.Event, canRefuse bool) error {
 		b.metrics.observed.Inc()
 	case strictest.mode == Reject && canRefuse:
 		b.metrics.rejected.Inc()
-		return &Refused{strictest.name, strictest.version.Number, why.Reason}
+		return &RefusedError{strictest.name, strictest.version.Number, why.Reason}
 	default:
 		b.metrics.quarantined.Inc()
 		setAside(e, strictest, why)

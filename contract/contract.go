@@ -133,7 +133,7 @@ func (c *Content) check() ([]*Schema, error) {
 		}
 		switch {
 		case k.Name == "" || len(k.Name) > maxName || strings.ContainsFunc(k.Name, bad) || strings.HasPrefix(k.Name, "."):
-			return nil, fmt.Errorf("%w: %.80q is no name: 1 to %d letters, digits and . _ -, not beginning with .", ErrContract, k.Name, maxName)
+			return nil, fmt.Errorf("%w: %.80q is no name: 1 to %d letters, digits and . _ - that do not begin with a dot", ErrContract, k.Name, maxName)
 		case seen[k.Name]:
 			return nil, fmt.Errorf("%w: %q is there twice", ErrContract, k.Name)
 		case k.Mode.severity() < 0:

@@ -151,7 +151,7 @@ func TestAdmit(t *testing.T) {
 	} {
 		e := event.Event{Topic: c.topic, Payload: []byte(c.payload), Retain: true, Time: 1, Ref: &event.Ref{}}
 		err := b.Admit(&e, c.canRefuse)
-		refused := (*Refused)(nil)
+		refused := (*RefusedError)(nil)
 		switch {
 		case c.want == "":
 			if !errors.As(err, &refused) || refused.Contract != "strict" || refused.Version != 1 || !strings.HasPrefix(refused.Reason, "/temperature: ") {
@@ -167,9 +167,9 @@ func TestAdmit(t *testing.T) {
 			t.Errorf("%s %s: changed: %+v", c.topic, c.payload, e)
 		}
 	}
-	clear := event.Event{Topic: "plant/1", Retain: true}
-	if err := b.Admit(&clear, true); err != nil || clear.Topic != "plant/1" {
-		t.Errorf("a message that clears a topic: %v, %+v", err, clear)
+	empty := event.Event{Topic: "plant/1", Retain: true}
+	if err := b.Admit(&empty, true); err != nil || empty.Topic != "plant/1" {
+		t.Errorf("a message that clears a topic: %v, %+v", err, empty)
 	}
 	for _, w := range b.All(func(topic string) bool { return topic == "plant/1" }) {
 		if w.Name != "strict" {
@@ -199,7 +199,8 @@ func TestObservedIsBounded(t *testing.T) {
 		}
 	}
 	seen := b.All(func(string) bool { return true })[0].Seen
-	if len(seen.Faults) != maxKinds+1 || seen.Faults[0].Kind != otherKinds || len(seen.Samples) != maxSamples || seen.Samples[0].Topic != "t/499" || seen.Broken != 500 {
+	if len(seen.Faults) != maxKinds+1 || seen.Faults[0].Kind != otherKinds || len(seen.Samples) != maxSamples ||
+		seen.Samples[0].Topic != "t/499" || seen.Broken != 500 {
 		t.Errorf("%d kinds, %d samples, %d broken: %+v", len(seen.Faults), len(seen.Samples), seen.Broken, seen.Samples[0])
 	}
 	if p := seen.Samples[0].Payload; len(p) > maxShown || strings.Contains(p, "\uFFFD") {
@@ -477,7 +478,8 @@ func BenchmarkAdmit(b *testing.B) {
 	run("no contracts", "plant/1")
 	err = book.Edit(func(c *Content) error {
 		for i := range 100 {
-			if _, err := c.Put(fmt.Sprint("c", i), Reject, Version{Filter: fmt.Sprintf("plant/%d", i), Schema: json.RawMessage(climate)}, time.Now()); err != nil {
+			v := Version{Filter: fmt.Sprintf("plant/%d", i), Schema: json.RawMessage(climate)}
+			if _, err := c.Put(fmt.Sprint("c", i), Reject, v, time.Now()); err != nil {
 				return err
 			}
 		}

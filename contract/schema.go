@@ -118,7 +118,8 @@ func refersToItself(doc any, at string) error {
 			text, isText := value.(string)
 			switch {
 			case name == "$ref" && isText && !strings.HasPrefix(text, "#"):
-				return fmt.Errorf("%w: the schema refers to something else at %.80s/$ref: %.80q: only references within it, such as \"#/$defs/x\"", ErrContract, at, text)
+				return fmt.Errorf("%w: the schema refers to something else at %.80s/$ref: %.80q: references are within it, such as \"#/$defs/x\"",
+					ErrContract, at, text)
 			case (name == "$dynamicRef" || name == "$recursiveRef" || (name == "$id" || name == "id") && at != "") && isText:
 				return fmt.Errorf("%w: the schema has %s at %.80s, which contracts do not have", ErrContract, name, at)
 			}
@@ -197,7 +198,8 @@ func (w *weighing) of(s *jsonschema.Schema) (weight, error) {
 		}
 		total.parts, total.matching = total.parts+part.parts, total.matching+part.matching
 		if total.parts > maxSchemaParts || total.matching > maxSchemaParts {
-			return weight{}, fmt.Errorf("%w: the schema has more than %d parts at %.80s, those that are referred to twice counted twice", ErrContract, maxSchemaParts, place(s.Location))
+			return weight{}, fmt.Errorf("%w: the schema has more than %d parts at %.80s, those that are referred to twice counted twice",
+				ErrContract, maxSchemaParts, place(s.Location))
 		}
 	}
 	w.known[s] = total
@@ -233,11 +235,11 @@ func partsOf(s *jsonschema.Schema) []*jsonschema.Schema {
 	for _, below := range s.PatternProperties {
 		parts = append(parts, below)
 	}
-	for _, any := range []any{s.AdditionalProperties, s.AdditionalItems, s.Items} {
-		parts = append(parts, schemasIn(any)...)
+	for _, value := range []any{s.AdditionalProperties, s.AdditionalItems, s.Items} {
+		parts = append(parts, schemasIn(value)...)
 	}
-	for _, any := range s.Dependencies {
-		parts = append(parts, schemasIn(any)...)
+	for _, value := range s.Dependencies {
+		parts = append(parts, schemasIn(value)...)
 	}
 	return slices.DeleteFunc(parts, func(s *jsonschema.Schema) bool { return s == nil })
 }
@@ -335,13 +337,4 @@ func cut(text string, most int) string {
 		text = strings.ToValidUTF8(text[:most-len("…")], "") + "…"
 	}
 	return text
-}
-
-// indented is a schema as people read it.
-func indented(schema json.RawMessage) string {
-	var out bytes.Buffer
-	if json.Indent(&out, schema, "", "  ") != nil {
-		return string(schema)
-	}
-	return out.String()
 }

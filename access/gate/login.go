@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"pulso/access"
+	made "pulso/internal/pages"
 )
 
 // Paths that a Gate serves itself.
@@ -27,9 +27,6 @@ const (
 var files embed.FS
 
 var pages = template.Must(template.ParseFS(files, "pages/*.html"))
-
-// policy lets the pages of this package load their style and send their forms, and nothing else.
-const policy = "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 const (
 	cookieName = "pulso_session"
@@ -110,27 +107,9 @@ func (g *Gate) show(w http.ResponseWriter, r *http.Request, status int, p page) 
 
 // write makes a page and sends it.
 func (g *Gate) write(w http.ResponseWriter, status int, name string, said words, p any) {
-	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, p); err != nil {
+	if err := made.Write(w, status, pages, name, said, p); err != nil {
 		g.logger.Error("a page could not be made", "error", err)
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
 	}
-	secure(w.Header())
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Language", said["language"])
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // whether the client hears it is beyond us
-}
-
-// secure sets the headers of pages that hold what is one person's.
-func secure(h http.Header) {
-	h.Set("Content-Security-Policy", policy)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Add("Vary", "Accept-Language")
 }
 
 func (g *Gate) showLogin(w http.ResponseWriter, r *http.Request) {

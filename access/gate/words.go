@@ -3,13 +3,13 @@ package gate
 import (
 	"net/http"
 
-	lang "pulso/internal/words"
+	made "pulso/internal/pages"
 )
 
 // words are what the pages say, in one language, by what it is.
-type words = lang.Words
+type words = made.Words
 
-var languages = lang.Read(files, "pages", "en", "es")
+var languages = made.Read(files, "pages", "en", "es")
 
 // say is the words in the language that a browser prefers, of those there are.
 func say(r *http.Request) words { return languages.For(r) }

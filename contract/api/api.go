@@ -78,7 +78,7 @@ func (h *Handler) ServeList(w http.ResponseWriter, r *http.Request) {
 	if h.refuser.Method(w, r, http.MethodGet) {
 		return
 	}
-	h.answer(w, http.StatusOK, struct {
+	h.answer(w, struct {
 		Contracts []contract.Watched `json:"contracts"`
 	}{h.visible(r)})
 }
@@ -118,7 +118,7 @@ func (h *Handler) ServeContract(w http.ResponseWriter, r *http.Request) {
 	case http.MethodGet, http.MethodHead:
 		for _, k := range h.visible(r) {
 			if k.Name == name {
-				h.answer(w, http.StatusOK, k)
+				h.answer(w, k)
 				return
 			}
 		}
@@ -132,7 +132,7 @@ func (h *Handler) ServeContract(w http.ResponseWriter, r *http.Request) {
 			h.fail(w, err)
 			return
 		}
-		h.answer(w, http.StatusOK, h.cfg.Book.All(nil)[h.at(name)].Contract)
+		h.answer(w, h.cfg.Book.All(nil)[h.at(name)].Contract)
 	case http.MethodDelete:
 		if err := h.remove(name); err != nil {
 			h.fail(w, err)
@@ -208,7 +208,7 @@ func (h *Handler) fail(w http.ResponseWriter, err error) {
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, status int, value any) {
+func (h *Handler) answer(w http.ResponseWriter, value any) {
 	body, err := json.Marshal(value)
 	if err != nil {
 		h.refuser.Fail(w, http.StatusInternalServerError, "internal", "the answer could not be written as JSON")
@@ -218,7 +218,6 @@ func (h *Handler) answer(w http.ResponseWriter, status int, value any) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
 	_, _ = w.Write(body) // whether the client hears it is beyond us
 }
 
@@ -238,7 +237,7 @@ func (h *Handler) ServeLearn(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	h.answer(w, http.StatusOK, learned)
+	h.answer(w, learned)
 }
 
 // ServeTry says what a schema would have refused of what the topics of a filter said.
@@ -255,5 +254,5 @@ func (h *Handler) ServeTry(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, err)
 		return
 	}
-	h.answer(w, http.StatusOK, tried)
+	h.answer(w, tried)
 }

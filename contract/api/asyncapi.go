@@ -35,7 +35,7 @@ func (h *Handler) ServeAsync(w http.ResponseWriter, r *http.Request) {
 		h.refuser.Error(w, errBusy())
 		return
 	}
-	h.answer(w, http.StatusOK, h.describe(r))
+	h.answer(w, h.describe(r))
 }
 
 // A description is an AsyncAPI document that is being written.

@@ -10,14 +10,14 @@ import (
 
 	"pulso/bridge/wire"
 	"pulso/contract"
-	"pulso/internal/words"
+	made "pulso/internal/pages"
 )
 
 //go:embed pages
 var files embed.FS
 
 var (
-	languages = words.Read(files, "pages", "en", "es")
+	languages = made.Read(files, "pages", "en", "es")
 	pages     = template.Must(template.New("").Funcs(template.FuncMap{"pretty": pretty, "dict": dict}).ParseFS(files, "pages/contracts.html"))
 )
 
@@ -43,7 +43,7 @@ func dict(pairs ...any) map[string]any {
 
 // A page is what the page of contracts shows.
 type page struct {
-	Words         words.Words
+	Words         made.Words
 	Problem, Done string
 	MayChange     bool
 	Contracts     []contract.Watched
@@ -163,16 +163,7 @@ func (h *Handler) changeMode(name string, mode contract.Mode) error {
 }
 
 func (h *Handler) show(w http.ResponseWriter, status int, p *page) {
-	var out bytes.Buffer
-	if err := pages.ExecuteTemplate(&out, "contracts.html", p); err != nil {
-		http.Error(w, "internal error", http.StatusInternalServerError)
-		return
+	if err := made.Write(w, status, pages, "contracts.html", p.Words, p); err != nil {
+		h.refuser.Count("internal")
 	}
-	header := w.Header()
-	header.Set("Content-Type", "text/html; charset=utf-8")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Language", p.Words["language"])
-	w.WriteHeader(status)
-	_, _ = w.Write(out.Bytes()) // whether the client hears it is beyond us
 }

@@ -108,6 +108,8 @@ type Hub struct {
 	contracts *contract.Book
 	promises  *api.Handler
 	origins   *origins
+	// foreign refuses the forms of other sites' pages.
+	foreign *http.CrossOriginProtection
 	// accounts are who may do what, gate stands before all requests.
 	accounts *access.Directory
 	verifier *jwt.Verifier
@@ -200,7 +202,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	h.audited = audit.NewHandler(h.records, h.catch, h.registry)
 	h.buildSimulator()
 	h.promises = h.newPromises()
-	h.origins = newOrigins(h.checkOrigin, h.registry)
+	h.origins, h.foreign = newOrigins(h.checkOrigin, h.registry), http.NewCrossOriginProtection()
 	h.server = h.newServer()
 	// Those who hear of a batch, in this order: devices first, then screens, then the views.
 	if h.broker != nil {

@@ -45,7 +45,7 @@ func (h *Hub) admitted(canRefuse bool) admitted {
 // Ingest hands a message on, unless it is refused: its error is then a [*wire.Error].
 func (a admitted) Ingest(ctx context.Context, m event.Event, done func(event.Position, error)) error {
 	if err := a.contracts.Admit(&m, a.canRefuse); err != nil {
-		if refused := (*contract.Refused)(nil); errors.As(err, &refused) {
+		if refused := (*contract.RefusedError)(nil); errors.As(err, &refused) {
 			return wire.Errorf(wire.CodeContract, "%s", refused.Error())
 		}
 		return err

@@ -43,7 +43,7 @@ func watched(t *testing.T, h *Hub, name string) contract.Watched {
 // userProperties are the values of a message's user properties with a name.
 func userProperties(p *wire.Received, name string) (values []string) {
 	for _, u := range p.Props {
-		if text := fmt.Sprint(u); strings.Contains(text, name) {
+		if text := u.String(); strings.Contains(text, name) {
 			values = append(values, text)
 		}
 	}
@@ -103,8 +103,9 @@ func TestContractsOverMQTT(t *testing.T) {
 			t.Errorf("retained: %v", p)
 		}
 	}
-	if k := watched(t, h, "strict"); k.Seen.Checked != 18 || k.Seen.Broken != 6 || k.Seen.Faults[0] != (contract.Count{Kind: "/temperature: type", Count: 6}) || len(k.Seen.Samples) != 6 {
-		t.Errorf("seen: %+v", k.Seen)
+	warm := contract.Count{Kind: "/temperature: type", Count: 6}
+	if seen := watched(t, h, "strict").Seen; seen.Checked != 18 || seen.Broken != 6 || seen.Faults[0] != warm || len(seen.Samples) != 6 {
+		t.Errorf("seen: %+v", seen)
 	}
 	// What is set aside is nothing that a device said.
 	_, devices := get(t, "http://"+h.HTTPAddr()+"/api/v1/devices?limit=1000", "")
@@ -276,6 +277,7 @@ func at[T any](doc any, path ...string) (value T) {
 func TestBadContracts(t *testing.T) {
 	h := runHub(t, inMemory(t))
 	base := "http://" + h.HTTPAddr()
+	long := strings.Repeat("x", 100<<10)
 	for name, c := range map[string]struct {
 		method, path, body string
 		status             int
@@ -289,8 +291,8 @@ func TestBadContracts(t *testing.T) {
 		"name":              {http.MethodPut, api.Path + "/a%20b", `{"filter":"#","mode":"observe","schema":{}}`, http.StatusBadRequest},
 		"remote":            {http.MethodPut, api.Path + "/a", `{"filter":"#","mode":"observe","schema":{"$ref":"` + base + `/x"}}`, http.StatusBadRequest},
 		"recursion":         {http.MethodPut, api.Path + "/a", `{"filter":"#","mode":"observe","schema":{"items":{"$ref":"#"}}}`, http.StatusBadRequest},
-		"pattern":           {http.MethodPut, api.Path + "/a", `{"filter":"#","mode":"observe","schema":{"pattern":"((a{99}){99}){99}"}}`, http.StatusBadRequest},
-		"too large":         {http.MethodPut, api.Path + "/a", `{"filter":"#","mode":"observe","schema":"` + strings.Repeat("x", 100<<10) + `"}`, http.StatusRequestEntityTooLarge},
+		"pattern":           {http.MethodPut, api.Path + "/a", `{"filter":"#","mode":"reject","schema":{"pattern":"((a{9}){99}){99}"}}`, http.StatusBadRequest},
+		"too large":         {http.MethodPut, api.Path + "/a", `{"filter":"#","mode":"observe","schema":"` + long + `"}`, http.StatusRequestEntityTooLarge},
 		"not there":         {http.MethodDelete, api.Path + "/a", ``, http.StatusNotFound},
 		"method":            {http.MethodPatch, api.Path + "/a", ``, http.StatusMethodNotAllowed},
 		"learn nothing":     {http.MethodGet, api.LearnPath + "?filter=none", ``, http.StatusBadRequest},
@@ -313,6 +315,33 @@ func TestBadContracts(t *testing.T) {
 	}
 	if all := h.contracts.Content().Contracts; len(all) != 0 {
 		t.Errorf("there are %+v", all)
+	}
+}
+
+// Forms of other sites' pages change nothing, also on a hub without accounts.
+func TestContractFormsOfOtherSites(t *testing.T) {
+	h := runHub(t, inMemory(t))
+	form := url.Values{"name": {"a"}, "filter": {"#"}, "mode": {"reject"}, "schema": {"false"}}.Encode()
+	for name, header := range map[string]http.Header{
+		"other site":       {"Sec-Fetch-Site": {"cross-site"}, "Origin": {"http://evil.example"}},
+		"other port":       {"Sec-Fetch-Site": {"same-site"}, "Origin": {"http://127.0.0.1:1"}},
+		"sandboxed":        {"Origin": {"null"}},
+		"an older browser": {"Origin": {"http://evil.example"}},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+h.HTTPAddr()+api.PagePath+"/keep", strings.NewReader(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = header
+		r.Header.Set("Content-Type", formType)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden || len(h.contracts.Content().Contracts) != 0 {
+			t.Errorf("%s: %d", name, resp.StatusCode)
+		}
 	}
 }
 

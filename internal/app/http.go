@@ -72,11 +72,12 @@ func (h *Hub) routes() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range h.guarded() {
 		handler := h.gate.Guard(r.read, r.write, r.handler)
-		if r.pattern != "/ws" { // which knows itself where pages may come from
+		switch {
+		case r.pattern == "/ws": // which knows itself where pages may come from
+		case strings.HasPrefix(r.pattern, api.PagePath): // which leads people to where they log in, and tells no other page anything
+			handler = h.foreign.Handler(forPeople(h.gate.Pages(handler), handler))
+		default:
 			handler = h.origins.guard(handler)
-		}
-		if strings.HasPrefix(r.pattern, api.PagePath) { // which leads people to where they log in
-			handler = forPeople(h.gate.Pages(handler), handler)
 		}
 		mux.Handle(r.pattern, handler)
 	}
