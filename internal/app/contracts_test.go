@@ -231,7 +231,7 @@ func TestLearnTryKeep(t *testing.T) {
 func TestAsyncAPI(t *testing.T) {
 	h := runHub(t, inMemory(t))
 	promise(t, h, "plant", contract.Observe, "plant/+/climate/#", `{"$defs":{"t":{"type":"number"}},"properties":{"temperature":{"$ref":"#/$defs/t"}}}`)
-	keep(t, h, say("plant/1/climate", "c", `{"temperature":1}`), say("other/{x}/é", "c", `{"a":1}`), say("other/text", "c", "words"))
+	keep(t, h, say("plant/1/climate", "c", `{"temperature":1}`), say("other/{x}/y", "c", `{"a":1}`), say("other/text", "c", "words"))
 	if err := h.contracts.Admit(&event.Event{Topic: "plant/1/climate", Payload: []byte(`{"temperature":"x"}`), Time: 1}, true); err != nil {
 		t.Fatal(err)
 	}
@@ -247,8 +247,8 @@ func TestAsyncAPI(t *testing.T) {
 		"urn:pulso:contract:plant:1":    {"components", "messages", "plant", "payload", "schema", "$id"},
 		"#/components/messages/plant":   {"channels", "plant", "messages", "plant", "$ref"},
 		"#/channels/topic-other-text":   {"operations", "receive-topic-other-text", "channel", "$ref"},
-		"other/%7Bx%7D/é":               {"channels", "topic-other--x---", "address"},
-		"integer":                       {"components", "messages", "topic-other--x---", "payload", "schema", "properties", "a", "type"},
+		"other/%7Bx%7D/y":               {"channels", "topic-other--x--y", "address"},
+		"integer":                       {"components", "messages", "topic-other--x--y", "payload", "schema", "properties", "a", "type"},
 		"application/schema+json;version=draft-2020-12": {"components", "messages", "plant", "payload", "schemaFormat"},
 	} {
 		if got := at[string](doc, path...); got != want {
