@@ -25,9 +25,11 @@ const (
 
 // An Account is somebody who may use the hub.
 type Account struct {
-	ID    string   `json:"id"`
-	Kind  Kind     `json:"kind"`
-	Roles []string `json:"roles"`
+	ID   string `json:"id"`
+	Kind Kind   `json:"kind"`
+	// Namespace is where the account lives: its rules count below that level of topics only. Empty: everywhere.
+	Namespace string   `json:"namespace,omitempty"`
+	Roles     []string `json:"roles"`
 	// Hash is of the password or secret; empty: it has none.
 	Hash     string    `json:"hash,omitempty"`
 	Tokens   []Token   `json:"tokens,omitempty"`
@@ -52,14 +54,38 @@ const (
 	maxAccounts     = 100_000
 	maxTokens       = 100 // of an account
 	maxAccountRoles = 32
+	maxNamespaces   = 1_000
 	maxFile         = 128 << 20 // bytes
 )
 
 // Content is all that the file of accounts says.
 type Content struct {
-	Accounts []Account `json:"accounts"`
+	Accounts   []Account   `json:"accounts"`
+	Namespaces []Namespace `json:"namespaces,omitempty"`
 	// Roles are those besides [BuiltIn].
 	Roles []Role `json:"roles,omitempty"`
+}
+
+// A Namespace is a tenant: accounts and roles that have a first level of topics to themselves.
+type Namespace struct {
+	// Name is that level.
+	Name string `json:"name"`
+}
+
+// HasNamespace reports whether there is a namespace.
+func (c *Content) HasNamespace(name string) bool {
+	return slices.ContainsFunc(c.Namespaces, func(n Namespace) bool { return n.Name == name })
+}
+
+// RemoveNamespace removes a namespace with its accounts and roles, and reports whether there was one.
+func (c *Content) RemoveNamespace(name string) bool {
+	if !c.HasNamespace(name) {
+		return false
+	}
+	c.Namespaces = slices.DeleteFunc(c.Namespaces, func(n Namespace) bool { return n.Name == name })
+	c.Accounts = slices.DeleteFunc(c.Accounts, func(a Account) bool { return a.Namespace == name })
+	c.Roles = slices.DeleteFunc(c.Roles, func(r Role) bool { return r.Namespace == name })
+	return true
 }
 
 // Errors about accounts.
@@ -141,6 +167,9 @@ func (c *Content) check() (*Policy, error) {
 	if len(c.Accounts) > maxAccounts {
 		return nil, fmt.Errorf("%w: %d of them, at most %d", ErrAccount, len(c.Accounts), maxAccounts)
 	}
+	if err := c.checkNamespaces(); err != nil {
+		return nil, err
+	}
 	seen := make(map[string]bool, len(c.Accounts))
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
@@ -157,13 +186,38 @@ func (c *Content) check() (*Policy, error) {
 			return nil, fmt.Errorf("%w %s: at most %d roles and %d tokens", ErrAccount, a.ID, maxAccountRoles, maxTokens)
 		}
 		seen[folded] = true
+		if a.Namespace != "" && !c.HasNamespace(a.Namespace) {
+			return nil, fmt.Errorf("%w %s: there is no namespace %.40q", ErrAccount, a.ID, a.Namespace)
+		}
 		for _, role := range a.Roles {
-			if !policy.Has(role) {
+			if of := policy.namespaces[role]; !policy.Has(role) || of != "" && of != a.Namespace {
 				return nil, fmt.Errorf("%w %s: there is no role %.40q", ErrAccount, a.ID, role)
 			}
 		}
 	}
 	return policy, nil
+}
+
+func (c *Content) checkNamespaces() error {
+	if len(c.Namespaces) > maxNamespaces {
+		return fmt.Errorf("%w: %d namespaces, at most %d", ErrAccount, len(c.Namespaces), maxNamespaces)
+	}
+	seen := make(map[string]bool, len(c.Namespaces))
+	for _, n := range c.Namespaces {
+		if err := CheckID(n.Name); err != nil {
+			return fmt.Errorf("namespace: %w", err)
+		}
+		if folded := strings.ToLower(n.Name); seen[folded] {
+			return fmt.Errorf("%w: the namespace %q is there twice", ErrAccount, n.Name)
+		}
+		seen[strings.ToLower(n.Name)] = true
+	}
+	for _, r := range c.Roles {
+		if r.Namespace != "" && !c.HasNamespace(r.Namespace) {
+			return fmt.Errorf("%w: role %s: there is no namespace %.40q", ErrRule, r.Name, r.Namespace)
+		}
+	}
+	return nil
 }
 
 // readContent reads what a file of accounts says. Of no text it is empty.

@@ -9,7 +9,7 @@ import (
 
 // A Change is one thing that is other in the file than before. It has no secret.
 type Change struct {
-	// What is "account added", "account changed", "account removed", or the same of a role.
+	// What is "account added", "account changed", "account removed", or the same of a role or a namespace.
 	What string
 	// About is the account or role, and what of it is other.
 	About string
@@ -22,6 +22,8 @@ const maxChanges = 100
 func changesOf(before, now *Content) []Change {
 	var list []Change
 	list = compare(list, "account", before.Accounts, now.Accounts, func(a *Account) string { return a.ID }, accountDiffers)
+	list = compare(list, "namespace", before.Namespaces, now.Namespaces, func(n *Namespace) string { return n.Name },
+		func(*Namespace, *Namespace) string { return "" })
 	list = compare(list, "role", before.Roles, now.Roles, func(r *Role) string { return r.Name }, func(a, b *Role) string {
 		if slices.Equal(a.Rules, b.Rules) {
 			return ""
@@ -68,6 +70,9 @@ func accountDiffers(a, b *Account) string {
 	}
 	if a.Hash != b.Hash {
 		what = append(what, "another secret")
+	}
+	if a.Namespace != b.Namespace {
+		what = append(what, "namespace "+b.Namespace)
 	}
 	if a.Disabled != b.Disabled {
 		what = append(what, map[bool]string{true: "disabled", false: "enabled"}[b.Disabled])

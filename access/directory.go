@@ -179,7 +179,7 @@ func (d *Directory) take(content *Content, policy *Policy) {
 	}
 	s.rules = make(map[string][]string, len(content.Roles))
 	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
-		s.rules[r.Name] = r.Rules
+		s.rules[r.Name] = append([]string{r.Namespace}, r.Rules...)
 	}
 	for i := range content.Accounts {
 		a := &content.Accounts[i]
@@ -205,7 +205,7 @@ func (d *Directory) take(content *Content, policy *Policy) {
 // say. Its tokens are looked at one by one.
 func digestOf(a *Account, rules map[string][]string) digest {
 	sum := sha256.New()
-	_, _ = fmt.Fprintf(sum, "%q %q %t %d", a.Kind, a.Hash, a.Disabled, a.Created.UnixNano())
+	_, _ = fmt.Fprintf(sum, "%q %q %q %t %d", a.Kind, a.Namespace, a.Hash, a.Disabled, a.Created.UnixNano())
 	for _, name := range a.Roles {
 		_, _ = fmt.Fprintf(sum, " %q %q", name, rules[name])
 	}
@@ -236,7 +236,8 @@ func (d *Directory) Changed() <-chan struct{} {
 func (d *Directory) Content() Content {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return Content{Accounts: slices.Clone(d.state.content.Accounts), Roles: slices.Clone(d.state.content.Roles)}
+	c := d.state.content
+	return Content{Accounts: slices.Clone(c.Accounts), Namespaces: slices.Clone(c.Namespaces), Roles: slices.Clone(c.Roles)}
 }
 
 // Edit changes the accounts in their file, and here at once.
@@ -400,7 +401,7 @@ func (d *Directory) Explain(account, client string, r Rights, topic string) (Dec
 }
 
 func (a *Account) who(client string) *Who {
-	w := &Who{User: a.ID, Client: client, Roles: a.Roles}
+	w := &Who{User: a.ID, Client: client, Namespace: a.Namespace, Roles: a.Roles}
 	if a.Kind == Device {
 		w.Device = a.ID
 	}

@@ -15,6 +15,8 @@ type Grant struct {
 	// Account is the account's name, Kind what it is for.
 	Account string
 	Kind    Kind
+	// Namespace is where the account lives; empty: everywhere.
+	Namespace string
 
 	directory *Directory
 	account   digest
@@ -31,7 +33,7 @@ func (d *Directory) Open() *Grant { return &Grant{Subject: Everybody(), director
 
 func (d *Directory) grant(s *state, a *Account, client, token string) *Grant {
 	return &Grant{
-		Subject: s.subject(a, client), Account: a.ID, Kind: a.Kind, directory: d,
+		Subject: s.subject(a, client), Account: a.ID, Kind: a.Kind, Namespace: a.Namespace, directory: d,
 		account: s.digests[a.ID], secret: secretDigest(a), token: token,
 	}
 }
@@ -161,6 +163,14 @@ func (g *Grant) MayEverywhere(r Rights) bool {
 		}
 	}
 	return true
+}
+
+// MayAdminister reports whether accounts may be managed, and of which namespace: empty, of all.
+func (g *Grant) MayAdminister() (namespace string, may bool) {
+	if g.Namespace == "" {
+		return "", g.MayEverywhere(Administer)
+	}
+	return g.Namespace, g.Reach(Administer, g.Namespace+"/#") == ReachAll
 }
 
 // MaySomewhere reports whether each of some rights may be allowed on some topic.

@@ -21,6 +21,8 @@ import (
 // A Role is a name for rules. Its text form is what a file holds.
 type Role struct {
 	Name string `json:"name"`
+	// Namespace is whose role it is; empty: everybody may have it.
+	Namespace string `json:"namespace,omitempty"`
 	// Rules are such as "allow publish,subscribe plant/#".
 	Rules []string `json:"rules"`
 }
@@ -42,11 +44,11 @@ func BuiltIn() []Role {
 		device[i] = "allow publish,subscribe " + filter
 	}
 	return []Role{
-		{RoleAdministrator, []string{"allow all #"}},
-		{RoleOperator, []string{"allow publish,subscribe,history,command #"}},
-		{RoleViewer, []string{"allow subscribe,history #"}},
-		{RoleDevice, device},
-		{RoleGateway, []string{"allow publish,subscribe #"}},
+		{Name: RoleAdministrator, Rules: []string{"allow all #"}},
+		{Name: RoleOperator, Rules: []string{"allow publish,subscribe,history,command #"}},
+		{Name: RoleViewer, Rules: []string{"allow subscribe,history #"}},
+		{Name: RoleDevice, Rules: device},
+		{Name: RoleGateway, Rules: []string{"allow publish,subscribe #"}},
 	}
 }
 
@@ -60,6 +62,8 @@ const (
 // A Policy is the roles, read and checked.
 type Policy struct {
 	roles map[string][]Rule
+	// namespaces are those of roles that have one.
+	namespaces map[string]string
 	// clients says that there are rules with %c.
 	clients bool
 
@@ -73,7 +77,7 @@ const maxReady = 1_000
 
 // NewPolicy reads roles, besides those that are built in. Its error names the role and the rule.
 func NewPolicy(roles []Role) (*Policy, error) {
-	p := &Policy{roles: make(map[string][]Rule)}
+	p := &Policy{roles: make(map[string][]Rule), namespaces: make(map[string]string)}
 	builtIn := BuiltIn()
 	total := 0
 	for i, r := range slices.Concat(builtIn, roles) {
@@ -98,6 +102,9 @@ func NewPolicy(roles []Role) (*Policy, error) {
 			p.clients = p.clients || strings.Contains(rule.Filter, "%c")
 		}
 		p.roles[r.Name] = rules
+		if r.Namespace != "" {
+			p.namespaces[r.Name] = r.Namespace
+		}
 	}
 	return p, nil
 }
@@ -111,7 +118,29 @@ func (p *Policy) Has(role string) bool {
 // Who is somebody as rules see them: an account's name and roles, and what the placeholders stand for.
 type Who struct {
 	User, Client, Device string
-	Roles                []string
+	// Namespace is where the rules count: below it, and nowhere else. Empty: everywhere.
+	Namespace string
+	Roles     []string
+}
+
+// rulesOf are the rules of a role for somebody: none where it is another namespace's.
+func (p *Policy) rulesOf(role, namespace string) []Rule {
+	if of := p.namespaces[role]; of != "" && of != namespace {
+		return nil
+	}
+	return p.roles[role]
+}
+
+// within has a rule count below a namespace only; false: it counts for nothing there.
+func (r Rule) within(namespace string) (Rule, bool) {
+	if namespace == "" {
+		return r, true
+	}
+	if beginsReserved(r.Filter) {
+		return Rule{}, false
+	}
+	r.Filter = namespace + "/" + r.Filter
+	return r, true
 }
 
 // An entry is a rule that is ready to be asked.
@@ -139,10 +168,14 @@ const maxDecided = 10_000
 
 // Subject is what somebody may do. Roles that do not exist give nothing.
 func (p *Policy) Subject(w *Who) *Subject {
-	s := &Subject{shared: p.withoutNames(w.Roles)}
+	s := &Subject{shared: p.withoutNames(w.Roles, w.Namespace)}
 	for _, role := range w.Roles {
-		for _, rule := range p.roles[role] {
-			if expanded, ok := rule.expand(w); ok && hasNames(rule.Filter) {
+		for _, rule := range p.rulesOf(role, w.Namespace) {
+			expanded, ok := rule.expand(w)
+			if ok && hasNames(rule.Filter) {
+				expanded, ok = expanded.within(w.Namespace)
+			}
+			if ok && hasNames(rule.Filter) {
 				s.own = append(s.own, entry{expanded, role, strings.Split(expanded.Filter, "/"), 0})
 			}
 		}
@@ -160,8 +193,8 @@ func (p *Policy) Subject(w *Who) *Subject {
 }
 
 // withoutNames are the rules of some roles that have no placeholders, in order.
-func (p *Policy) withoutNames(roles []string) []entry {
-	key := strings.Join(roles, "/")
+func (p *Policy) withoutNames(roles []string, namespace string) []entry {
+	key := namespace + "/" + strings.Join(roles, "/")
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if ready, ok := p.ready[key]; ok {
@@ -169,8 +202,11 @@ func (p *Policy) withoutNames(roles []string) []entry {
 	}
 	var entries []entry
 	for _, role := range roles {
-		for _, rule := range p.roles[role] {
-			if !hasNames(rule.Filter) {
+		for _, rule := range p.rulesOf(role, namespace) {
+			if hasNames(rule.Filter) {
+				continue
+			}
+			if rule, ok := rule.within(namespace); ok {
 				entries = append(entries, entry{rule, role, strings.Split(rule.Filter, "/"), 0})
 			}
 		}

@@ -25,7 +25,10 @@ type accountPage struct {
 	Me            string
 	MyRoles       []string
 	Person        bool // who has a password of their own
+	// Administrator is who manages accounts: of Namespace, or of all where that is empty.
 	Administrator bool
+	Namespace     string
+	Namespaces    []access.Namespace
 	Accounts      []access.Account
 	Roles         []access.Role
 	BuiltIn       []access.Role
@@ -63,9 +66,8 @@ func (g *Gate) account(administer bool, act func(p *accountPage, r *http.Request
 			toLogin(w, r)
 			return
 		}
-		p := &accountPage{
-			Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person, Administrator: grant.MayEverywhere(access.Administer),
-		}
+		p := &accountPage{Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person}
+		p.Namespace, p.Administrator = grant.MayAdminister()
 		if administer && !p.Administrator {
 			p.Problem = p.Words["notYours"]
 			g.refuser.Count("account")
@@ -99,12 +101,26 @@ func (g *Gate) fill(p *accountPage) {
 		return
 	}
 	for _, r := range g.records(maxRecorded) {
+		if p.Namespace != "" && !p.manages(&content, r.Who) {
+			continue
+		}
 		p.Records = append(p.Records, recorded{r, time.UnixMilli(r.Time).UTC().Format("2006-01-02 15:04:05 MST")})
 	}
-	p.Accounts, p.Roles, p.BuiltIn = content.Accounts, content.Roles, access.BuiltIn()
+	p.BuiltIn = access.BuiltIn()
+	if p.Namespace == "" {
+		p.Namespaces = content.Namespaces
+	}
+	p.Accounts = slices.DeleteFunc(content.Accounts, func(a access.Account) bool { return p.Namespace != "" && a.Namespace != p.Namespace })
+	p.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool { return p.Namespace != "" && r.Namespace != p.Namespace })
 	slices.SortFunc(p.Accounts, func(a, b access.Account) int {
 		return strings.Compare(string(a.Kind)+" "+a.ID, string(b.Kind)+" "+b.ID)
 	})
+}
+
+// manages reports whether an account is one of those that the page is about.
+func (p *accountPage) manages(c *access.Content, id string) bool {
+	a := c.Account(id)
+	return a != nil && (p.Namespace == "" || a.Namespace == p.Namespace)
 }
 
 func (g *Gate) showAccount(w http.ResponseWriter, status int, p *accountPage) {
@@ -116,6 +132,9 @@ func (g *Gate) look(p *accountPage, r *http.Request) error {
 	p.As, p.Topic = r.URL.Query().Get("as"), r.URL.Query().Get("topic")
 	if !p.Administrator || p.As == "" || p.Topic == "" {
 		return nil
+	}
+	if content := g.directory.Content(); !p.manages(&content, p.As) {
+		return fmt.Errorf("%w: %q", access.ErrNoAccount, p.As)
 	}
 	for _, right := range access.Each() {
 		d, err := g.directory.Explain(p.As, "", right, p.Topic)
@@ -146,24 +165,33 @@ func (g *Gate) setPassword(p *accountPage, r *http.Request) error {
 		return err
 	}
 	p.Done = p.Words["loggedOut"]
-	return g.change(p.Me, func(_ *access.Content, a *access.Account) error { a.Hash = hash; return nil })
+	return g.directory.Edit(func(c *access.Content) error {
+		a := c.Account(p.Me)
+		if a == nil {
+			return fmt.Errorf("%w: %q", access.ErrNoAccount, p.Me)
+		}
+		a.Hash = hash
+		return nil
+	})
 }
 
-// change changes one account.
-func (g *Gate) change(id string, how func(c *access.Content, a *access.Account) error) error {
+// change changes one account, of those that the page is about: the others are as if they were not there.
+func (g *Gate) change(p *accountPage, id string, how func(c *access.Content, a *access.Account) error) error {
 	return g.directory.Edit(func(c *access.Content) error {
-		a := c.Account(id)
-		if a == nil {
+		if !p.manages(c, id) {
 			return fmt.Errorf("%w: %q", access.ErrNoAccount, id)
 		}
-		return how(c, a)
+		return how(c, c.Account(id))
 	})
 }
 
 // add makes an account, with a secret that is shown once.
 func (g *Gate) add(p *accountPage, r *http.Request) error {
 	id, kind, now := r.PostForm.Get("id"), access.Kind(r.PostForm.Get("kind")), time.Now().UTC()
-	a := access.Account{ID: id, Kind: kind, Roles: fields(r.PostForm.Get("roles")), Created: now}
+	a := access.Account{ID: id, Kind: kind, Namespace: p.Namespace, Roles: fields(r.PostForm.Get("roles")), Created: now}
+	if p.Namespace == "" {
+		a.Namespace = r.PostForm.Get("namespace")
+	}
 	secret := access.NewSecret()
 	switch kind {
 	case access.Person:
@@ -189,7 +217,11 @@ func (g *Gate) add(p *accountPage, r *http.Request) error {
 	}
 	p.Made = secret
 	if kind == access.Device {
-		p.Connect = fmt.Sprintf("mosquitto_pub -h HOST -u %s -P %s -t %s/telemetry -m '{\"temperature\":21.5}'", id, secret, id)
+		topic := id + "/telemetry"
+		if a.Namespace != "" {
+			topic = a.Namespace + "/" + topic
+		}
+		p.Connect = fmt.Sprintf("mosquitto_pub -h HOST -u %s -P %s -t %s -m '{\"temperature\":21.5}'", id, secret, topic)
 	}
 	return nil
 }
@@ -205,7 +237,7 @@ func (g *Gate) addToken(p *accountPage, r *http.Request) error {
 		until = now.AddDate(0, 0, days).Truncate(time.Second)
 	}
 	id := r.PostForm.Get("id")
-	return g.directory.Edit(func(c *access.Content) (err error) {
+	return g.change(p, id, func(c *access.Content, _ *access.Account) (err error) {
 		p.Made, err = c.AddToken(id, now, until)
 		return err
 	})
@@ -217,7 +249,7 @@ func (g *Gate) revoke(p *accountPage, r *http.Request) error {
 	if token == "" && id == p.Me {
 		return errors.New(p.Words["notSelf"])
 	}
-	return g.change(id, func(c *access.Content, a *access.Account) error {
+	return g.change(p, id, func(c *access.Content, a *access.Account) error {
 		if token == "" {
 			c.Remove(id)
 			return nil
@@ -233,14 +265,14 @@ func (g *Gate) give(p *accountPage, r *http.Request) error {
 	if id == p.Me {
 		return errors.New(p.Words["notSelf"])
 	}
-	return g.change(id, func(_ *access.Content, a *access.Account) error {
+	return g.change(p, id, func(_ *access.Content, a *access.Account) error {
 		a.Roles = fields(r.PostForm.Get("roles"))
 		return nil
 	})
 }
 
 // setRole makes, changes or, without rules, removes a role.
-func (g *Gate) setRole(_ *accountPage, r *http.Request) error {
+func (g *Gate) setRole(p *accountPage, r *http.Request) error {
 	name, rules := r.PostForm.Get("name"), []string(nil)
 	for line := range strings.Lines(r.PostForm.Get("rules")) {
 		if line = strings.TrimSpace(line); line != "" {
@@ -248,9 +280,16 @@ func (g *Gate) setRole(_ *accountPage, r *http.Request) error {
 		}
 	}
 	return g.directory.Edit(func(c *access.Content) error {
-		c.Roles = slices.DeleteFunc(c.Roles, func(role access.Role) bool { return role.Name == name })
+		namespace := p.Namespace
+		if i := slices.IndexFunc(c.Roles, func(role access.Role) bool { return role.Name == name }); i >= 0 {
+			if p.Namespace != "" && c.Roles[i].Namespace != p.Namespace {
+				return fmt.Errorf("%w: the name %q is taken", access.ErrRule, name)
+			}
+			namespace = c.Roles[i].Namespace
+			c.Roles = slices.Delete(c.Roles, i, i+1)
+		}
 		if len(rules) > 0 {
-			c.Roles = append(c.Roles, access.Role{Name: name, Rules: rules})
+			c.Roles = append(c.Roles, access.Role{Name: name, Namespace: namespace, Rules: rules})
 		}
 		return nil
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -39,6 +40,10 @@ type (
 	deviceCmd struct {
 		Add deviceAddCmd `cmd:"" help:"Add a device, and print how it connects."`
 	}
+	namespaceCmd struct {
+		Add    namespaceAddCmd    `cmd:"" help:"Make a namespace."`
+		Remove namespaceRemoveCmd `cmd:"" help:"Remove a namespace, with its accounts and roles; messages stay."`
+	}
 	roleCmd struct {
 		Set    roleSetCmd    `cmd:"" help:"Make a role, or change its rules."`
 		Remove roleRemoveCmd `cmd:"" help:"Remove a role that nobody has."`
@@ -51,6 +56,7 @@ type userAddCmd struct {
 
 	Name          string   `arg:"" help:"The name to log in with."`
 	Role          []string `help:"Roles; administrator for the first person, else viewer." placeholder:"ROLE"`
+	Namespace     string   `help:"Where the person lives; what the roles allow counts below this level of topics only."`
 	PasswordStdin bool     `help:"Read the password from the standard input; else one is made and printed."`
 }
 
@@ -67,11 +73,14 @@ func (c *userAddCmd) Run(out io.Writer) error {
 	err = c.edit(func(content *access.Content) error {
 		if len(c.Role) == 0 {
 			c.Role = []string{access.RoleViewer}
-			if !slices.ContainsFunc(content.Accounts, func(a access.Account) bool { return a.Kind == access.Person }) {
+			first := func(a access.Account) bool { return a.Kind == access.Person && a.Namespace == c.Namespace }
+			if !slices.ContainsFunc(content.Accounts, first) {
 				c.Role = []string{access.RoleAdministrator}
 			}
 		}
-		return content.Add(access.Account{ID: c.Name, Kind: access.Person, Roles: c.Role, Hash: hash, Created: time.Now().UTC()})
+		return content.Add(access.Account{
+			ID: c.Name, Kind: access.Person, Namespace: c.Namespace, Roles: c.Role, Hash: hash, Created: time.Now().UTC(),
+		})
 	})
 	if err != nil {
 		return err
@@ -133,10 +142,11 @@ func password(stdin bool) (text string, made bool, err error) {
 type deviceAddCmd struct {
 	accountsFlags
 
-	ID   string   `arg:"" help:"The device's name: its MQTT user, and what stands in its topics."`
-	Role []string `default:"device" help:"Roles: device (topics with its name), gateway (all topics), or your own." placeholder:"ROLE"`
-	Host string   `default:"127.0.0.1" help:"The hub's address, for the lines that are printed."`
-	Port int      `default:"1883" help:"The hub's MQTT port, for the same."`
+	ID        string   `arg:"" help:"The device's name: its MQTT user, and what stands in its topics."`
+	Namespace string   `help:"Where the device lives: the first level of its topics."`
+	Role      []string `default:"device" help:"Roles: device (topics with its name), gateway (all topics), or your own." placeholder:"ROLE"`
+	Host      string   `default:"127.0.0.1" help:"The hub's address, for the lines that are printed."`
+	Port      int      `default:"1883" help:"The hub's MQTT port, for the same."`
 }
 
 // Run adds a device and prints how it connects.
@@ -144,17 +154,17 @@ func (c *deviceAddCmd) Run(out io.Writer) error {
 	secret := access.NewSecret()
 	err := c.edit(func(content *access.Content) error {
 		return content.Add(access.Account{
-			ID: c.ID, Kind: access.Device, Roles: c.Role, Hash: access.HashSecret(secret), Created: time.Now().UTC(),
+			ID: c.ID, Kind: access.Device, Namespace: c.Namespace, Roles: c.Role, Hash: access.HashSecret(secret), Created: time.Now().UTC(),
 		})
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, deviceText, c.ID, secret, c.Host, c.Port)
+	fmt.Fprintf(out, deviceText, c.ID, secret, c.Host, c.Port, path.Join(c.Namespace, c.ID))
 	return nil
 }
 
-// deviceText tells how a device connects: its name, its secret, the hub's host and port.
+// deviceText tells how a device connects: its name, its secret, the hub's host and port, and how its topics begin.
 const deviceText = `The device and its secret, which is shown this once:
 
   user      %[1]s
@@ -162,7 +172,7 @@ const deviceText = `The device and its secret, which is shown this once:
 
 Try it:
 
-  mosquitto_pub -h %[3]s -p %[4]d -u %[1]s -P %[2]s -t %[1]s/telemetry -m '{"temperature":21.5}'
+  mosquitto_pub -h %[3]s -p %[4]d -u %[1]s -P %[2]s -t %[5]s/telemetry -m '{"temperature":21.5}'
 
 ESP32, with the Arduino library PubSubClient:
 
@@ -177,7 +187,7 @@ ESP32, with the Arduino library PubSubClient:
   void loop() {
     if (!mqtt.connected()) mqtt.connect("%[1]s", "%[1]s", "%[2]s");
     mqtt.loop();
-    mqtt.publish("%[1]s/telemetry", "{\"temperature\":21.5}");
+    mqtt.publish("%[5]s/telemetry", "{\"temperature\":21.5}");
     delay(5000);
   }
 `
@@ -185,9 +195,10 @@ ESP32, with the Arduino library PubSubClient:
 type tokenCmd struct {
 	accountsFlags
 
-	Name    string        `arg:"" help:"The account that the token stands for; a service is made where there is none."`
-	Role    []string      `default:"viewer" help:"Roles of a service that is made." placeholder:"ROLE"`
-	Expires time.Duration `default:"8760h" help:"How long it is good; 0: for ever."`
+	Name      string        `arg:"" help:"The account that the token stands for; a service is made where there is none."`
+	Role      []string      `default:"viewer" help:"Roles of a service that is made." placeholder:"ROLE"`
+	Namespace string        `help:"Where a service that is made lives."`
+	Expires   time.Duration `default:"8760h" help:"How long it is good; 0: for ever."`
 }
 
 // Run makes a token.
@@ -199,7 +210,9 @@ func (c *tokenCmd) Run(out io.Writer) error {
 	}
 	err := c.edit(func(content *access.Content) (err error) {
 		if content.Account(c.Name) == nil {
-			if err := content.Add(access.Account{ID: c.Name, Kind: access.Service, Roles: c.Role, Created: now}); err != nil {
+			if err := content.Add(access.Account{
+				ID: c.Name, Kind: access.Service, Namespace: c.Namespace, Roles: c.Role, Created: now,
+			}); err != nil {
 				return err
 			}
 		}
@@ -255,7 +268,7 @@ func (c *listCmd) Run(out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tKIND\tROLES\tTOKENS")
+	fmt.Fprintln(w, "ACCOUNT\tKIND\tNAMESPACE\tROLES\tTOKENS")
 	slices.SortFunc(content.Accounts, func(a, b access.Account) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
 	})
@@ -269,11 +282,17 @@ func (c *listCmd) Run(out io.Writer) error {
 			}
 			tokens = append(tokens, t.ID+" ("+until+")")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.ID, a.Kind, strings.Join(a.Roles, ", "), strings.Join(tokens, ", "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.Kind, cmp.Or(a.Namespace, "-"), strings.Join(a.Roles, ", "), strings.Join(tokens, ", "))
 	}
-	fmt.Fprintln(w, "\nROLE\tRULES")
+	if len(content.Namespaces) > 0 {
+		fmt.Fprintln(w, "\nNAMESPACE")
+	}
+	for _, n := range content.Namespaces {
+		fmt.Fprintln(w, n.Name)
+	}
+	fmt.Fprintln(w, "\nROLE\tNAMESPACE\tRULES")
 	for _, r := range slices.Concat(access.BuiltIn(), content.Roles) {
-		fmt.Fprintf(w, "%s\t%s\n", r.Name, strings.Join(r.Rules, "; "))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, cmp.Or(r.Namespace, "-"), strings.Join(r.Rules, "; "))
 	}
 	return w.Flush()
 }
@@ -281,21 +300,62 @@ func (c *listCmd) Run(out io.Writer) error {
 type roleSetCmd struct {
 	accountsFlags
 
-	Name  string   `arg:"" help:"The role."`
-	Rules []string `arg:"" help:"Rules such as \"allow publish,subscribe plant/#\" and \"deny command #\"; %u is the account, %c the client id, %d the device."`
+	Name      string   `arg:"" help:"The role."`
+	Namespace string   `help:"The namespace that may have it; else all may."`
+	Rules     []string `arg:"" help:"Rules such as \"allow publish,subscribe plant/#\" and \"deny command #\"; %u is the account, %c the client id, %d the device."`
 }
 
 // Run makes a role.
 func (c *roleSetCmd) Run(out io.Writer) error {
 	err := c.edit(func(content *access.Content) error {
 		content.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool { return r.Name == c.Name })
-		content.Roles = append(content.Roles, access.Role{Name: c.Name, Rules: c.Rules})
+		content.Roles = append(content.Roles, access.Role{Name: c.Name, Namespace: c.Namespace, Rules: c.Rules})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "The role %s has %d rules.\n", c.Name, len(c.Rules))
+	return err
+}
+
+type namespaceAddCmd struct {
+	accountsFlags
+
+	Name string `arg:"" help:"The namespace: the first level of its topics."`
+}
+
+// Run makes a namespace.
+func (c *namespaceAddCmd) Run(out io.Writer) error {
+	err := c.edit(func(content *access.Content) error {
+		content.Namespaces = append(content.Namespaces, access.Namespace{Name: c.Name})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "The namespace %s has the topics %s/#. Its administrator: pulso user add NAME --namespace %s\n", c.Name, c.Name, c.Name)
+	return err
+}
+
+type namespaceRemoveCmd struct {
+	accountsFlags
+
+	Name string `arg:"" help:"The namespace."`
+}
+
+// Run removes a namespace. Who lives there is cut off within a second.
+func (c *namespaceRemoveCmd) Run(out io.Writer) error {
+	err := c.edit(func(content *access.Content) error {
+		if !content.RemoveNamespace(c.Name) {
+			return fmt.Errorf("%w: no namespace is called %q", access.ErrNoAccount, c.Name)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "The namespace %s is gone, with its accounts and roles.\n", c.Name)
 	return err
 }
 

@@ -23,24 +23,25 @@ var version string
 type cli struct {
 	ShowVersion kong.VersionFlag `name:"version" help:"Print the version."`
 
-	Serve    serveCmd    `cmd:"" help:"Run the hub."`
-	Bridge   bridgeCmd   `cmd:"" help:"Run the hub beside a broker that you already run: Mosquitto, EMQX or any other."`
-	Demo     demoCmd     `cmd:"" help:"Run a hub with a simulated fleet and show where to look."`
-	Sim      simCmd      `cmd:"" help:"Simulate devices against any MQTT broker."`
-	Bench    benchCmd    `cmd:"" help:"Measure a hub or any MQTT broker."`
-	Pub      pubCmd      `cmd:"" help:"Publish a message."`
-	Tail     tailCmd     `cmd:"" help:"Show what arrives, as it arrives."`
-	Decode   decodeCmd   `cmd:"" help:"Explain how a message is understood."`
-	Export   exportCmd   `cmd:"" help:"Fetch what a hub keeps as a file: samples as CSV or JSON lines, or messages."`
-	User     userCmd     `cmd:"" help:"People who may use the hub."`
-	Device   deviceCmd   `cmd:"" help:"Devices that may connect."`
-	Token    tokenCmd    `cmd:"" help:"Make a token for a service or an account."`
-	Role     roleCmd     `cmd:"" help:"What accounts may do."`
-	Revoke   revokeCmd   `cmd:"" help:"Take an account, or one of its tokens, away: at once."`
-	List     listCmd     `cmd:"" help:"List accounts, tokens and roles."`
-	Contract contractCmd `cmd:"" help:"What devices have promised to send."`
-	Check    checkCmd    `cmd:"" help:"Check the configuration, a running hub, or somebody's rights."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Run the hub."`
+	Bridge    bridgeCmd    `cmd:"" help:"Run the hub beside a broker that you already run: Mosquitto, EMQX or any other."`
+	Demo      demoCmd      `cmd:"" help:"Run a hub with a simulated fleet and show where to look."`
+	Sim       simCmd       `cmd:"" help:"Simulate devices against any MQTT broker."`
+	Bench     benchCmd     `cmd:"" help:"Measure a hub or any MQTT broker."`
+	Pub       pubCmd       `cmd:"" help:"Publish a message."`
+	Tail      tailCmd      `cmd:"" help:"Show what arrives, as it arrives."`
+	Decode    decodeCmd    `cmd:"" help:"Explain how a message is understood."`
+	Export    exportCmd    `cmd:"" help:"Fetch what a hub keeps as a file: samples as CSV or JSON lines, or messages."`
+	User      userCmd      `cmd:"" help:"People who may use the hub."`
+	Device    deviceCmd    `cmd:"" help:"Devices that may connect."`
+	Token     tokenCmd     `cmd:"" help:"Make a token for a service or an account."`
+	Role      roleCmd      `cmd:"" help:"What accounts may do."`
+	Namespace namespaceCmd `cmd:"" help:"Tenants: accounts that have a first level of topics to themselves."`
+	Revoke    revokeCmd    `cmd:"" help:"Take an account, or one of its tokens, away: at once."`
+	List      listCmd      `cmd:"" help:"List accounts, tokens and roles."`
+	Contract  contractCmd  `cmd:"" help:"What devices have promised to send."`
+	Check     checkCmd     `cmd:"" help:"Check the configuration, a running hub, or somebody's rights."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 type simCmd struct {
