@@ -186,17 +186,19 @@ type Decoder struct {
 
 	mu        sync.Mutex
 	overrides []Override
-	topics    cache[*topicInfo]
-	names     cache[*nameInfo]
-	values    cache[string]
-	spaces    map[spaceKey]*space
-	numbered  uint32 // spaces that were numbered, ever
-	epoch     uint64 // grows when what is known of topics is forgotten
-	facts     facts
-	trying    bool // nothing is learned
-	scope     Scope
-	input     Input
-	sequence  uint64
+	// namespaces are first levels of topics whose devices have them in their ids.
+	namespaces map[string]bool
+	topics     cache[*topicInfo]
+	names      cache[*nameInfo]
+	values     cache[string]
+	spaces     map[spaceKey]*space
+	numbered   uint32 // spaces that were numbered, ever
+	epoch      uint64 // grows when what is known of topics is forgotten
+	facts      facts
+	trying     bool // nothing is learned
+	scope      Scope
+	input      Input
+	sequence   uint64
 }
 
 // New returns a Decoder. Its error says that a metric could not be registered, that a bound is negative, or what is wrong
@@ -259,7 +261,7 @@ func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string)
 	out.Kind, out.Name = topic.kind, topic.name
 	out.Device = topic.device
 	if out.Device == "" && topic.byClient {
-		out.Device = clientDevice(in.Client, topic.fallback)
+		out.Device = topic.own(clientDevice(in.Client, topic.fallback))
 		s.Becausef("no level of the topic names a device: it is %q, by its client id or else its topic", out.Device)
 	}
 	if topic.byClient || topic.factsAt != d.facts.changed {
@@ -275,6 +277,11 @@ func (d *Decoder) decode(in Input, out *Result, topic *topicInfo, why *[]string)
 	d.interpret(s, &d.input, out)
 	out.Kind, out.Name = cutName(out.Kind), cutName(out.Name)
 	d.name(s, out)
+	if topic.namespace != "" {
+		for i := range out.Earlier {
+			out.Earlier[i].Device = topic.own(out.Earlier[i].Device)
+		}
+	}
 	d.input = Input{}
 	d.metrics.left.Add(float64(s.left))
 }

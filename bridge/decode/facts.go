@@ -210,6 +210,9 @@ var toldFacts = Facts[Told]{Kind: "topic"}
 // Tell remembers what is said of another topic, from its next message on. The topic may be a filter: then it is said of all
 // that match it and of which nothing is said by itself.
 func (s *Scope) Tell(topic string, told Told) bool {
+	if d := s.decoder; len(d.namespaces) > 0 && d.namespaceOf(topic) != s.topic.namespace {
+		return false // nobody speaks for the devices of another namespace
+	}
 	if known, found := toldFacts.Recall(s, topic); found && sameTold(known, told) {
 		return true
 	}

@@ -48,7 +48,7 @@ func (s *Scope) SetDevice(out *Result, device string) {
 	if s.why != nil { // the hot path allocates nothing
 		s.Becausef("the payload names the device %q", device)
 	}
-	out.Device = cutName(strings.ToValidUTF8(device, "\uFFFD"))
+	out.Device = cutName(s.topic.own(strings.ToValidUTF8(device, "\uFFFD")))
 	s.units, s.about = s.decoder.unitsOf(out.Device), s.decoder.aboutOf(out.Device)
 }
 

@@ -26,6 +26,8 @@ type topicInfo struct {
 	epoch uint64
 	// device is the id; empty where the topic names none.
 	device string
+	// namespace is the first level of a topic of a namespace: no device of another is meant, whatever is said. Empty: none.
+	namespace string
 	// byClient reports that the client id may name the device, and fallback does where the client id looks random.
 	byClient bool
 	fallback string
@@ -140,6 +142,10 @@ func (d *Decoder) newTopicInfo(name string, why *[]string) *topicInfo {
 		t.decode = nil
 	}
 	t.space = d.space(key, override, told.Keys)
+	if len(d.namespaces) > 0 {
+		t.namespace = d.namespaceOf(name)
+		t.device = t.own(t.device)
+	}
 	bare := subject
 	if bare == "" && len(levels) > 0 {
 		bare = levels[len(levels)-1]

@@ -51,6 +51,27 @@ func (h *Hub) buildAccess() (err error) {
 	return nil
 }
 
+// namespaces are the names of those there are.
+func (h *Hub) namespaces() (names []string) {
+	for _, n := range h.accounts.Content().Namespaces {
+		names = append(names, n.Name)
+	}
+	return names
+}
+
+// followNamespaces tells the decoder of namespaces that are made and removed, until ctx ends.
+func (h *Hub) followNamespaces(ctx context.Context) error {
+	for {
+		changed := h.accounts.Changed()
+		h.decoder.Namespaces(h.namespaces())
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // vouched says who comes with a JSON Web Token; nil where no issuer is configured.
 func vouched(v *jwt.Verifier) func(ctx context.Context, token string) (*access.Outsider, error) {
 	if !v.Any() {

@@ -174,7 +174,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	if err := h.bind(ctx); err != nil {
 		return err
 	}
-	h.figures = hub.New(hub.Config{Sample: h.sample, Version: h.version, MQTT: h.deviceAddr(), HTTP: h.HTTPAddr()})
+	h.figures = hub.New(hub.Config{Sample: h.sample, Part: h.part, Version: h.version, MQTT: h.deviceAddr(), HTTP: h.HTTPAddr()})
 	past := bridge.Past{Bridge: h.bridge, FindTopics: h.findTopics}
 	_, next := h.log.Bounds()
 	h.rooms = room.New(room.Config{
@@ -251,6 +251,7 @@ func (h *Hub) buildBridge(viewDir string) (err error) {
 	if err != nil {
 		return err
 	}
+	decoder.Namespaces(h.namespaces()) // before the views read the past
 	overrides, err := loadOverrides(decoder, h.cfg.Decode, h.kept("overrides.json"), h.logger)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/view"
 	"pulso/bridge/view/hub"
@@ -76,6 +77,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	calls, past := start(life, h.calls.Run), start(life, h.past.Run)
 	inlets, outlets := start(life, h.sources.Run), start(life, h.remote.Run)
 	mqtt, simulator := start(life, h.runBroker), start(life, h.simulator.Run)
+	spaces := start(life, h.followNamespaces)
 	accounts, recorder, issuers := start(life, h.accounts.Run), start(life, h.recorder.Run), start(life, h.verifier.Run)
 	certs, promised, web := start(life, h.certs.Run), start(life, h.contracts.Run), start(life, h.serveHTTP)
 	close(h.ready)
@@ -98,7 +100,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	// From the devices to the screens: what is on its way still gets through.
 	err := errors.Join(
 		simulator.stop(), h.stopBroker(life, mqtt), inlets.stop(), requests.stop(), commands.stop(),
-		accounts.stop(), issuers.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
+		accounts.stop(), spaces.stop(), issuers.stop(), recorder.stop(), pipeline.stop(), past.stop(), h.stopGateway(life),
 		stream.stop(), events.stop(), polls.stop(), calls.stop(),
 		h.stopHTTP(life), web.stop(), certs.stop(), promised.stop(),
 		rooms.stop(), figures.stop(), outlets.stop(), h.stopViews(views), watch.stop(), h.close(life),
@@ -269,6 +271,13 @@ func (h *Hub) sample() hub.Sample {
 		s.Log.Bytes = uint64(max(0, sized.Size()))
 	}
 	return s
+}
+
+// part is what there is of what a scope sees.
+func (h *Hub) part(scope event.Scope) (p hub.Part) {
+	p.Total, p.Online, p.Stale, p.Offline = h.devices.CountsFor(scope)
+	p.Events = h.topics.RateFor(scope)
+	return p
 }
 
 // durable is how safe the log is, as the wire has it.

@@ -166,6 +166,20 @@ func (v *View) Counts() (total, online, stale, offline int) {
 	return len(v.all), v.counts[Online], v.counts[Stale], v.counts[Offline]
 }
 
+// CountsFor are the Counts of the devices that a scope sees.
+func (v *View) CountsFor(scope event.Scope) (total, online, stale, offline int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var counts [statuses]int
+	for _, d := range v.all {
+		if v.seenBy(d, scope) {
+			total++
+			counts[d.status]++
+		}
+	}
+	return total, counts[Online], counts[Stale], counts[Offline]
+}
+
 // Refused returns what was not kept because of a bound.
 func (v *View) Refused() Refused {
 	v.mu.Lock()

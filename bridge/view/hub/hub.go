@@ -116,10 +116,19 @@ const (
 	Certificate ProblemKind = "certificate"
 )
 
+// A Part is what there is of some topics.
+type Part struct {
+	Total, Online, Stale, Offline int
+	// Events is messages a second.
+	Events float64
+}
+
 // Config of a View.
 type Config struct {
 	// Sample asks the parts. It is called once a second.
 	Sample func() Sample
+	// Part is what there is of the topics that a scope sees, which is told to who sees a part; nil: nothing is.
+	Part func(scope event.Scope) Part
 	// Started is when the hub began; zero is now.
 	Started time.Time
 	// Version is the program's, MQTT and HTTP the addresses it listens on.

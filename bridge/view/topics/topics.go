@@ -112,6 +112,18 @@ func (v *View) Counts() (known int, refused uint64) {
 	return len(v.all), v.refused
 }
 
+// RateFor is how many messages a second come on the topics that a scope sees.
+func (v *View) RateFor(scope event.Scope) (rate float64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, t := range v.all {
+		if t.rate > 0 && event.Sees(scope, t.name) {
+			rate += t.rate
+		}
+	}
+	return rate
+}
+
 // Topics returns up to limit topics that one of filters matches, that belong to one of devices (none: all) and that a scope
 // (nil: any) sees, and whether there are more. A topic belongs to the device that its newest message was of.
 func (v *View) Topics(filters, devices []string, scope event.Scope, limit int) (names []string, more bool) {
