@@ -95,6 +95,8 @@ type Config struct {
 	Authenticate func(ctx context.Context, c Credentials) (Guest, error)
 	// MayPublish reports whether an account may still publish to a topic; it is asked about wills when they are due. nil: every account may.
 	MayPublish func(account, client, topic string) bool
+	// OnSubscribe hears of each subscription that is accepted of an account, without its share's name. It must not block. nil: nobody does.
+	OnSubscribe func(account, client, filter string)
 	// Admit judges a message before it is taken, and may change where it goes. Its error refuses it: it is asked for one only where the
 	// sender can be told, or expects no answer. nil: all is taken.
 	Admit func(e *event.Event, canRefuse bool) error

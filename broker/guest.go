@@ -99,6 +99,9 @@ func (s *session) maySubscribe(filter string) error {
 	}
 	_, rest, shared := packet.SplitShare(filter)
 	if guest.MaySubscribe(rest, shared) {
+		if hear := s.broker.cfg.OnSubscribe; hear != nil {
+			hear(guest.Name(), s.id, rest)
+		}
 		return nil
 	}
 	s.broker.metrics.forbidden.WithLabelValues(forbiddenSubscribe).Inc()

@@ -63,10 +63,12 @@ type View struct {
 	mu   sync.Mutex
 	list []Record // oldest first
 	gone uint64   // how many came before the first
+	// reads are who has asked for what; they are not in list.
+	reads readers
 }
 
 // NewView returns an empty View.
-func NewView() *View { return &View{} }
+func NewView() *View { return &View{reads: readers{}} }
 
 // Name implements view.View.
 func (*View) Name() string { return "audit" }
@@ -83,8 +85,12 @@ func (v *View) Apply(batch []event.Decoded) {
 			continue // of a version that is not known
 		}
 		v.mu.Lock()
-		v.list = append(v.list, r)
-		v.trim()
+		if r.What == whatRead {
+			v.reads.note(&r)
+		} else {
+			v.list = append(v.list, r)
+			v.trim()
+		}
 		v.mu.Unlock()
 	}
 }
@@ -121,6 +127,7 @@ type saved struct {
 	Version int      `json:"version"`
 	Gone    uint64   `json:"gone"`
 	Records []Record `json:"records"`
+	Readers []Reader `json:"readers"`
 }
 
 // errState is wrapped by what Restore says of a state that Save did not write.
@@ -130,7 +137,7 @@ var errState = errors.New("unusable state of the audit")
 func (v *View) Save(w io.Writer) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return json.NewEncoder(w).Encode(saved{savedVersion, v.gone, v.list})
+	return json.NewEncoder(w).Encode(saved{savedVersion, v.gone, v.list, v.reads.list()})
 }
 
 // Restore implements view.View.
@@ -142,7 +149,7 @@ func (v *View) Restore(r io.Reader) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.list, v.gone = nil, 0
+	v.list, v.gone, v.reads = nil, 0, readers{}
 	if err == nil && s.Version != savedVersion {
 		err = fmt.Errorf("version %d", s.Version)
 	}
@@ -150,6 +157,9 @@ func (v *View) Restore(r io.Reader) error {
 		return fmt.Errorf("%w: %w", errState, err)
 	}
 	v.list, v.gone = s.Records, s.Gone
+	for _, r := range s.Readers {
+		v.reads[[2]string{r.Who, r.Filter}] = r.Last
+	}
 	v.trim()
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/bridge/event"
 	"pulso/bridge/gateway/web"
 	"pulso/bridge/wire"
 )
@@ -19,7 +20,8 @@ const (
 	maxLimit     = 1_000
 )
 
-// A Handler tells the newest records: GET with limit, before and who; format=jsonl gives all that is known, oldest last, a line each.
+// A Handler tells the newest records: GET with limit, before and who; format=jsonl gives all that is known, oldest last, a line each;
+// topic tells who has asked for a topic instead.
 type Handler struct {
 	view    *View
 	catch   func(context.Context)
@@ -36,8 +38,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.refuser.Method(w, r, http.MethodGet) {
 		return
 	}
-	q := web.ParseQuery(r.URL, "limit", "before", "who", "format")
-	limit, before, who, format := q.Int("limit"), q.Int("before"), q.Text("who"), q.Text("format")
+	q := web.ParseQuery(r.URL, "limit", "before", "who", "format", "topic")
+	limit, before, who, format, topic := q.Int("limit"), q.Int("before"), q.Text("who"), q.Text("format"), q.Text("topic")
 	if !q.Has("limit") {
 		limit = defaultLimit
 	}
@@ -51,11 +53,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case format != "" && format != "json" && format != "jsonl":
 		h.refuser.Error(w, wire.Errorf(wire.CodeBadCommand, "format is json or jsonl"))
 		return
+	case topic != "" && (event.CheckTopic(topic) != nil || q.Has("before", "who", "format")):
+		h.refuser.Error(w, wire.Errorf(wire.CodeInvalidTopic, "topic is a topic without wildcards, beside limit alone"))
+		return
 	}
 	h.catch(r.Context())
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
+	if topic != "" {
+		h.answer(w, struct {
+			Readers []Reader `json:"readers"`
+		}{h.view.Readers(topic, limit)})
+		return
+	}
 	if format == "jsonl" {
 		list, _ := h.view.Newest(who, 0, MaxKept*2)
 		header.Set("Content-Type", "application/jsonl")
@@ -75,13 +86,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if list == nil {
 		list = []Record{}
 	}
-	body, err := json.Marshal(struct {
+	h.answer(w, struct {
 		Records []Record `json:"records"`
 		Before  uint64   `json:"before"`
 	}{list, number})
-	if err != nil {
-		return // as above
+}
+
+func (*Handler) answer(w http.ResponseWriter, value any) {
+	body, err := json.Marshal(value)
+	if err != nil { // texts and numbers always can be
+		return
 	}
-	header.Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(body) // whether the client hears it is beyond us
 }

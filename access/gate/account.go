@@ -11,6 +11,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/audit"
+	"pulso/bridge/event"
 )
 
 // AccountPath is the page on which people see their account, and administrators everybody's.
@@ -34,7 +35,11 @@ type accountPage struct {
 	BuiltIn       []access.Role
 	As, Topic     string
 	Decisions     []decision
-	Records       []recorded
+	// Able are who may do something with the topic, Readers who has asked for it.
+	Able     []able
+	AbleMore bool
+	Readers  []reader
+	Records  []recorded
 }
 
 // A recorded thing is one that somebody did, with its time in words.
@@ -127,11 +132,64 @@ func (g *Gate) showAccount(w http.ResponseWriter, status int, p *accountPage) {
 	g.write(w, status, "account.html", p.Words, p)
 }
 
+// An able account is one that may do something with a topic.
+type able struct{ Who, Rights string }
+
+// A reader is who has asked for a topic, with the time in words.
+type reader struct {
+	audit.Reader
+
+	At string
+}
+
+const (
+	maxAble    = 200 // that are shown
+	maxJudged  = 10_000
+	maxReaders = 200
+)
+
+// who shows who may do what with a topic, and who has asked for it.
+func (g *Gate) who(p *accountPage) error {
+	if err := event.CheckTopic(p.Topic); err != nil {
+		return err
+	}
+	content := g.directory.Content()
+	judged := 0
+	for i := range content.Accounts {
+		a := &content.Accounts[i]
+		if !p.manages(&content, a.ID) {
+			continue
+		}
+		if judged++; judged > maxJudged || len(p.Able) == maxAble {
+			p.AbleMore = true
+			break
+		}
+		var rights access.Rights
+		for _, right := range access.Each() {
+			if d, err := g.directory.Explain(a.ID, "", right, p.Topic); err == nil && d.Allowed && !a.Disabled {
+				rights |= right
+			}
+		}
+		if rights != 0 {
+			p.Able = append(p.Able, able{a.ID, rights.String()})
+		}
+	}
+	for _, r := range g.readers(p.Topic, maxReaders) {
+		if p.Namespace == "" || p.manages(&content, r.Who) {
+			p.Readers = append(p.Readers, reader{r, time.UnixMilli(r.Last).UTC().Format("2006-01-02 15:04 MST")})
+		}
+	}
+	return nil
+}
+
 // look shows the page, and explains somebody's rights where that is asked for.
 func (g *Gate) look(p *accountPage, r *http.Request) error {
 	p.As, p.Topic = r.URL.Query().Get("as"), r.URL.Query().Get("topic")
-	if !p.Administrator || p.As == "" || p.Topic == "" {
+	if !p.Administrator || p.Topic == "" {
 		return nil
+	}
+	if p.As == "" {
+		return g.who(p)
 	}
 	if content := g.directory.Content(); !p.manages(&content, p.As) {
 		return fmt.Errorf("%w: %q", access.ErrNoAccount, p.As)

@@ -36,6 +36,8 @@ type Config struct {
 	Audit func(audit.Record)
 	// Records are the newest of what people did, for the page of the accounts; nil: there are none.
 	Records func(limit int) []audit.Record
+	// Readers are those who have asked for a topic, the last first; nil: nobody knows.
+	Readers func(topic string, limit int) []audit.Reader
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 }
@@ -48,6 +50,7 @@ type Gate struct {
 	logger    *slog.Logger
 	record    func(audit.Record)
 	records   func(limit int) []audit.Record
+	readers   func(topic string, limit int) []audit.Reader
 	now       func() time.Time
 	refuser   *web.Refuser
 	foreign   *http.CrossOriginProtection
@@ -71,11 +74,14 @@ func New(cfg Config) *Gate {
 	if cfg.Records == nil {
 		cfg.Records = func(int) []audit.Record { return nil }
 	}
+	if cfg.Readers == nil {
+		cfg.Readers = func(string, int) []audit.Reader { return nil }
+	}
 	if cfg.Audit == nil {
 		cfg.Audit = func(audit.Record) {}
 	}
 	return &Gate{
-		record: cfg.Audit, records: cfg.Records, now: cfg.Now,
+		record: cfg.Audit, records: cfg.Records, readers: cfg.Readers, now: cfg.Now,
 		directory: cfg.Directory, sessions: openSessions(cfg.Directory, cfg.Path, cfg.Logger, cfg.Now),
 		throttle: newThrottle(cfg.Now), logger: cfg.Logger,
 		refuser: web.NewRefuser(cfg.Metrics, "pulso_access_refused_total"),

@@ -65,6 +65,8 @@ type Presence interface {
 type Config struct {
 	Rooms     *room.Registry
 	Publisher Publisher
+	// OnSubscribe hears of each subscription of a person. It must not block. nil: nobody does.
+	OnSubscribe func(p Person, c *wire.Subscribe)
 	// Presence may be nil.
 	Presence Presence
 	// Node and Version are told in the welcome.

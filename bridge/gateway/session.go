@@ -243,6 +243,9 @@ func (s *Session) join(id uint64, c *wire.Subscribe, before *room.Sub) *wire.Err
 		e.Retry = true
 		return e
 	}
+	if hear := s.gateway.cfg.OnSubscribe; hear != nil && s.client.Person != nil {
+		hear(s.client.Person, c)
+	}
 	if before != nil {
 		s.leave(before)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"pulso/access"
 	"pulso/access/audit"
@@ -34,7 +35,7 @@ func (h *Hub) buildAccess() (err error) {
 		return err
 	}
 	h.recorder = newRecorder(h)
-	h.records = audit.NewView()
+	h.records, h.notes = audit.NewView(), audit.NewNotes(h.recorder.put, time.Now)
 	if h.verifier, err = jwt.New(jwt.Config{Issuers: h.cfg.JWT, Logger: h.logger.With("part", "access"), Metrics: h.registry}); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -45,7 +46,7 @@ func (h *Hub) buildAccess() (err error) {
 		return err
 	}
 	h.gate = gate.New(gate.Config{
-		Directory: h.accounts, Path: h.kept(sessionsFile), Audit: h.recorder.put, Records: h.newestRecords,
+		Directory: h.accounts, Path: h.kept(sessionsFile), Audit: h.recorder.put, Records: h.newestRecords, Readers: h.records.Readers,
 		Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	return nil

@@ -116,6 +116,7 @@ type Hub struct {
 	gate     *gate.Gate
 	// records are the audit's, recorder puts them into the log, audited tells them.
 	records  *audit.View
+	notes    *audit.Notes
 	recorder *recorder
 	audited  *audit.Handler
 	refuser  *web.Refuser
@@ -186,7 +187,7 @@ func (h *Hub) build(ctx context.Context, viewDir string) error {
 	}, next)
 	h.gateway = gateway.New(gateway.Config{
 		Rooms: h.rooms, Publisher: h.admitted(true), Presence: h.chat, Node: nodeName(next.Epoch), Version: h.version,
-		MaxSessions: h.cfg.MaxSessions, Admit: h.admitStream,
+		MaxSessions: h.cfg.MaxSessions, Admit: h.admitStream, OnSubscribe: h.streamed,
 		Logger: h.logger.With("part", "gateway"), Metrics: h.registry,
 	})
 	h.stream = ws.New(ws.Config{Gateway: h.gateway, CheckOrigin: h.checkOrigin, Logger: h.logger.With("part", "ws")})
@@ -314,7 +315,7 @@ func (h *Hub) buildBroker(ctx context.Context) (err error) {
 		OnGap: func(g broker.Gap) {
 			h.figures.Missed(hub.Missed{Time: g.Time, Client: g.Client, From: g.From, To: g.To, Reason: g.Why})
 		},
-		OnDelivery: h.delivered, Admit: h.contracts.Admit, Authenticate: h.authenticate, MayPublish: h.mayWill,
+		OnDelivery: h.delivered, OnSubscribe: h.heard, Admit: h.contracts.Admit, Authenticate: h.authenticate, MayPublish: h.mayWill,
 		Logger: h.logger.With("part", "broker"), Metrics: h.registry,
 
 		ConnectTimeout: h.cfg.ConnectTimeout, KeepAlive: h.cfg.KeepAlive, WriteTimeout: h.cfg.WriteTimeout,

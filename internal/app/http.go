@@ -34,7 +34,7 @@ type route struct {
 func (h *Hub) guarded() []route {
 	routes := []route{ //nolint:prealloc // once
 		{"/ws", gate.NeedRead, gate.NeedRead, h.stream},
-		{"/ws/past", gate.NeedRead, gate.NeedRead, h.past},
+		{"/ws/past", gate.NeedRead, gate.NeedRead, h.noted(h.past)},
 		{"/api/v1/past", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.past.ServeSpan)},
 		{"/sse", gate.NeedRead, gate.NeedRead, h.events},
 		{"/api/v1/session", gate.NeedRead, gate.NeedRead, http.HandlerFunc(h.events.ServeCommands)},
@@ -59,10 +59,10 @@ func (h *Hub) guarded() []route {
 		{"/metrics", gate.NeedRead, gate.NeedRead, h.wholeOnly(promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))},
 	}
 	for pattern, handler := range h.rest.Routes() {
-		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedAdminister, handler})
+		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedAdminister, h.noted(handler)})
 	}
 	for _, pattern := range h.queries.Patterns() { // where a POST is a long question
-		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedRead, h.queries})
+		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedRead, h.noted(h.queries)})
 	}
 	return routes
 }
