@@ -225,6 +225,9 @@ func (d *Directory) Enabled() bool {
 	return d.state.enabled
 }
 
+// Keeps reports whether there can be accounts at all.
+func (d *Directory) Keeps() bool { return d.cfg.Path != "" }
+
 // Changed is closed when the accounts next change.
 func (d *Directory) Changed() <-chan struct{} {
 	d.mu.RLock()

@@ -138,6 +138,9 @@ func (d *Directory) sweep(some map[*Grant]struct{}, now time.Time) {
 	}
 }
 
+// SameSecret reports whether two secrets are the same, in a time that does not tell where they differ.
+func SameSecret(a, b string) bool { return equal(a, b) }
+
 func equal(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // MayPublish reports whether messages may be sent to a topic.

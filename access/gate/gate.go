@@ -47,6 +47,7 @@ type Gate struct {
 	directory *access.Directory
 	sessions  *sessions
 	throttle  *throttle
+	setup     setup
 	logger    *slog.Logger
 	record    func(audit.Record)
 	records   func(limit int) []audit.Record

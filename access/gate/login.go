@@ -70,6 +70,8 @@ func (g *Gate) Routes() map[string]http.Handler {
 		"POST " + AccountPath + "/give":   act(true, g.give),
 		"POST " + AccountPath + "/role":   act(true, g.setRole),
 
+		"GET " + SetupPath:   http.HandlerFunc(g.showSetup),
+		"POST " + SetupPath:  g.form(g.makeFirst),
 		"GET " + LoginPath:   http.HandlerFunc(g.showLogin),
 		"POST " + LoginPath:  g.form(g.login),
 		"POST " + LogoutPath: g.form(g.logout),
@@ -98,6 +100,8 @@ type page struct {
 	Words         words
 	Problem, Next string
 	User          string
+	// Closed leaves the form out.
+	Closed bool
 }
 
 func (g *Gate) show(w http.ResponseWriter, r *http.Request, status int, p page) {

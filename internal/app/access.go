@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -50,6 +51,19 @@ func (h *Hub) buildAccess() (err error) {
 		Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	return nil
+}
+
+// setupURL is the link by which the first person is made; empty: there can be none.
+func (h *Hub) setupURL() string {
+	path := h.gate.SetupPathWithCode()
+	if path == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(h.HTTPAddr())
+	if ip := net.ParseIP(host); err != nil || ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port) + path
 }
 
 // namespaces are the names of those there are.

@@ -87,8 +87,11 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.logger.Info("allow-anonymous counts for nothing: the hub has users")
 	}
 	if !h.cfg.AllowAnonymous && !h.accounts.Enabled() {
-		h.logger.Info("only this machine can connect, and everybody on it may do everything: the hub has no users",
-			"to_change", "pulso user add NAME --data "+h.cfg.Data)
+		how := []any{"to_change", "pulso user add NAME --data " + h.cfg.Data}
+		if link := h.setupURL(); link != "" {
+			how = append(how, "or_open_once", link)
+		}
+		h.logger.Info("only this machine can connect, and everybody on it may do everything: the hub has no users", how...)
 	}
 
 	select {
