@@ -54,6 +54,7 @@ func (l *link) publish(raw rawPacket, now time.Time) error {
 		m.Payload = append([]byte(nil), p.Payload...)
 	}
 	if err := l.admit(&m, p.ID); err != nil {
+		l.slow(len(raw.body)) // who is refused is held back as others are
 		return l.refuseMessage(&p, err)
 	}
 	l.hand(&m, p.ID, now)

@@ -32,9 +32,9 @@ const (
 // Bounds of a message under a schema: what is beyond them breaks the contract, since nobody can tell at a fair price.
 const (
 	// maxWork is schemas times values.
-	maxWork = 200_000
+	maxWork = 50_000
 	// maxMatching is instructions of regular expressions times bytes.
-	maxMatching = 32 << 20
+	maxMatching = 4 << 20
 )
 
 // maxReason bounds a reason, in bytes.
@@ -67,7 +67,7 @@ func Compile(text []byte) (*Schema, error) {
 	c.UseRegexpEngine(compilePattern)
 	c.AssertFormat()
 	c.RegisterFormat(&jsonschema.Format{Name: "regex", Validate: func(any) error { return nil }}) // a device's would be compiled for it
-	const url = "contract.json"
+	const url = "urn:pulso:contract"
 	if err := c.AddResource(url, doc); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrContract, err)
 	}
@@ -263,11 +263,13 @@ type Fault struct {
 	Reason string `json:"reason"`
 }
 
+const tooMuch = "too much to check"
+
 // Check says what is wrong with a payload; nil: nothing. Of several faults it tells the first by place.
 func (s *Schema) Check(payload []byte) *Fault {
 	values := 1 + bytes.Count(payload, []byte{','}) + bytes.Count(payload, []byte{'{'}) + bytes.Count(payload, []byte{'['})
 	if s.parts*values > maxWork || s.matching*len(payload) > maxMatching {
-		return &Fault{"too much to check", fmt.Sprintf("too much to check: %d values and %d bytes by a schema of %d parts", values, len(payload), s.parts)}
+		return &Fault{tooMuch, fmt.Sprintf("too much to check: %d values and %d bytes by a schema of %d parts", values, len(payload), s.parts)}
 	}
 	// Numbers become float64: as text, one such as 1e999999 would cost a large integer.
 	var value any

@@ -75,7 +75,7 @@ func (e *ClosedError) Error() string { return fmt.Sprintf("closed: %d %s", e.Cod
 // patience is how long a client waits for a message, and the script for anything else.
 const patience = 10 * time.Second
 
-// Run plays the script on one transport.
+// Run plays the script on one transport; what matters of it once more as a hub with accounts has it, where each session is somebody's.
 func Run(t *testing.T, f Factory) {
 	t.Helper()
 	for _, scene := range []struct {
@@ -83,33 +83,60 @@ func Run(t *testing.T, f Factory) {
 		play func(*testing.T, Factory)
 		// several: it takes more than one subscription on a connection, or other commands.
 		several bool
+		// accounts: it is played with accounts, too.
+		accounts bool
 	}{
-		{"Forms", forms, false},
-		{"History", history, false},
-		{"Bad subscriptions", badSubscriptions, false},
-		{"Positions", positions, false},
-		{"Conversation", conversation, true},
-		{"Publish", publish, true},
-		{"Errors", badCommands, true},
-		{"Many bad commands", manyBadCommands, true},
-		{"Too many subscriptions", tooMany, true},
-		{"Change", change, true},
-		{"Cut", cut, false},
-		{"Resume of latest", resumeLatest, false},
-		{"Retention", retention, false},
-		{"Conflation", conflation, false},
-		{"Slow", slow, false},
-		{"Never reads", neverReads, false},
-		{"Viewers", viewers, false},
-		{"Overloaded", overloaded, false},
-		{"Shutdown", shutdown, false},
+		{"Forms", forms, false, true},
+		{"History", history, false, false},
+		{"Bad subscriptions", badSubscriptions, false, false},
+		{"Positions", positions, false, false},
+		{"Conversation", conversation, true, true},
+		{"Publish", publish, true, true},
+		{"Errors", badCommands, true, false},
+		{"Many bad commands", manyBadCommands, true, false},
+		{"Too many subscriptions", tooMany, true, false},
+		{"Change", change, true, true},
+		{"Cut", cut, false, true},
+		{"Resume of latest", resumeLatest, false, true},
+		{"Retention", retention, false, true},
+		{"Conflation", conflation, false, false},
+		{"Slow", slow, false, false},
+		{"Never reads", neverReads, false, false},
+		{"Viewers", viewers, false, true},
+		{"Overloaded", overloaded, false, false},
+		{"Shutdown", shutdown, false, true},
 	} {
 		if scene.several && f.Single {
 			continue
 		}
 		t.Run(scene.name, func(t *testing.T) { scene.play(t, f) })
+		if scene.accounts {
+			t.Run(scene.name+" with accounts", func(t *testing.T) { scene.play(t, f.as(somebody{})) })
+		}
 	}
 }
+
+// as has all requests come from a person.
+func (f Factory) as(p gateway.Person) Factory {
+	serve := f.Service.Serve
+	f.Service.Serve = func(mux *http.ServeMux, g *gateway.Gateway, l Limits) func(context.Context) error {
+		inner := http.NewServeMux()
+		run := serve(inner, g, l)
+		mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+			inner.ServeHTTP(w, r.WithContext(gateway.WithPerson(r.Context(), p)))
+		})
+		return run
+	}
+	return f
+}
+
+// somebody is a person who may do everything, for ever.
+type somebody struct{}
+
+func (somebody) Name() string                   { return "somebody" }
+func (somebody) MayPublish(string) bool         { return true }
+func (somebody) MayCommand(string) bool         { return true }
+func (somebody) While(func(bool)) (free func()) { return func() {} }
 
 // Across cuts clients off in the middle of a stream and resumes them on another transport, to and fro, for each pair.
 func Across(t *testing.T, factories ...Factory) {

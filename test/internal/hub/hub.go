@@ -27,17 +27,20 @@ var binary string
 // Main runs the tests with the binary that PULSO_BIN names, or one built from this tree, and returns the exit status. It is
 // to be called from TestMain.
 func Main(m *testing.M) int {
-	if binary = os.Getenv("PULSO_BIN"); binary != "" {
-		return m.Run()
-	}
 	dir, err := os.MkdirTemp("", "pulso-bin-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary = filepath.Join(dir, "pulso")
-	if err := build(binary); err != nil {
+	if binary = os.Getenv("PULSO_BIN"); binary == "" {
+		binary = filepath.Join(dir, "pulso")
+		err = build(binary)
+	}
+	if err == nil && os.Getenv(accountsEnv) != "" {
+		err = makeAccounts(filepath.Join(dir, "accounts"))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -134,6 +137,9 @@ func Start(tb testing.TB, options ...Option) *Hub {
 // Again starts a hub that was stopped or killed, and waits until it is ready.
 func (h *Hub) Again() {
 	h.tb.Helper()
+	if err := giveAccounts(h.args[slices.Index(h.args, "--data")+1]); err != nil {
+		h.tb.Fatal(err)
+	}
 	command := append(slices.Clone(h.prefix), append([]string{binary}, h.args...)...)
 	h.exited = make(chan error, 1)
 	h.cmd = exec.Command(command[0], command[1:]...)

@@ -87,6 +87,9 @@ func UserProperty(name, value string) []byte {
 }
 
 // Connect is what a CONNECT can say. Zero values: MQTT 3.1.1, a clean session, no keep-alive, no will, no user.
+// DefaultUser and DefaultPassword are those of clients that name none; empty: neither is sent. They are set before clients connect.
+var DefaultUser, DefaultPassword string
+
 type Connect struct {
 	Version    byte // 0 is V311
 	ID         string
@@ -95,7 +98,7 @@ type Connect struct {
 	WillTopic  string // "" is no will
 	Will       string
 	WillQoS    byte
-	User       string // "" is neither user nor password
+	User       string // "" is DefaultUser
 	Password   string
 	Properties [][]byte // MQTT 5 only
 }
@@ -123,9 +126,13 @@ func (c *Connect) Bytes() []byte {
 		flags |= 0x04 | c.WillQoS<<3
 		parts = append(parts, Properties(version), String(c.WillTopic), String(c.Will))
 	}
-	if c.User != "" {
+	user, password := c.User, c.Password
+	if user == "" {
+		user, password = DefaultUser, DefaultPassword
+	}
+	if user != "" {
 		flags |= 0xc0
-		parts = append(parts, String(c.User), String(c.Password))
+		parts = append(parts, String(user), String(password))
 	}
 	parts[0] = append(String(name), version, flags, byte(c.KeepAlive>>8), byte(c.KeepAlive))
 	return Packet(CONNECT, parts...)
