@@ -225,6 +225,13 @@ func (d *Directory) Enabled() bool {
 	return d.state.enabled
 }
 
+// Knows reports whether there is an account of a name.
+func (d *Directory) Knows(account string) bool {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.state.accounts[account] != nil
+}
+
 // Keeps reports whether there can be accounts at all.
 func (d *Directory) Keeps() bool { return d.cfg.Path != "" }
 

@@ -158,8 +158,11 @@ func (g *Gate) login(w http.ResponseWriter, r *http.Request) {
 		g.show(w, r, http.StatusServiceUnavailable, page{Problem: said["busy"], Next: next, User: user})
 	}
 	g.refuser.Count("login")
+	if !g.directory.Knows(user) {
+		user = "nobody of this hub" // it may be a password, in the wrong field
+	}
 	g.audit(r, "", "login", user, false)
-	g.logger.Warn("a login was refused", "user", fmt.Sprintf("%.80s", user), "remote", r.RemoteAddr, "reason", err)
+	g.logger.Warn("a login was refused", "user", user, "remote", r.RemoteAddr, "reason", err)
 }
 
 func (g *Gate) logout(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -46,6 +47,12 @@ type guardedHub struct {
 
 func runGuarded(t testing.TB, prepare ...func(*Hub)) *guardedHub {
 	t.Helper()
+	return runGuardedLogging(t, slog.New(slog.DiscardHandler), prepare...)
+}
+
+// runGuardedLogging is runGuarded for a hub that says what happens.
+func runGuardedLogging(t testing.TB, logger *slog.Logger, prepare ...func(*Hub)) *guardedHub {
+	t.Helper()
 	cfg := inMemory(t)
 	cfg.Data = filepath.Join(t.TempDir(), "data")
 	g := &guardedHub{t: t, path: AccessFile(cfg.Data), secret: access.NewSecret(), tokens: map[string]string{}}
@@ -71,7 +78,7 @@ func runGuarded(t testing.TB, prepare ...func(*Hub)) *guardedHub {
 			}
 		}
 	})
-	g.Hub = runHub(t, cfg, prepare...)
+	g.Hub = runLogging(t, cfg, logger, prepare...)
 	g.url = "http://" + g.HTTPAddr()
 	return g
 }

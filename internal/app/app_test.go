@@ -33,7 +33,13 @@ func inMemory(tb testing.TB) Config {
 // runHub runs a hub until the test ends, which may prepare it.
 func runHub(t testing.TB, cfg Config, prepare ...func(*Hub)) *Hub {
 	t.Helper()
-	h, err := New(t.Context(), cfg, slog.New(slog.DiscardHandler), "test")
+	return runLogging(t, cfg, slog.New(slog.DiscardHandler), prepare...)
+}
+
+// runLogging is runHub for a hub that says what happens.
+func runLogging(t testing.TB, cfg Config, logger *slog.Logger, prepare ...func(*Hub)) *Hub {
+	t.Helper()
+	h, err := New(t.Context(), cfg, logger, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

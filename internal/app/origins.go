@@ -60,8 +60,9 @@ func (o *origins) guard(next http.Handler) http.Handler {
 	})
 }
 
-// sameHost reports whether an origin is a page of a host.
+// sameHost reports whether an origin (RFC 6454, 6.1: scheme, host and port, nothing else) is a page of a host.
 func sameHost(origin, host string) bool {
 	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, host)
+	return err == nil && strings.EqualFold(u.Host, host) && (u.Scheme == "http" || u.Scheme == schemeHTTPS) &&
+		u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == ""
 }

@@ -37,7 +37,7 @@ func runNew(t *testing.T) (g *guardedHub, log *lockedBuffer, link string) {
 	cfg.Data = filepath.Join(t.TempDir(), "data")
 	log = &lockedBuffer{}
 	g = &guardedHub{t: t, path: AccessFile(cfg.Data)}
-	g.Hub = runHub(t, cfg, func(h *Hub) { h.logger = slog.New(slog.NewTextHandler(log, nil)) })
+	g.Hub = runLogging(t, cfg, slog.New(slog.NewTextHandler(log, nil)))
 	g.url = "http://" + g.HTTPAddr()
 	eventually(t, "the link is shown", func() bool {
 		found := regexp.MustCompile(`or_open_once="?http://[^/]+(/setup\?code=[a-z2-7]{32})`).FindStringSubmatch(log.String())
