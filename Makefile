@@ -32,6 +32,14 @@ help: ## List the targets
 build: ## Build bin/pulso
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/pulso ./cmd/pulso
 
+.PHONY: release
+release: $(NODE_MODULES) ## Build bin/release: a program for each platform, what it is made of (CycloneDX), checksums
+	scripts/release.sh $(VERSION) bin/release
+
+.PHONY: audit
+audit: tools $(NODE_MODULES) ## Ask databases of known holes about what the program is made of; says which could not be asked
+	scripts/audit.sh
+
 .PHONY: run
 run: build ## Run the hub on its default ports, with its data in ./pulso-data
 	bin/pulso serve
@@ -79,6 +87,7 @@ lint: lint-go lint-proto lint-web ## Format, lint and types of everything
 lint-go: tools $(TALLY)
 	@$(TALLY) check lint-go golangci-lint run ./...
 	@cd test/interop && $(TALLY) check lint-interop golangci-lint run ./...
+	@PULSO_TEST_ACCOUNTS=1 $(TALLY) go test-crash-accounts go test -json -count=1 -race -run='^Test(Kill|Offline|Resume|Shared)' ./test/crash
 	@cd test/crash/toxic && $(TALLY) check lint-toxic golangci-lint run ./...
 
 .PHONY: lint-proto
