@@ -23,10 +23,13 @@ func changesOf(before, now *Content) []Change {
 	var list []Change
 	list = compare(list, "account", before.Accounts, now.Accounts, func(a *Account) string { return a.ID }, accountDiffers)
 	list = compare(list, "role", before.Roles, now.Roles, func(r *Role) string { return r.Name }, func(a, b *Role) string {
-		if slices.Equal(a.Rules, b.Rules) {
-			return ""
+		switch {
+		case !slices.Equal(a.Rules, b.Rules):
+			return strings.Join(b.Rules, "; ")
+		case a.Limits != b.Limits:
+			return limitsNow(b.Limits)
 		}
-		return strings.Join(b.Rules, "; ")
+		return ""
 	})
 	if len(list) > maxChanges {
 		list = append(list[:maxChanges:maxChanges], Change{"account changed", "and more"})
@@ -69,6 +72,9 @@ func accountDiffers(a, b *Account) string {
 	if a.Hash != b.Hash {
 		what = append(what, "another secret")
 	}
+	if a.Limits != b.Limits {
+		what = append(what, limitsNow(b.Limits))
+	}
 	if a.Disabled != b.Disabled {
 		what = append(what, map[bool]string{true: "disabled", false: "enabled"}[b.Disabled])
 	}
@@ -86,6 +92,13 @@ func accountDiffers(a, b *Account) string {
 		what = append(what, "something else")
 	}
 	return strings.Join(what, ", ")
+}
+
+func limitsNow(l Limits) string {
+	if l.IsZero() {
+		return "no limits of its own"
+	}
+	return "limits " + l.String()
 }
 
 func hasToken(list []Token, id string) bool {

@@ -23,6 +23,8 @@ type Role struct {
 	Name string `json:"name"`
 	// Rules are such as "allow publish,subscribe plant/#".
 	Rules []string `json:"rules"`
+	// Limits are those of who has the role.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // Names of the roles that every hub has.
@@ -42,11 +44,11 @@ func BuiltIn() []Role {
 		device[i] = "allow publish,subscribe " + filter
 	}
 	return []Role{
-		{RoleAdministrator, []string{"allow all #"}},
-		{RoleOperator, []string{"allow publish,subscribe,history,command #"}},
-		{RoleViewer, []string{"allow subscribe,history #"}},
-		{RoleDevice, device},
-		{RoleGateway, []string{"allow publish,subscribe #"}},
+		{Name: RoleAdministrator, Rules: []string{"allow all #"}},
+		{Name: RoleOperator, Rules: []string{"allow publish,subscribe,history,command #"}},
+		{Name: RoleViewer, Rules: []string{"allow subscribe,history #"}},
+		{Name: RoleDevice, Rules: device},
+		{Name: RoleGateway, Rules: []string{"allow publish,subscribe #"}},
 	}
 }
 

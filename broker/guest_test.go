@@ -17,6 +17,18 @@ type guests struct {
 	mu     sync.Mutex
 	rights map[string]guestRights
 	here   map[*testGuest]func()
+	meters *meter.Table // nil: nothing is bounded
+	limits meter.Limits
+}
+
+// meter opens the meter of an account.
+func (g *guests) meter(name string) func() *meter.Chain {
+	if g.meters == nil {
+		return nil
+	}
+	return func() *meter.Chain {
+		return g.meters.Open(meter.Key{Name: name, Limits: func() meter.Limits { return g.limits }})
+	}
 }
 
 // guestRights are filters.
@@ -24,6 +36,8 @@ type guestRights struct{ publish, hear []string }
 
 type testGuest struct {
 	guestRights
+
+	meter func() *meter.Chain // nil: nothing is bounded
 
 	all  *guests
 	name string
@@ -34,6 +48,13 @@ func (g *testGuest) MayPublish(topic string) bool { return event.MatchAny(g.publ
 func (g *testGuest) MayHear(topic string) bool    { return event.MatchAny(g.hear, topic) }
 func (g *testGuest) MaySubscribe(filter string, whole bool) bool {
 	return slices.Contains(g.hear, filter) || !whole && (filter == "#" && len(g.hear) > 0 || event.MatchAny(g.hear, filter))
+}
+
+func (g *testGuest) Meter() *meter.Chain {
+	if g.meter == nil {
+		return nil
+	}
+	return g.meter()
 }
 
 func (g *testGuest) While(cut func()) func() {
@@ -57,7 +78,7 @@ func (g *guests) authenticate(_ context.Context, c Credentials) (Guest, error) {
 	case !known || string(c.Password) != "secret":
 		return nil, ErrDenied
 	}
-	return &testGuest{rights, g, c.User}, nil
+	return &testGuest{guestRights: rights, meter: g.meter(c.User), all: g, name: c.User}, nil
 }
 
 func (g *guests) mayPublish(account, _, topic string) bool {

@@ -11,6 +11,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/audit"
+	"pulso/access/meter"
 )
 
 // AccountPath is the page on which people see their account, and administrators everybody's.
@@ -24,6 +25,7 @@ type accountPage struct {
 	Made, Connect string
 	Me            string
 	MyRoles       []string
+	MyLimits      []string // those that hold, such as "messages=100"
 	Person        bool // who has a password of their own
 	Administrator bool
 	Accounts      []access.Account
@@ -94,6 +96,13 @@ func (g *Gate) fill(p *accountPage) {
 	content := g.directory.Content()
 	if a := content.Account(p.Me); a != nil {
 		p.MyRoles = a.Roles
+		for k, figure := range g.directory.Limits(p.Me) {
+			said := p.Words["noLimit"]
+			if figure > 0 {
+				said = strconv.FormatInt(figure, 10)
+			}
+			p.MyLimits = append(p.MyLimits, p.Words["limit."+meter.Kind(k).String()]+" "+said)
+		}
 	}
 	if !p.Administrator {
 		return
@@ -248,9 +257,15 @@ func (g *Gate) setRole(_ *accountPage, r *http.Request) error {
 		}
 	}
 	return g.directory.Edit(func(c *access.Content) error {
-		c.Roles = slices.DeleteFunc(c.Roles, func(role access.Role) bool { return role.Name == name })
+		var limits access.Limits // which stay
+		c.Roles = slices.DeleteFunc(c.Roles, func(role access.Role) bool {
+			if role.Name == name {
+				limits = role.Limits
+			}
+			return role.Name == name
+		})
 		if len(rules) > 0 {
-			c.Roles = append(c.Roles, access.Role{Name: name, Rules: rules})
+			c.Roles = append(c.Roles, access.Role{Name: name, Rules: rules, Limits: limits})
 		}
 		return nil
 	})

@@ -44,10 +44,15 @@ type (
 		Remove roleRemoveCmd `cmd:"" help:"Remove a role that nobody has."`
 		Give   roleGiveCmd   `cmd:"" help:"Give an account these roles and no others."`
 	}
+	limitCmd struct {
+		Account limitAccountCmd `cmd:"" help:"Give an account limits of its own, which win over those of its roles."`
+		Role    limitRoleCmd    `cmd:"" help:"Give a role limits, which are those of who has it."`
+	}
 )
 
 type userAddCmd struct {
 	accountsFlags
+	limitFlags
 
 	Name          string   `arg:"" help:"The name to log in with."`
 	Role          []string `help:"Roles; administrator for the first person, else viewer." placeholder:"ROLE"`
@@ -71,7 +76,7 @@ func (c *userAddCmd) Run(out io.Writer) error {
 				c.Role = []string{access.RoleAdministrator}
 			}
 		}
-		return content.Add(access.Account{ID: c.Name, Kind: access.Person, Roles: c.Role, Hash: hash, Created: time.Now().UTC()})
+		return content.Add(access.Account{ID: c.Name, Kind: access.Person, Roles: c.Role, Limits: c.Limit, Hash: hash, Created: time.Now().UTC()})
 	})
 	if err != nil {
 		return err
@@ -132,6 +137,7 @@ func password(stdin bool) (text string, made bool, err error) {
 
 type deviceAddCmd struct {
 	accountsFlags
+	limitFlags
 
 	ID   string   `arg:"" help:"The device's name: its MQTT user, and what stands in its topics."`
 	Role []string `default:"device" help:"Roles: device (topics with its name), gateway (all topics), or your own." placeholder:"ROLE"`
@@ -144,7 +150,7 @@ func (c *deviceAddCmd) Run(out io.Writer) error {
 	secret := access.NewSecret()
 	err := c.edit(func(content *access.Content) error {
 		return content.Add(access.Account{
-			ID: c.ID, Kind: access.Device, Roles: c.Role, Hash: access.HashSecret(secret), Created: time.Now().UTC(),
+			ID: c.ID, Kind: access.Device, Roles: c.Role, Limits: c.Limit, Hash: access.HashSecret(secret), Created: time.Now().UTC(),
 		})
 	})
 	if err != nil {
@@ -255,7 +261,7 @@ func (c *listCmd) Run(out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tKIND\tROLES\tTOKENS")
+	fmt.Fprintln(w, "ACCOUNT\tKIND\tROLES\tLIMITS\tTOKENS")
 	slices.SortFunc(content.Accounts, func(a, b access.Account) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
 	})
@@ -269,17 +275,18 @@ func (c *listCmd) Run(out io.Writer) error {
 			}
 			tokens = append(tokens, t.ID+" ("+until+")")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", a.ID, a.Kind, strings.Join(a.Roles, ", "), strings.Join(tokens, ", "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.Kind, strings.Join(a.Roles, ", "), a.Limits, strings.Join(tokens, ", "))
 	}
-	fmt.Fprintln(w, "\nROLE\tRULES")
+	fmt.Fprintln(w, "\nROLE\tLIMITS\tRULES")
 	for _, r := range slices.Concat(access.BuiltIn(), content.Roles) {
-		fmt.Fprintf(w, "%s\t%s\n", r.Name, strings.Join(r.Rules, "; "))
+		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, r.Limits, strings.Join(r.Rules, "; "))
 	}
 	return w.Flush()
 }
 
 type roleSetCmd struct {
 	accountsFlags
+	limitFlags
 
 	Name  string   `arg:"" help:"The role."`
 	Rules []string `arg:"" help:"Rules such as \"allow publish,subscribe plant/#\" and \"deny command #\"; %u is the account, %c the client id, %d the device."`
@@ -288,8 +295,17 @@ type roleSetCmd struct {
 // Run makes a role.
 func (c *roleSetCmd) Run(out io.Writer) error {
 	err := c.edit(func(content *access.Content) error {
-		content.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool { return r.Name == c.Name })
-		content.Roles = append(content.Roles, access.Role{Name: c.Name, Rules: c.Rules})
+		var limits access.Limits // which stay
+		content.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool {
+			if r.Name == c.Name {
+				limits = r.Limits
+			}
+			return r.Name == c.Name
+		})
+		if !c.Limit.IsZero() {
+			limits = c.Limit
+		}
+		content.Roles = append(content.Roles, access.Role{Name: c.Name, Rules: c.Rules, Limits: limits})
 		return nil
 	})
 	if err != nil {

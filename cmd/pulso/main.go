@@ -36,6 +36,7 @@ type cli struct {
 	Device  deviceCmd  `cmd:"" help:"Devices that may connect."`
 	Token   tokenCmd   `cmd:"" help:"Make a token for a service or an account."`
 	Role    roleCmd    `cmd:"" help:"What accounts may do."`
+	Limit   limitCmd   `cmd:"" help:"How much accounts may do."`
 	Revoke  revokeCmd  `cmd:"" help:"Take an account, or one of its tokens, away: at once."`
 	List    listCmd    `cmd:"" help:"List accounts, tokens and roles."`
 	Check   checkCmd   `cmd:"" help:"Check the configuration, a running hub, or somebody's rights."`

@@ -15,6 +15,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/jwt"
+	"pulso/access/meter"
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
 )
@@ -65,6 +66,12 @@ type Config struct {
 	MaxPacket      Bytes `group:"limits" name:"max-packet" env:"PULSO_MAX_PACKET" default:"1MiB" help:"Largest MQTT packet."`
 	ClientMessages int   `group:"limits" name:"client-messages" env:"PULSO_CLIENT_MESSAGES" default:"0" help:"Messages a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
 	ClientBytes    Bytes `group:"limits" name:"client-bytes" env:"PULSO_CLIENT_BYTES" default:"0" help:"Bytes a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
+	AccountConnections   int64 `group:"limits" name:"account-connections" env:"PULSO_ACCOUNT_CONNECTIONS" default:"50000" help:"Most MQTT connections and stream sessions of one account together; its roles or itself may name another limit. 0: no limit."`
+	AccountMessages      int64 `group:"limits" name:"account-messages" env:"PULSO_ACCOUNT_MESSAGES" default:"0" help:"Messages a second that one account may publish in all its connections, a second's worth at once; MQTT clients wait, requests are refused. 0: no limit."`
+	AccountBytes         Bytes `group:"limits" name:"account-bytes" env:"PULSO_ACCOUNT_BYTES" default:"0" help:"Their bytes a second. 0: no limit."`
+	AccountSubscriptions int64 `group:"limits" name:"account-subscriptions" env:"PULSO_ACCOUNT_SUBSCRIPTIONS" default:"100000" help:"Most filters of MQTT sessions and rooms of stream sessions of one account. 0: no limit."`
+	AccountSamples       int64 `group:"limits" name:"account-samples" env:"PULSO_ACCOUNT_SAMPLES" default:"500000000" help:"Samples a minute that questions of one account may read: PromQL, history, exports. 0: no limit."`
+
 	ReceiveMaximum int   `group:"limits" name:"receive-maximum" env:"PULSO_RECEIVE_MAXIMUM" default:"1024" help:"Messages that an MQTT 5 client may send before the first of them is acknowledged."`
 	MaxTopicLevels int   `group:"limits" name:"max-topic-levels" env:"PULSO_MAX_TOPIC_LEVELS" default:"128" help:"Most levels of a topic or filter."`
 
@@ -148,6 +155,13 @@ func (c *Config) Check() error {
 			bad(b.key, "%s is not between %s and %s", b.show(b.value), b.show(b.from), b.show(b.to))
 		}
 	}
+	limits := c.accountLimits()
+	for _, k := range meter.Kinds() {
+		key := "account-" + k.String()
+		if err := access.CheckLimit(k, key, limits[k]); err != nil {
+			bad(key, "%v", err)
+		}
+	}
 	if least := Bytes(64 << 20); c.MaxMemory != 0 && c.MaxMemory < least {
 		bad("max-memory", "%v is less than %v", c.MaxMemory, least)
 	}
@@ -158,6 +172,14 @@ func (c *Config) Check() error {
 		bad("log-retain-age", "%v is less than a minute", c.RetainAge)
 	}
 	return errors.Join(errs...)
+}
+
+// accountLimits are those of accounts that name none.
+func (c *Config) accountLimits() meter.Limits {
+	return meter.Limits{
+		meter.Connections: c.AccountConnections, meter.Messages: c.AccountMessages, meter.Bytes: int64(c.AccountBytes),
+		meter.Subscriptions: c.AccountSubscriptions, meter.Samples: c.AccountSamples,
+	}
 }
 
 // checkAddresses finds what is wrong with the addresses to listen on, and with who may reach them.
