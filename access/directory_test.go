@@ -33,7 +33,7 @@ func newDirectory(t *testing.T) (d *Directory, token string) {
 	path := filepath.Join(t.TempDir(), "access.json")
 	now := time.Now().UTC()
 	err = Edit(path, func(c *Content) error {
-		c.Roles = []Role{{"own", []string{"allow all home/%u/#"}}}
+		c.Roles = []Role{{Name: "own", Rules: []string{"allow all home/%u/#"}}}
 		err := errors.Join(
 			c.Add(Account{ID: "anna", Kind: Person, Roles: []string{RoleAdministrator}, Hash: hash, Created: now}),
 			c.Add(Account{ID: "plug", Kind: Device, Roles: []string{"own"}, Hash: HashSecret(secret), Created: now}),

@@ -25,13 +25,8 @@ var greatest = map[meter.Kind]int64{
 	meter.Connections: 1 << 24, meter.Messages: 1e9, meter.Bytes: 1 << 40, meter.Subscriptions: 1 << 24, meter.Samples: 1e12,
 }
 
-// CheckLimit returns nil for a figure that a limit may have; key names it in the error, which wraps [ErrLimit].
-func CheckLimit(k meter.Kind, key string, figure int64) error {
-	if most := greatest[k]; figure < 0 || figure > most {
-		return fmt.Errorf("%w %s: %d is not between 0, which is no limit, and %d", ErrLimit, key, figure, most)
-	}
-	return nil
-}
+// MaxLimit is the greatest figure that a limit may have.
+func MaxLimit(k meter.Kind) int { return int(greatest[k]) }
 
 // maxLimits bounds the text of limits, in bytes.
 const maxLimits = 256
@@ -60,8 +55,8 @@ func ParseLimits(text string) (Limits, error) {
 		if err != nil {
 			return Limits{}, fmt.Errorf("%w %s: %.40q is not a whole number", ErrLimit, key, value)
 		}
-		if err := CheckLimit(meter.Kind(i), key, figure); err != nil {
-			return Limits{}, err
+		if most := greatest[meter.Kind(i)]; figure < 0 || figure > most {
+			return Limits{}, fmt.Errorf("%w %s: %d is not between 0, which is no limit, and %d", ErrLimit, key, figure, most)
 		}
 		l.named[i], l.figures[i] = true, figure
 	}

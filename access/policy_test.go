@@ -11,7 +11,7 @@ import (
 
 func subject(t testing.TB, w *Who, rules ...string) *Subject {
 	t.Helper()
-	p, err := NewPolicy([]Role{{"r", rules}})
+	p, err := NewPolicy([]Role{{Name: "r", Rules: rules}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,18 +86,18 @@ func TestBuiltInRoles(t *testing.T) {
 
 func TestBadRoles(t *testing.T) {
 	for _, roles := range [][]Role{
-		{{"r", []string{"allow"}}},
-		{{"r", []string{"allow read #"}}},
-		{{"r", []string{"permit publish #"}}},
-		{{"r", []string{"allow publish a#"}}},
-		{{"r", []string{"allow publish "}}},
-		{{"r", []string{"allow  #"}}},
-		{{"r", []string{"allow publish " + strings.Repeat("x", maxFilter+1)}}},
-		{{RoleDevice, nil}},
-		{{"r", nil}, {"r", nil}},
-		{{"a/b", nil}},
-		{{"", nil}},
-		{{"r", make([]string, maxRoleRules+1)}},
+		{{Name: "r", Rules: []string{"allow"}}},
+		{{Name: "r", Rules: []string{"allow read #"}}},
+		{{Name: "r", Rules: []string{"permit publish #"}}},
+		{{Name: "r", Rules: []string{"allow publish a#"}}},
+		{{Name: "r", Rules: []string{"allow publish "}}},
+		{{Name: "r", Rules: []string{"allow  #"}}},
+		{{Name: "r", Rules: []string{"allow publish " + strings.Repeat("x", maxFilter+1)}}},
+		{{Name: RoleDevice, Rules: nil}},
+		{{Name: "r", Rules: nil}, {Name: "r", Rules: nil}},
+		{{Name: "a/b", Rules: nil}},
+		{{Name: "", Rules: nil}},
+		{{Name: "r", Rules: make([]string, maxRoleRules+1)}},
 	} {
 		if _, err := NewPolicy(roles); err == nil {
 			t.Errorf("%.100q: no error", roles)
@@ -216,7 +216,7 @@ func BenchmarkMay(b *testing.B) {
 	for i := range rules {
 		rules[i] = fmt.Sprintf("allow publish,subscribe plant/hall-%d/+/#", i)
 	}
-	p, err := NewPolicy([]Role{{"r", rules}})
+	p, err := NewPolicy([]Role{{Name: "r", Rules: rules}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/broker/packet"
 )
@@ -21,23 +22,11 @@ type guests struct {
 	limits meter.Limits
 }
 
-// meter opens the meter of an account.
-func (g *guests) meter(name string) func() *meter.Chain {
-	if g.meters == nil {
-		return nil
-	}
-	return func() *meter.Chain {
-		return g.meters.Open(meter.Key{Name: name, Limits: func() meter.Limits { return g.limits }})
-	}
-}
-
 // guestRights are filters.
 type guestRights struct{ publish, hear []string }
 
 type testGuest struct {
 	guestRights
-
-	meter func() *meter.Chain // nil: nothing is bounded
 
 	all  *guests
 	name string
@@ -51,10 +40,10 @@ func (g *testGuest) MaySubscribe(filter string, whole bool) bool {
 }
 
 func (g *testGuest) Meter() *meter.Chain {
-	if g.meter == nil {
+	if g.all.meters == nil {
 		return nil
 	}
-	return g.meter()
+	return g.all.meters.Open(meter.Key{Name: g.name, Limits: func() meter.Limits { return g.all.limits }})
 }
 
 func (g *testGuest) While(cut func()) func() {
@@ -78,7 +67,7 @@ func (g *guests) authenticate(_ context.Context, c Credentials) (Guest, error) {
 	case !known || string(c.Password) != "secret":
 		return nil, ErrDenied
 	}
-	return &testGuest{guestRights: rights, meter: g.meter(c.User), all: g, name: c.User}, nil
+	return &testGuest{guestRights: rights, all: g, name: c.User}, nil
 }
 
 func (g *guests) mayPublish(account, _, topic string) bool {
@@ -109,7 +98,7 @@ func accept(good func(user string, password []byte) bool) func(context.Context, 
 		if !good(c.User, c.Password) {
 			return nil, ErrDenied
 		}
-		return &testGuest{guestRights{[]string{"#"}, []string{"#"}}, all, c.User}, nil
+		return &testGuest{guestRights: guestRights{[]string{"#"}, []string{"#"}}, all: all, name: c.User}, nil
 	}
 }
 

@@ -43,9 +43,9 @@ type link struct {
 	streak streak
 
 	meter   *meter.Chain // of the guest's account; nil: nothing is bounded
-	guest   Guest    // who it is; nil: the broker knows nobody
-	release func()   // says that the guest has left
-	refusal *Refusal // why the CONNECT was not accepted
+	guest   Guest        // who it is; nil: the broker knows nobody
+	release func()       // says that the guest has left
+	refusal *Refusal     // why the CONNECT was not accepted
 
 	quota       atomic.Int32          // messages of QoS 1 and 2 that the client has sent and that are not answered. Any goroutine
 	established atomic.Bool           // CONNACK was sent; id, version and session are fixed. Any goroutine

@@ -33,10 +33,10 @@ type session struct {
 	version byte
 	since   time.Time // offline: when it ends, as expires
 	filters map[string]subscription
-	groups  []*group // of its shared subscriptions
-	conn    *conn    // nil without a connection
+	groups  []*group     // of its shared subscriptions
+	conn    *conn        // nil without a connection
 	meter   *meter.Chain // of the account, for the filters; nil: nothing is bounded
-	guest   Guest    // of the connection, or the last one; nil: it may do everything
+	guest   Guest        // of the connection, or the last one; nil: it may do everything
 
 	// What the journal needs.
 	revision uint64              // grows with each change that must survive

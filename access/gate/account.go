@@ -26,7 +26,7 @@ type accountPage struct {
 	Me            string
 	MyRoles       []string
 	MyLimits      []string // those that hold, such as "messages=100"
-	Person        bool // who has a password of their own
+	Person        bool     // who has a password of their own
 	Administrator bool
 	Accounts      []access.Account
 	Roles         []access.Role
@@ -97,11 +97,9 @@ func (g *Gate) fill(p *accountPage) {
 	if a := content.Account(p.Me); a != nil {
 		p.MyRoles = a.Roles
 		for k, figure := range g.directory.Limits(p.Me) {
-			said := p.Words["noLimit"]
 			if figure > 0 {
-				said = strconv.FormatInt(figure, 10)
+				p.MyLimits = append(p.MyLimits, fmt.Sprintf("%v=%d", meter.Kind(k), figure))
 			}
-			p.MyLimits = append(p.MyLimits, p.Words["limit."+meter.Kind(k).String()]+" "+said)
 		}
 	}
 	if !p.Administrator {

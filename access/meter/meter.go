@@ -146,10 +146,11 @@ func (m *Meter) allow(bytes int) (Kind, time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.table.now()
-	for _, k := range [...]Kind{Messages, Bytes} {
-		if wait := m.debt(now, k); wait > 0 {
-			return k, wait
+	if messages, size := m.debt(now, Messages), m.debt(now, Bytes); max(messages, size) > 0 {
+		if messages >= size {
+			return Messages, messages
 		}
+		return Bytes, size
 	}
 	m.take(now, Messages, 1)
 	m.take(now, Bytes, int64(bytes))

@@ -41,12 +41,12 @@ type Session struct {
 	meter     *meter.Chain // of the person's account; nil: nothing is bounded
 
 	// Of the reading goroutine.
-	subs  []*room.Sub
+	subs []*room.Sub
 	// counted is how many of them the meter knows of.
 	counted int
-	chats map[uint64][]string
-	name  string
-	bad   int
+	chats   map[uint64][]string
+	name    string
+	bad     int
 	// reported is when the last report of paints came, or the session began.
 	reported time.Time
 

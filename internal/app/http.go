@@ -60,7 +60,9 @@ func (h *Hub) guarded() []route {
 }
 
 // questions bounds what an account's questions read.
-func (h *Hub) questions(next http.Handler) http.Handler { return gateway.Questions(next, h.refuser.Error) }
+func (h *Hub) questions(next http.Handler) http.Handler {
+	return gateway.Questions(next, h.refuser.Error)
+}
 
 // routes is what the HTTP port serves.
 func (h *Hub) routes() http.Handler {
