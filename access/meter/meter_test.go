@@ -289,9 +289,9 @@ func TestNilBoundsNothing(t *testing.T) {
 func BenchmarkTake(b *testing.B) {
 	table := meter.NewTable(nil, nil)
 	for name, c := range map[string]*meter.Chain{
-		"nobody":   nil,
+		"nobody":    nil,
 		"unlimited": table.Open(meter.Key{Name: "a", Limits: fixed(meter.Limits{meter.Connections: 10})}),
-		"limited":  table.Open(meter.Key{Name: "b", Limits: fixed(meter.Limits{meter.Messages: 1e9, meter.Bytes: 1 << 40})}),
+		"limited":   table.Open(meter.Key{Name: "b", Limits: fixed(meter.Limits{meter.Messages: 1e9, meter.Bytes: 1 << 40})}),
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
