@@ -87,8 +87,8 @@ func (l *Limits) UnmarshalText(text []byte) (err error) {
 }
 
 // generous are the more generous figures of two: of those that either names, the greater, and none before any.
-func (l *Limits) generous(other *Limits) Limits {
-	out := *l
+func (l Limits) generous(other *Limits) Limits {
+	out := l
 	for i, named := range other.named {
 		figure := other.figures[i]
 		if named && (!out.named[i] || figure == 0 || out.figures[i] != 0 && figure > out.figures[i]) {
@@ -99,7 +99,7 @@ func (l *Limits) generous(other *Limits) Limits {
 }
 
 // over are the limits with those that they do not name taken from others.
-func (l *Limits) over(others *meter.Limits) meter.Limits {
+func (l Limits) over(others *meter.Limits) meter.Limits {
 	out := *others
 	for i, named := range l.named {
 		if named {

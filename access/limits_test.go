@@ -119,7 +119,8 @@ func TestLimitsChangeWithoutCutting(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut := false
-	defer grant.While(func(bool) { cut = true })()
+	release := grant.While(func(bool) { cut = true })
+	defer release()
 	chain := grant.Meter()
 	defer chain.Close()
 	for range 5 {

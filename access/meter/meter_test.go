@@ -197,7 +197,7 @@ func TestLoweredLimit(t *testing.T) {
 	var all []*meter.Chain
 	for range 3 {
 		c := open()
-		defer c.Close()
+		t.Cleanup(c.Close)
 		if !c.Connect(false) {
 			t.Fatal("refused below the limit")
 		}

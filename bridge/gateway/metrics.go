@@ -27,7 +27,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "pulso_gateway_sessions_closed_total", Help: "Sessions that ended, by close code; client: the client left.",
 		}, []string{"code"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many, in all or of an account, or memory was short, by reason.",
+			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many, also of an account, or memory was short.",
 		}, []string{"reason"}),
 		refusedCommands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_gateway_commands_refused_total", Help: "Commands answered with an error, by its code.",

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,31 +13,36 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"github.com/gorilla/websocket"
+	"google.golang.org/protobuf/proto"
 
 	"pulso/access"
+	"pulso/bridge/gateway/rpc"
+	pulsov1 "pulso/internal/gen/pulso/v1"
 )
 
-// limit gives an account limits of its own and waits until they hold.
-func (g *guardedHub) limit(account, text string) {
+// limit gives root limits of its own and waits until they hold.
+func (g *guardedHub) limit(text string) {
 	g.t.Helper()
 	l, err := access.ParseLimits(text)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.edit(func(c *access.Content) { c.Account(account).Limits = l })
+	g.edit(func(c *access.Content) { c.Account("root").Limits = l })
 	deadline := time.Now().Add(10 * time.Second)
-	for want := g.accounts.Content(); ; want = g.accounts.Content() {
-		if want.Account(account).Limits == l {
-			return
-		}
+	for content := g.accounts.Content(); content.Account("root").Limits != l; content = g.accounts.Content() {
 		if time.Now().After(deadline) {
 			g.t.Fatal("the limits do not hold")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	grant, err := g.accounts.Login(g.t.Context(), access.Credentials{Token: g.tokens["root"]}, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	grant.Meter().Close() // whoever comes finds the limits as they are
 }
 
-// mqtt connects an account by its token; version 4 or 3.
+// mqtt connects an account by its token.
 func (g *guardedHub) mqtt(account, id string) (paho.Client, error) {
 	g.t.Helper()
 	c := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + g.MQTTAddr()).SetClientID(id).SetUsername(account).
@@ -70,10 +77,36 @@ func (g *guardedHub) answer(account, method, path, body string) (status int, hea
 	return resp.StatusCode, resp.Header, string(read)
 }
 
-// refusedLater checks that a request is refused with 429, a problem, and a time.
-func (g *guardedHub) refusedLater(account, method, path, body string) {
+// call begins a call and returns what comes of it, which must end.
+func (g *guardedHub) call() string {
 	g.t.Helper()
-	status, header, text := g.answer(account, method, path, body)
+	message, err := proto.Marshal(&pulsov1.SubscribeRequest{Subscribe: &pulsov1.Subscribe{Filters: []string{"a"}, Form: pulsov1.Form_FORM_EVENTS}})
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	envelope := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+	req, err := http.NewRequestWithContext(g.t.Context(), http.MethodPost, g.url+rpc.Path+"Subscribe", bytes.NewReader(envelope))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+g.tokens["root"])
+	req.Header.Set("Content-Type", "application/connect+proto")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// refusedLater checks that a request of root's is refused with 429, a problem, and a time.
+func (g *guardedHub) refusedLater(method, path, body string) {
+	g.t.Helper()
+	status, header, text := g.answer("root", method, path, body)
 	after, err := strconv.Atoi(header.Get("Retry-After"))
 	if status != http.StatusTooManyRequests || err != nil || after < 1 || header.Get("Content-Type") != "application/problem+json" ||
 		!strings.Contains(text, `"too_many"`) {
@@ -84,7 +117,7 @@ func (g *guardedHub) refusedLater(account, method, path, body string) {
 // What all connections of an account are, by every way, is bounded; others come in.
 func TestAccountConnections(t *testing.T) {
 	g := runGuarded(t)
-	g.limit("root", "connections=2")
+	g.limit("connections=2")
 	first, err := g.mqtt("root", "one")
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +135,8 @@ func TestAccountConnections(t *testing.T) {
 	if status, _, text := g.answer("root", http.MethodGet, "/sse?filter=a", ""); !strings.Contains(text, "4002") {
 		t.Errorf("a third, by SSE: %d %s", status, text)
 	}
-	if status, _, text := g.answer("root", http.MethodPost, "/pulso.v1.Stream/Subscribe", "{}"); status == http.StatusOK {
-		t.Logf("gRPC: %d %s", status, text)
+	if text := g.call(); !strings.Contains(text, "resource_exhausted") {
+		t.Errorf("a third, by a call: %s", text)
 	}
 	if _, err := g.mqtt("root", "one"); err != nil { // in its own place
 		t.Errorf("the same client again: %v", err)
@@ -112,14 +145,14 @@ func TestAccountConnections(t *testing.T) {
 	if _, err := g.mqtt("hall", "h"); err != nil {
 		t.Errorf("another account: %v", err)
 	}
-	g.limit("root", "connections=1") // nobody is cut off
+	g.limit("connections=1") // nobody is cut off
 	if err := second.WriteJSON(map[string]any{"id": 1, "ping": map[string]any{}}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := second.ReadMessage(); err != nil {
 		t.Errorf("a lowered limit: %v", err)
 	}
-	g.limit("root", "connections=3")
+	g.limit("connections=3")
 	if _, err := g.mqtt("root", "four"); err != nil {
 		t.Errorf("a raised limit: %v", err)
 	}
@@ -128,7 +161,7 @@ func TestAccountConnections(t *testing.T) {
 // Messages of all connections of an account are slowed by MQTT, without loss, and refused where nobody can wait; others go on.
 func TestAccountMessages(t *testing.T) {
 	g := runGuarded(t)
-	g.limit("root", "messages=20")
+	g.limit("messages=20")
 	one, err := g.mqtt("root", "one")
 	if err != nil {
 		t.Fatal(err)
@@ -152,8 +185,8 @@ func TestAccountMessages(t *testing.T) {
 	if took := time.Since(began); took > 1500*time.Millisecond {
 		t.Errorf("another account's 100 messages took %v", took)
 	}
-	g.refusedLater("root", http.MethodPost, "/api/v1/publish?topic=a", "x")
-	g.refusedLater("root", http.MethodPost, "/api/v1/commands", `{"device":"lamp","topic":"lamp/in","payload":1}`)
+	g.refusedLater(http.MethodPost, "/api/v1/publish?topic=a", "x")
+	g.refusedLater(http.MethodPost, "/api/v1/commands", `{"device":"lamp","topic":"lamp/in","payload":1}`)
 	ws := g.stream(g.tokens["root"])
 	if err := ws.WriteJSON(map[string]any{"id": 1, "publish": map[string]any{"topic": "a", "payload": "x"}}); err != nil {
 		t.Fatal(err)
@@ -167,15 +200,15 @@ func TestAccountMessages(t *testing.T) {
 	if took := time.Since(began); took < 1500*time.Millisecond {
 		t.Errorf("60 messages at 20 a second took %v", took)
 	}
-	g.limit("root", "")
+	g.limit("")
 	if status, _, text := g.answer("root", http.MethodPost, "/api/v1/publish?topic=a", "x"); status != http.StatusOK {
 		t.Errorf("without limits: %d %s", status, text)
 	}
-	g.limit("root", "bytes=100")
+	g.limit("bytes=100")
 	if status, _, text := g.answer("root", http.MethodPost, "/api/v1/publish?topic=a", strings.Repeat("x", 2000)); status != http.StatusOK {
 		t.Errorf("the first of many bytes: %d %s", status, text)
 	}
-	g.refusedLater("root", http.MethodPost, "/api/v1/publish?topic=a", "x")
+	g.refusedLater(http.MethodPost, "/api/v1/publish?topic=a", "x")
 }
 
 // streamError reads the next answer of a stream.
@@ -196,7 +229,7 @@ func streamError(t *testing.T, ws *websocket.Conn) (code string, retry bool) {
 // Filters and rooms of all connections of an account are bounded; those that are there stay.
 func TestAccountSubscriptions(t *testing.T) {
 	g := runGuarded(t)
-	g.limit("root", "subscriptions=2")
+	g.limit("subscriptions=2")
 	c, err := g.mqtt("root", "one")
 	if err != nil {
 		t.Fatal(err)
@@ -263,13 +296,13 @@ func TestAccountQuestions(t *testing.T) {
 		history, "/api/v1/export?device=lamp", "/api/v1/export?what=events&filter=lamp/telemetry",
 		"/api/v1/query?query=" + "sum_over_time(%7B__name__%3D~%22.%2B%22%7D%5B1h%5D)",
 	} {
-		g.limit("root", "")
-		g.limit("root", "samples=20")
+		g.limit("")
+		g.limit("samples=20")
 		if status, _, text := g.answer("root", http.MethodGet, path, ""); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, text)
 		}
-		g.refusedLater("root", http.MethodGet, history, "")
-		g.refusedLater("root", http.MethodGet, "/api/v1/query?query=up", "")
+		g.refusedLater(http.MethodGet, history, "")
+		g.refusedLater(http.MethodGet, "/api/v1/query?query=up", "")
 		if status, _, text := g.answer("ben", http.MethodGet, path, ""); status != http.StatusOK {
 			t.Errorf("%s, by another: %d %s", path, status, text)
 		}
