@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -145,5 +146,47 @@ func TestLimitsChangeWithoutCutting(t *testing.T) {
 	}
 	if (&Grant{}).Meter() != nil {
 		t.Error("nobody is counted")
+	}
+}
+
+// Who comes with another's token has the limits of its roles, as they are now.
+func TestOutsidersHaveTheLimitsOfTheirRoles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "access.json")
+	limit := func(text string) {
+		t.Helper()
+		if err := Edit(path, func(c *Content) error {
+			c.Roles = []Role{{Name: "guest", Rules: []string{"allow subscribe #"}, Limits: mustLimits(t, text)}}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("connections=1")
+	d, err := Open(Config{Path: path, Verify: func(context.Context, string) (*Outsider, error) {
+		return &Outsider{Name: "id:anna", Subject: "anna", Roles: []string{"guest"}, Expires: time.Now().Add(time.Hour)}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	come := func() *meter.Chain {
+		t.Helper()
+		g, err := d.Login(t.Context(), Credentials{Token: "eyJ.x.y"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain := g.Meter()
+		t.Cleanup(chain.Close)
+		return chain
+	}
+	first, second := come(), come()
+	if !first.Connect(false) || second.Connect(false) {
+		t.Error("the role's limit does not hold for both")
+	}
+	limit("connections=2")
+	if err := d.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if !second.Connect(false) || come().Connect(false) {
+		t.Error("the changed limit does not hold")
 	}
 }

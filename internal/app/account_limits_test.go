@@ -308,3 +308,29 @@ func TestAccountQuestions(t *testing.T) {
 		}
 	}
 }
+
+// People see on their page which limits hold for them, administrators everybody's own.
+func TestAccountPageShowsLimits(t *testing.T) {
+	g := runGuarded(t)
+	g.limit("messages=12345")
+	b := g.browser()
+	b.login("root", personPassword, "/")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/account", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := b.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<code>connections=50000</code>", "<code>messages=12345</code> <code>", "<td><code>messages=12345</code></td>"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %s in %s", want, text)
+		}
+	}
+}
