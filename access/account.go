@@ -31,10 +31,12 @@ type Account struct {
 	Namespace string   `json:"namespace,omitempty"`
 	Roles     []string `json:"roles"`
 	// Hash is of the password or secret; empty: it has none.
-	Hash     string    `json:"hash,omitempty"`
-	Tokens   []Token   `json:"tokens,omitempty"`
-	Disabled bool      `json:"disabled,omitempty"`
-	Created  time.Time `json:"created"`
+	Hash     string  `json:"hash,omitempty"`
+	Tokens   []Token `json:"tokens,omitempty"`
+	Disabled bool    `json:"disabled,omitempty"`
+	// Limits are its own; they win over those of its roles.
+	Limits  Limits    `json:"limits,omitzero"`
+	Created time.Time `json:"created"`
 }
 
 // A Token is a secret that stands for its account, beside its password.
@@ -70,6 +72,8 @@ type Content struct {
 type Namespace struct {
 	// Name is that level.
 	Name string `json:"name"`
+	// Limits are of all accounts in it together.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // HasNamespace reports whether there is a namespace.

@@ -23,12 +23,20 @@ func changesOf(before, now *Content) []Change {
 	var list []Change
 	list = compare(list, "account", before.Accounts, now.Accounts, func(a *Account) string { return a.ID }, accountDiffers)
 	list = compare(list, "namespace", before.Namespaces, now.Namespaces, func(n *Namespace) string { return n.Name },
-		func(*Namespace, *Namespace) string { return "" })
+		func(a, b *Namespace) string {
+			if a.Limits == b.Limits {
+				return ""
+			}
+			return limitsNow(b.Limits)
+		})
 	list = compare(list, "role", before.Roles, now.Roles, func(r *Role) string { return r.Name }, func(a, b *Role) string {
-		if slices.Equal(a.Rules, b.Rules) {
-			return ""
+		switch {
+		case !slices.Equal(a.Rules, b.Rules):
+			return strings.Join(b.Rules, "; ")
+		case a.Limits != b.Limits:
+			return limitsNow(b.Limits)
 		}
-		return strings.Join(b.Rules, "; ")
+		return ""
 	})
 	if len(list) > maxChanges {
 		list = append(list[:maxChanges:maxChanges], Change{"account changed", "and more"})
@@ -74,6 +82,9 @@ func accountDiffers(a, b *Account) string {
 	if a.Namespace != b.Namespace {
 		what = append(what, "namespace "+b.Namespace)
 	}
+	if a.Limits != b.Limits {
+		what = append(what, limitsNow(b.Limits))
+	}
 	if a.Disabled != b.Disabled {
 		what = append(what, map[bool]string{true: "disabled", false: "enabled"}[b.Disabled])
 	}
@@ -91,6 +102,13 @@ func accountDiffers(a, b *Account) string {
 		what = append(what, "something else")
 	}
 	return strings.Join(what, ", ")
+}
+
+func limitsNow(l Limits) string {
+	if l.IsZero() {
+		return "no limits of its own"
+	}
+	return "limits " + l.String()
 }
 
 func hasToken(list []Token, id string) bool {

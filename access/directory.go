@@ -14,6 +14,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/access/meter"
 	"pulso/internal/watched"
 )
 
@@ -34,6 +35,8 @@ type Config struct {
 	// Verify says who comes with a token that another has made, such as a JSON Web Token; nil: nobody does. With it the hub is shut
 	// even without accounts.
 	Verify func(ctx context.Context, token string) (*Outsider, error)
+	// Limits are those of accounts that name none, themselves or by their roles.
+	Limits meter.Limits
 	// Every is how often the file is looked at; 0 is 250 ms.
 	Every time.Duration
 	// Logger takes what an operator should know; nil is nowhere.
@@ -48,6 +51,7 @@ type Directory struct {
 	cfg     Config
 	hasher  *hasher
 	metrics *metrics
+	meters  *meter.Table
 
 	reading sync.Mutex // of the file
 	file    *watched.File
@@ -75,6 +79,7 @@ type state struct {
 	accounts map[string]*Account
 	digests  map[string]digest
 	rules    map[string][]string // of the roles
+	limits   map[string]Limits   // of the roles that name any
 	// enabled says that there are accounts, or were.
 	enabled bool
 
@@ -121,6 +126,7 @@ func Open(cfg Config) (*Directory, error) {
 		live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{}),
 	}
 	d.metrics = newMetrics(cfg.Metrics, d)
+	d.meters = meter.NewTable(cfg.Logger, cfg.Metrics)
 	if err := d.refresh(); err != nil {
 		return nil, err
 	}
@@ -148,6 +154,7 @@ func (d *Directory) Run(ctx context.Context) error {
 			failed = err.Error()
 		}
 		d.sweep(d.timed, time.Now())
+		d.meters.Sweep()
 	}
 }
 
@@ -180,6 +187,12 @@ func (d *Directory) take(content *Content, policy *Policy) {
 	s.rules = make(map[string][]string, len(content.Roles))
 	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
 		s.rules[r.Name] = append([]string{r.Namespace}, r.Rules...)
+		if !r.Limits.IsZero() {
+			if s.limits == nil {
+				s.limits = make(map[string]Limits)
+			}
+			s.limits[r.Name] = r.Limits
+		}
 	}
 	for i := range content.Accounts {
 		a := &content.Accounts[i]
@@ -194,6 +207,7 @@ func (d *Directory) take(content *Content, policy *Policy) {
 	d.changed = make(chan struct{})
 	d.mu.Unlock()
 	d.sweep(d.live, time.Now())
+	d.meters.Refresh()
 	if before != nil && d.cfg.OnChange != nil {
 		if changes := changesOf(before.content, content); len(changes) > 0 {
 			d.cfg.OnChange(changes)

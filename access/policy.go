@@ -25,6 +25,8 @@ type Role struct {
 	Namespace string `json:"namespace,omitempty"`
 	// Rules are such as "allow publish,subscribe plant/#".
 	Rules []string `json:"rules"`
+	// Limits are those of who has the role.
+	Limits Limits `json:"limits,omitzero"`
 }
 
 // Names of the roles that every hub has.

@@ -10,7 +10,10 @@ import (
 	"pulso/bridge/event"
 )
 
-var errTooManySubscriptions = errors.New("too many subscriptions")
+var (
+	errTooManySubscriptions = errors.New("too many subscriptions")
+	errAccountSubscriptions = errors.New("too many subscriptions of the account")
+)
 
 // A groupKey names a shared subscription (MQTT 5, 4.8.2).
 type groupKey struct{ name, filter string }

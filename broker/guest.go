@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"pulso/access/meter"
 	"pulso/broker/packet"
 )
 
@@ -40,6 +41,8 @@ type Guest interface {
 	MayHear(topic string) bool
 	// While has cut called when the guest may no longer be here, be it at once. release says that it has left.
 	While(cut func()) (release func())
+	// Meter is what the account is counted and bounded by, in all its connections together; nil: nothing is. Who asks closes it.
+	Meter() *meter.Chain
 }
 
 // causeRevoked ends the connection of a guest who may no longer be here, or may do something else than before.
@@ -60,11 +63,26 @@ func (l *link) authenticate(c *packet.Connecting) (code byte, r *Refusal) {
 	switch {
 	case err == nil:
 		l.guest = guest
-		return 0, nil
+		return l.countIn()
 	case errors.Is(err, ErrBusy) || ctx.Err() != nil:
 		return codeBusy, &Refusal{Reason: reasonBusy, Detail: fmt.Sprintf("user %.80q: %v", c.User, err)}
 	}
 	return codeCredentials, &Refusal{Reason: reasonCredentials, Detail: fmt.Sprintf("user %.80q", c.User)}
+}
+
+// countIn counts the connection as one of its account's. One that takes over the client id of another of the account comes in its
+// place, though that has not ended yet.
+func (l *link) countIn() (code byte, r *Refusal) {
+	l.meter = l.guest.Meter()
+	b := l.broker
+	b.mu.Lock()
+	old := b.owners[l.id]
+	replaces := old != nil && old.identity() == l.identity()
+	b.mu.Unlock()
+	if l.meter.Connect(replaces) {
+		return 0, nil
+	}
+	return codeQuota, &Refusal{Reason: reasonLimit, Detail: fmt.Sprintf("account %.80q: too many connections", l.identity())}
 }
 
 // identity is the account that sessions of the connection belong to; empty where the broker knows none.
@@ -125,6 +143,7 @@ func (s *session) hears(topic string) bool {
 func (s *session) welcomeGuest(g Guest) {
 	s.mu.Lock()
 	s.guest = g
+	s.countFilters(g)
 	filters := make([]string, 0, len(s.filters))
 	for filter := range s.filters {
 		filters = append(filters, filter)
@@ -138,6 +157,18 @@ func (s *session) welcomeGuest(g Guest) {
 			s.unsubscribe(filter)
 			s.broker.log.Info("a subscription is no longer allowed", "client", s.id, "account", g.Name(), "filter", filter)
 		}
+	}
+}
+
+// countFilters counts the filters that the session has had all along as its account's; they stay, however many there may be. s.mu is
+// held.
+func (s *session) countFilters(g Guest) {
+	if g == nil || s.meter != nil {
+		return
+	}
+	s.meter = g.Meter()
+	for range s.filters {
+		s.meter.Subscribe(true)
 	}
 }
 

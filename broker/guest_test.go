@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/broker/packet"
 )
@@ -17,6 +18,8 @@ type guests struct {
 	mu     sync.Mutex
 	rights map[string]guestRights
 	here   map[*testGuest]func()
+	meters *meter.Table // nil: nothing is bounded
+	limits meter.Limits
 }
 
 // guestRights are filters.
@@ -34,6 +37,13 @@ func (g *testGuest) MayPublish(topic string) bool { return event.MatchAny(g.publ
 func (g *testGuest) MayHear(topic string) bool    { return event.MatchAny(g.hear, topic) }
 func (g *testGuest) MaySubscribe(filter string, whole bool) bool {
 	return slices.Contains(g.hear, filter) || !whole && (filter == "#" && len(g.hear) > 0 || event.MatchAny(g.hear, filter))
+}
+
+func (g *testGuest) Meter() *meter.Chain {
+	if g.all.meters == nil {
+		return nil
+	}
+	return g.all.meters.Open(meter.Key{Name: g.name, Limits: func() meter.Limits { return g.all.limits }})
 }
 
 func (g *testGuest) While(cut func()) func() {
@@ -57,7 +67,7 @@ func (g *guests) authenticate(_ context.Context, c Credentials) (Guest, error) {
 	case !known || string(c.Password) != "secret":
 		return nil, ErrDenied
 	}
-	return &testGuest{rights, g, c.User}, nil
+	return &testGuest{guestRights: rights, all: g, name: c.User}, nil
 }
 
 func (g *guests) mayPublish(account, _, topic string) bool {
@@ -88,7 +98,7 @@ func accept(good func(user string, password []byte) bool) func(context.Context, 
 		if !good(c.User, c.Password) {
 			return nil, ErrDenied
 		}
-		return &testGuest{guestRights{[]string{"#"}, []string{"#"}}, all, c.User}, nil
+		return &testGuest{guestRights: guestRights{[]string{"#"}, []string{"#"}}, all: all, name: c.User}, nil
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/broker/limit"
 	"pulso/broker/packet"
@@ -41,9 +42,10 @@ type link struct {
 	rate   limit.Rate
 	streak streak
 
-	guest   Guest    // who it is; nil: the broker knows nobody
-	release func()   // says that the guest has left
-	refusal *Refusal // why the CONNECT was not accepted
+	meter   *meter.Chain // of the guest's account; nil: nothing is bounded
+	guest   Guest        // who it is; nil: the broker knows nobody
+	release func()       // says that the guest has left
+	refusal *Refusal     // why the CONNECT was not accepted
 
 	quota       atomic.Int32          // messages of QoS 1 and 2 that the client has sent and that are not answered. Any goroutine
 	established atomic.Bool           // CONNACK was sent; id, version and session are fixed. Any goroutine
@@ -80,6 +82,7 @@ func (l *link) run() {
 	} else {
 		l.refused()
 	}
+	l.meter.Close()
 	l.broker.release(l)
 	close(l.done)
 	l.conn.finish()
@@ -240,8 +243,12 @@ func (l *link) drained() {
 	}
 }
 
-// slow keeps the reader waiting, and with it the client, where it publishes faster than it may or memory is short.
+// slow keeps the reader waiting, and with it the client, where it or its account publishes faster than it may, or memory is short.
+// That is no silence of the client.
 func (l *link) slow(bytes int) {
+	if l.meter.Take(l.ctx.Done(), bytes) {
+		l.conn.refresh(time.Now())
+	}
 	wait := l.broker.cfg.Memory.Delay()
 	if l.rate.On() {
 		wait = max(wait, l.rate.Take(bytes))

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/broker/packet"
 	"pulso/broker/store"
@@ -32,9 +33,10 @@ type session struct {
 	version byte
 	since   time.Time // offline: when it ends, as expires
 	filters map[string]subscription
-	groups  []*group // of its shared subscriptions
-	conn    *conn    // nil without a connection
-	guest   Guest    // of the connection, or the last one; nil: it may do everything
+	groups  []*group     // of its shared subscriptions
+	conn    *conn        // nil without a connection
+	meter   *meter.Chain // of the account, for the filters; nil: nothing is bounded
+	guest   Guest        // of the connection, or the last one; nil: it may do everything
 
 	// What the journal needs.
 	revision uint64              // grows with each change that must survive
@@ -290,6 +292,7 @@ func (s *session) clear() (groups []*group, stored bool) {
 	}
 	s.setBehind(false)
 	s.ended = true
+	s.meter.Close()
 	s.filters, s.groups, s.inflight, s.queue, s.replays, s.received = nil, nil, nil, nil, nil, nil
 	for _, w := range s.waiters {
 		w.told <- ErrStopped

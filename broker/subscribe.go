@@ -147,8 +147,12 @@ func (s *session) subscribe(p *packet.Subscription, identifier int) (code byte, 
 	s.mu.Lock()
 	old, had := s.filters[p.Filter]
 	refused := !had && (len(s.filters) >= b.cfg.MaxSubscriptions || !b.allows(limit.NewSubscription))
+	bounded := !had && !refused && !s.meter.Subscribe(false)
 	s.mu.Unlock()
-	if refused {
+	switch {
+	case bounded: // which the meter has counted
+		return packet.ReasonQuota, false, errAccountSubscriptions
+	case refused:
 		b.metrics.limited.WithLabelValues(limitSubscriptions).Inc()
 		return packet.ReasonQuota, false, errTooManySubscriptions
 	}
@@ -208,6 +212,7 @@ func (s *session) unsubscribe(filter string) byte {
 		return codeNoSubscription
 	}
 	delete(s.filters, filter)
+	s.meter.Unsubscribe()
 	s.changes++
 	s.replays = without(s.replays, func(r *replay) bool { return r.filter == filter })
 	if sub.group == nil {

@@ -11,6 +11,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/audit"
+	"pulso/access/meter"
 	"pulso/bridge/event"
 )
 
@@ -25,7 +26,8 @@ type accountPage struct {
 	Made, Connect string
 	Me            string
 	MyRoles       []string
-	Person        bool // who has a password of their own
+	MyLimits      []string // those that hold, such as "messages=100"
+	Person        bool     // who has a password of their own
 	// Administrator is who manages accounts: of Namespace, or of all where that is empty.
 	Administrator bool
 	Namespace     string
@@ -101,6 +103,11 @@ func (g *Gate) fill(p *accountPage) {
 	content := g.directory.Content()
 	if a := content.Account(p.Me); a != nil {
 		p.MyRoles = a.Roles
+		for k, figure := range g.directory.Limits(p.Me) {
+			if figure > 0 {
+				p.MyLimits = append(p.MyLimits, fmt.Sprintf("%v=%d", meter.Kind(k), figure))
+			}
+		}
 	}
 	if !p.Administrator {
 		return
@@ -339,15 +346,16 @@ func (g *Gate) setRole(p *accountPage, r *http.Request) error {
 	}
 	return g.directory.Edit(func(c *access.Content) error {
 		namespace := p.Namespace
+		var limits access.Limits // which stay
 		if i := slices.IndexFunc(c.Roles, func(role access.Role) bool { return role.Name == name }); i >= 0 {
 			if p.Namespace != "" && c.Roles[i].Namespace != p.Namespace {
 				return fmt.Errorf("%w: the name %q is taken", access.ErrRule, name)
 			}
-			namespace = c.Roles[i].Namespace
+			namespace, limits = c.Roles[i].Namespace, c.Roles[i].Limits
 			c.Roles = slices.Delete(c.Roles, i, i+1)
 		}
 		if len(rules) > 0 {
-			c.Roles = append(c.Roles, access.Role{Name: name, Namespace: namespace, Rules: rules})
+			c.Roles = append(c.Roles, access.Role{Name: name, Namespace: namespace, Rules: rules, Limits: limits})
 		}
 		return nil
 	})

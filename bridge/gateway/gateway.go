@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/room"
 	"pulso/bridge/wire"
@@ -144,6 +145,15 @@ type Client struct {
 
 // Open begins a session.
 func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
+	counted := meterOf(c.Person)
+	s, err := g.open(t, c, counted)
+	if err != nil {
+		counted.Close()
+	}
+	return s, err
+}
+
+func (g *Gateway) open(t Transport, c Client, counted *meter.Chain) (*Session, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.stopping {
@@ -156,10 +166,13 @@ func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	case g.cfg.Admit != nil && !g.cfg.Admit():
 		g.metrics.refused.WithLabelValues(refusedAdmit).Inc()
 		return nil, ErrOverloaded
+	case !counted.Connect(false):
+		g.metrics.refused.WithLabelValues(refusedAccount).Inc()
+		return nil, errQuota
 	}
 	g.lastID++
 	s := &Session{
-		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name,
+		gateway: g, transport: t, id: "s" + strconv.FormatUint(g.lastID, 36), client: c, name: c.Name, meter: counted,
 		flusher: g.flushers.next(), reported: time.Now(),
 		done: make(chan struct{}), written: make(chan struct{}),
 	}
@@ -214,6 +227,10 @@ func (g *Gateway) Publish(ctx context.Context, client string, c *wire.Publish) (
 	}
 	done := make(chan outcome, 1)
 	if e := MayPublish(PersonOf(ctx), c.Topic); e != nil {
+		g.metrics.refusedCommands.WithLabelValues(e.Code).Inc()
+		return event.Position{}, e
+	}
+	if e := Allow(PersonOf(ctx), c.Size()); e != nil {
 		g.metrics.refusedCommands.WithLabelValues(e.Code).Inc()
 		return event.Position{}, e
 	}

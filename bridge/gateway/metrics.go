@@ -6,6 +6,7 @@ import "github.com/prometheus/client_golang/prometheus"
 const (
 	refusedSessions = "sessions"
 	refusedAdmit    = "memory"
+	refusedAccount  = "account"
 )
 
 type metrics struct {
@@ -26,7 +27,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "pulso_gateway_sessions_closed_total", Help: "Sessions that ended, by close code; client: the client left.",
 		}, []string{"code"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many, or memory was short, by reason.",
+			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many, also of an account, or memory was short.",
 		}, []string{"reason"}),
 		refusedCommands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_gateway_commands_refused_total", Help: "Commands answered with an error, by its code.",
@@ -39,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "pulso_gateway_painted_ignored_total", Help: "Paints that screens reported beyond what a screen can paint, and that were not believed.",
 		}),
 	}
-	for _, reason := range []string{refusedSessions, refusedAdmit} {
+	for _, reason := range []string{refusedSessions, refusedAdmit, refusedAccount} {
 		m.refused.WithLabelValues(reason) // there from the start, as a zero
 	}
 	if reg != nil {

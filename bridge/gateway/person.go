@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"fmt"
+	"net/http"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/wire"
 )
@@ -19,6 +22,56 @@ type Person interface {
 	// While has cut called when the person's rights end, gone, or are others than before, be it at once. release says that
 	// it is of no interest any more.
 	While(cut func(gone bool)) (release func())
+	// Meter is what the account is counted and bounded by, in all its connections together; nil: nothing is. Who asks closes it.
+	Meter() *meter.Chain
+}
+
+// meterOf opens a person's meter; nil, which bounds nothing, for nobody.
+func meterOf(p Person) *meter.Chain {
+	if p == nil {
+		return nil
+	}
+	return p.Meter()
+}
+
+// Allow returns nil where a person may publish something of some bytes now, and what to answer where not: when to come again.
+func Allow(p Person, bytes int) *wire.Error {
+	m := meterOf(p)
+	defer m.Close()
+	return allow(m, bytes)
+}
+
+func allow(m *meter.Chain, bytes int) *wire.Error {
+	limit, wait := m.Allow(bytes)
+	if wait == 0 {
+		return nil
+	}
+	return &wire.Error{
+		Code: wire.CodeTooMany, Message: fmt.Sprintf("the account has reached its limit of %s a second", limit), Retry: true, After: wait,
+	}
+}
+
+// errQuota is why a session does not begin whose account has as many as it may.
+var errQuota = fmt.Errorf("%w: the account has as many connections as it may", ErrOverloaded)
+
+// Questions bounds what questions read: it lets those through whose person owes nothing, and refuses the others. Whoever reads tells
+// [meter.Of] the request's context.
+func Questions(next http.Handler, refuse func(w http.ResponseWriter, err *wire.Error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m := meterOf(PersonOf(r.Context()))
+		if m == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		defer m.Close()
+		if wait := m.Ask(); wait > 0 {
+			refuse(w, &wire.Error{
+				Code: wire.CodeTooMany, Message: "the account has reached its limit of samples that questions read in a minute", Retry: true, After: wait,
+			})
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(meter.With(r.Context(), m)))
+	})
 }
 
 type personKey struct{}

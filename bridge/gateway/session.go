@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/room"
@@ -37,12 +38,15 @@ type Session struct {
 	transport Transport
 	id        string
 	client    Client
+	meter     *meter.Chain // of the person's account; nil: nothing is bounded
 
 	// Of the reading goroutine.
-	subs  []*room.Sub
-	chats map[uint64][]string
-	name  string
-	bad   int
+	subs []*room.Sub
+	// counted is how many of them the meter knows of.
+	counted int
+	chats   map[uint64][]string
+	name    string
+	bad     int
 	// reported is when the last report of paints came, or the session began.
 	reported time.Time
 
@@ -106,6 +110,7 @@ func (s *Session) End() {
 	if s.release != nil {
 		s.release()
 	}
+	s.meter.Close()
 	for _, sub := range s.subs {
 		s.gateway.cfg.Rooms.Leave(sub)
 	}
@@ -204,7 +209,20 @@ func (s *Session) subscribe(id uint64, c *wire.Subscribe) *wire.Error {
 	if len(s.subs) >= s.gateway.cfg.MaxSubscriptions {
 		return wire.Errorf(wire.CodeTooMany, "this session has %d subscriptions: that is the most one may have", len(s.subs))
 	}
+	if !s.meter.Subscribe(false) {
+		return &wire.Error{Code: wire.CodeTooMany, Message: "the account has as many subscriptions as it may", Retry: true}
+	}
+	s.counted++
+	defer s.recount()
 	return s.join(id, c, nil)
+}
+
+// recount gives back what the meter has counted of rooms that the session is not in, be it that it has left them, did not come in, or
+// was in them already.
+func (s *Session) recount() {
+	for ; s.counted > len(s.subs); s.counted-- {
+		s.meter.Unsubscribe()
+	}
 }
 
 // sub is the session's place in a room, nil if it has none.
@@ -223,6 +241,7 @@ func (s *Session) change(id uint64, c *wire.Change) *wire.Error {
 	if before == nil {
 		return notSubscribed(c.Room)
 	}
+	defer s.recount()
 	return s.join(id, c.Subscribe, before)
 }
 
@@ -278,6 +297,7 @@ func (s *Session) unsubscribe(id, number uint64) *wire.Error {
 		return notSubscribed(number)
 	}
 	s.leave(sub)
+	s.recount()
 	s.tellPresence()
 	s.push(item{leave: sub, reply: s.client.Encoding.Unsubscribed(id, number)})
 	return nil
@@ -310,6 +330,9 @@ func (s *Session) publish(id uint64, c *wire.Publish) *wire.Error {
 	if s.pending.Load() >= maxPublishes {
 		e := wire.Errorf(wire.CodeTooMany, "%d publishes of this session are on their way: wait for a reply", maxPublishes)
 		e.Retry = true
+		return e
+	}
+	if e := allow(s.meter, c.Size()); e != nil {
 		return e
 	}
 	s.pending.Add(1)

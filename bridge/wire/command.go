@@ -100,6 +100,9 @@ type Publish struct {
 	bytes *[]byte // a payload that came as bytes
 }
 
+// Size is how many bytes the topic and the payload have.
+func (p *Publish) Size() int { return len(p.Topic) + len(p.Body) }
+
 // Ping asks for a pong.
 type Ping struct{}
 

@@ -6,7 +6,10 @@ package wire
 
 //go:generate go run pulso/internal/tools/gencodes -out ../../dashboard/web/src/core/wire/codes.gen.ts
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Form says what a subscription delivers.
 type Form uint8
@@ -106,6 +109,8 @@ type Error struct {
 	Message string
 	// Retry reports that the same command may succeed later.
 	Retry bool
+	// After is how long to wait before that, where it is known. It is told over plain HTTP only, as Retry-After.
+	After time.Duration
 }
 
 // Error implements error.

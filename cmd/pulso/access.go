@@ -49,10 +49,17 @@ type (
 		Remove roleRemoveCmd `cmd:"" help:"Remove a role that nobody has."`
 		Give   roleGiveCmd   `cmd:"" help:"Give an account these roles and no others."`
 	}
+	limitCmd struct {
+		Account limitAccountCmd `cmd:"" help:"Give an account limits of its own, which win over those of its roles."`
+		Role    limitRoleCmd    `cmd:"" help:"Give a role limits, which are those of who has it."`
+
+		Namespace limitNamespaceCmd `cmd:"" help:"Give a namespace limits, for all who live in it together."`
+	}
 )
 
 type userAddCmd struct {
 	accountsFlags
+	limitFlags
 
 	Name          string   `arg:"" help:"The name to log in with."`
 	Role          []string `help:"Roles; administrator for the first person, else viewer." placeholder:"ROLE"`
@@ -79,7 +86,7 @@ func (c *userAddCmd) Run(out io.Writer) error {
 			}
 		}
 		return content.Add(access.Account{
-			ID: c.Name, Kind: access.Person, Namespace: c.Namespace, Roles: c.Role, Hash: hash, Created: time.Now().UTC(),
+			ID: c.Name, Kind: access.Person, Namespace: c.Namespace, Roles: c.Role, Limits: c.Limit, Hash: hash, Created: time.Now().UTC(),
 		})
 	})
 	if err != nil {
@@ -141,6 +148,7 @@ func password(stdin bool) (text string, made bool, err error) {
 
 type deviceAddCmd struct {
 	accountsFlags
+	limitFlags
 
 	ID        string   `arg:"" help:"The device's name: its MQTT user, and what stands in its topics."`
 	Namespace string   `help:"Where the device lives: the first level of its topics."`
@@ -154,7 +162,8 @@ func (c *deviceAddCmd) Run(out io.Writer) error {
 	secret := access.NewSecret()
 	err := c.edit(func(content *access.Content) error {
 		return content.Add(access.Account{
-			ID: c.ID, Kind: access.Device, Namespace: c.Namespace, Roles: c.Role, Hash: access.HashSecret(secret), Created: time.Now().UTC(),
+			ID: c.ID, Kind: access.Device, Namespace: c.Namespace, Roles: c.Role, Limits: c.Limit, Hash: access.HashSecret(secret),
+			Created: time.Now().UTC(),
 		})
 	})
 	if err != nil {
@@ -268,7 +277,7 @@ func (c *listCmd) Run(out io.Writer) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ACCOUNT\tKIND\tNAMESPACE\tROLES\tTOKENS")
+	fmt.Fprintln(w, "ACCOUNT\tKIND\tNAMESPACE\tROLES\tLIMITS\tTOKENS")
 	slices.SortFunc(content.Accounts, func(a, b access.Account) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID))
 	})
@@ -282,23 +291,24 @@ func (c *listCmd) Run(out io.Writer) error {
 			}
 			tokens = append(tokens, t.ID+" ("+until+")")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", a.ID, a.Kind, cmp.Or(a.Namespace, "-"), strings.Join(a.Roles, ", "), strings.Join(tokens, ", "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", a.ID, a.Kind, cmp.Or(a.Namespace, "-"), strings.Join(a.Roles, ", "), a.Limits, strings.Join(tokens, ", "))
 	}
 	if len(content.Namespaces) > 0 {
-		fmt.Fprintln(w, "\nNAMESPACE")
+		fmt.Fprintln(w, "\nNAMESPACE\tLIMITS")
 	}
 	for _, n := range content.Namespaces {
-		fmt.Fprintln(w, n.Name)
+		fmt.Fprintf(w, "%s\t%s\n", n.Name, n.Limits)
 	}
-	fmt.Fprintln(w, "\nROLE\tNAMESPACE\tRULES")
+	fmt.Fprintln(w, "\nROLE\tNAMESPACE\tLIMITS\tRULES")
 	for _, r := range slices.Concat(access.BuiltIn(), content.Roles) {
-		fmt.Fprintf(w, "%s\t%s\t%s\n", r.Name, cmp.Or(r.Namespace, "-"), strings.Join(r.Rules, "; "))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Name, cmp.Or(r.Namespace, "-"), r.Limits, strings.Join(r.Rules, "; "))
 	}
 	return w.Flush()
 }
 
 type roleSetCmd struct {
 	accountsFlags
+	limitFlags
 
 	Name      string   `arg:"" help:"The role."`
 	Namespace string   `help:"The namespace that may have it; else all may."`
@@ -308,8 +318,17 @@ type roleSetCmd struct {
 // Run makes a role.
 func (c *roleSetCmd) Run(out io.Writer) error {
 	err := c.edit(func(content *access.Content) error {
-		content.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool { return r.Name == c.Name })
-		content.Roles = append(content.Roles, access.Role{Name: c.Name, Namespace: c.Namespace, Rules: c.Rules})
+		var limits access.Limits // which stay
+		content.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool {
+			if r.Name == c.Name {
+				limits = r.Limits
+			}
+			return r.Name == c.Name
+		})
+		if !c.Limit.IsZero() {
+			limits = c.Limit
+		}
+		content.Roles = append(content.Roles, access.Role{Name: c.Name, Namespace: c.Namespace, Rules: c.Rules, Limits: limits})
 		return nil
 	})
 	if err != nil {
@@ -321,6 +340,7 @@ func (c *roleSetCmd) Run(out io.Writer) error {
 
 type namespaceAddCmd struct {
 	accountsFlags
+	limitFlags
 
 	Name string `arg:"" help:"The namespace: the first level of its topics."`
 }
@@ -328,7 +348,7 @@ type namespaceAddCmd struct {
 // Run makes a namespace.
 func (c *namespaceAddCmd) Run(out io.Writer) error {
 	err := c.edit(func(content *access.Content) error {
-		content.Namespaces = append(content.Namespaces, access.Namespace{Name: c.Name})
+		content.Namespaces = append(content.Namespaces, access.Namespace{Name: c.Name, Limits: c.Limit})
 		return nil
 	})
 	if err != nil {

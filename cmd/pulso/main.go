@@ -37,6 +37,7 @@ type cli struct {
 	Token     tokenCmd     `cmd:"" help:"Make a token for a service or an account."`
 	Role      roleCmd      `cmd:"" help:"What accounts may do."`
 	Namespace namespaceCmd `cmd:"" help:"Tenants: accounts that have a first level of topics to themselves."`
+	Limit     limitCmd     `cmd:"" help:"How much accounts may do."`
 	Revoke    revokeCmd    `cmd:"" help:"Take an account, or one of its tokens, away: at once."`
 	List      listCmd      `cmd:"" help:"List accounts, tokens and roles."`
 	Contract  contractCmd  `cmd:"" help:"What devices have promised to send."`

@@ -41,7 +41,8 @@ func (h *Hub) buildAccess() (err error) {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	h.accounts, err = access.Open(access.Config{
-		Verify: vouched(h.verifier), Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Verify: vouched(h.verifier), Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged,
+		Limits: h.cfg.accountLimits(), Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	if err != nil {
 		return err

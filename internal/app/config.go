@@ -15,6 +15,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/jwt"
+	"pulso/access/meter"
 	"pulso/bridge/decode"
 	"pulso/bridge/event"
 )
@@ -62,11 +63,17 @@ type Config struct {
 	WriteTimeout             time.Duration `group:"limits" name:"write-timeout" env:"PULSO_WRITE_TIMEOUT" default:"60s" help:"How long an MQTT client may take nothing of what it is sent."`
 	WriteBuffer              Bytes         `group:"limits" name:"write-buffer" env:"PULSO_WRITE_BUFFER" default:"256KiB" help:"Most bytes that wait for one MQTT client's socket."`
 
-	MaxPacket      Bytes `group:"limits" name:"max-packet" env:"PULSO_MAX_PACKET" default:"1MiB" help:"Largest MQTT packet."`
-	ClientMessages int   `group:"limits" name:"client-messages" env:"PULSO_CLIENT_MESSAGES" default:"0" help:"Messages a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
-	ClientBytes    Bytes `group:"limits" name:"client-bytes" env:"PULSO_CLIENT_BYTES" default:"0" help:"Bytes a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
-	ReceiveMaximum int   `group:"limits" name:"receive-maximum" env:"PULSO_RECEIVE_MAXIMUM" default:"1024" help:"Messages that an MQTT 5 client may send before the first of them is acknowledged."`
-	MaxTopicLevels int   `group:"limits" name:"max-topic-levels" env:"PULSO_MAX_TOPIC_LEVELS" default:"128" help:"Most levels of a topic or filter."`
+	MaxPacket            Bytes `group:"limits" name:"max-packet" env:"PULSO_MAX_PACKET" default:"1MiB" help:"Largest MQTT packet."`
+	ClientMessages       int   `group:"limits" name:"client-messages" env:"PULSO_CLIENT_MESSAGES" default:"0" help:"Messages a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
+	ClientBytes          Bytes `group:"limits" name:"client-bytes" env:"PULSO_CLIENT_BYTES" default:"0" help:"Bytes a second that one MQTT client may publish, a second's worth at once; the rest wait. 0: no limit."`
+	AccountConnections   int   `group:"limits" name:"account-connections" env:"PULSO_ACCOUNT_CONNECTIONS" default:"50000" help:"Most MQTT connections and stream sessions of one account together; its roles or itself may name another limit. 0: no limit."`
+	AccountMessages      int   `group:"limits" name:"account-messages" env:"PULSO_ACCOUNT_MESSAGES" default:"0" help:"Messages a second that one account may publish in all its connections, a second's worth at once; MQTT clients wait, requests are refused. 0: no limit."`
+	AccountBytes         Bytes `group:"limits" name:"account-bytes" env:"PULSO_ACCOUNT_BYTES" default:"0" help:"Their bytes a second. 0: no limit."`
+	AccountSubscriptions int   `group:"limits" name:"account-subscriptions" env:"PULSO_ACCOUNT_SUBSCRIPTIONS" default:"100000" help:"Most filters of MQTT sessions and rooms of stream sessions of one account. 0: no limit."`
+	AccountSamples       int   `group:"limits" name:"account-samples" env:"PULSO_ACCOUNT_SAMPLES" default:"500000000" help:"Samples a minute that questions of one account may read: PromQL, history, exports. 0: no limit."`
+
+	ReceiveMaximum int `group:"limits" name:"receive-maximum" env:"PULSO_RECEIVE_MAXIMUM" default:"1024" help:"Messages that an MQTT 5 client may send before the first of them is acknowledged."`
+	MaxTopicLevels int `group:"limits" name:"max-topic-levels" env:"PULSO_MAX_TOPIC_LEVELS" default:"128" help:"Most levels of a topic or filter."`
 
 	MaxSubscriptions int           `group:"limits" name:"max-subscriptions" env:"PULSO_MAX_SUBSCRIPTIONS" default:"1000" help:"Most filters of one MQTT client."`
 	MaxInflight      int           `group:"limits" name:"max-inflight" env:"PULSO_MAX_INFLIGHT" default:"256" help:"Messages sent to one subscriber before it has acknowledged the first; its Receive Maximum counts where that is smaller."`
@@ -160,6 +167,14 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
+// accountLimits are those of accounts that name none.
+func (c *Config) accountLimits() meter.Limits {
+	return meter.Limits{
+		meter.Connections: int64(c.AccountConnections), meter.Messages: int64(c.AccountMessages), meter.Bytes: int64(c.AccountBytes),
+		meter.Subscriptions: int64(c.AccountSubscriptions), meter.Samples: int64(c.AccountSamples),
+	}
+}
+
 // checkAddresses finds what is wrong with the addresses to listen on, and with who may reach them.
 func (c *Config) checkAddresses(bad func(key, format string, args ...any)) {
 	for i := range c.JWT {
@@ -224,6 +239,11 @@ func (c *Config) bounds() []bound {
 		size("max-packet", c.MaxPacket, 1<<10, 32<<20),
 		count("client-messages", c.ClientMessages, 0, 1e9),
 		size("client-bytes", c.ClientBytes, 0, 1<<40),
+		count("account-connections", c.AccountConnections, 0, access.MaxLimit(meter.Connections)),
+		count("account-messages", c.AccountMessages, 0, access.MaxLimit(meter.Messages)),
+		size("account-bytes", c.AccountBytes, 0, Bytes(access.MaxLimit(meter.Bytes))),
+		count("account-subscriptions", c.AccountSubscriptions, 0, access.MaxLimit(meter.Subscriptions)),
+		count("account-samples", c.AccountSamples, 0, access.MaxLimit(meter.Samples)),
 		count("receive-maximum", c.ReceiveMaximum, 1, math.MaxUint16), // MQTT 5, 3.2.2.3.3
 		count("max-topic-levels", c.MaxTopicLevels, 1, event.MaxLevels),
 		count("max-subscriptions", c.MaxSubscriptions, 1, many),

@@ -13,6 +13,7 @@ import (
 
 	"pulso/access/audit"
 	"pulso/access/gate"
+	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/boards"
 	"pulso/bridge/gateway/commands"
 	"pulso/bridge/gateway/rpc"
@@ -59,12 +60,17 @@ func (h *Hub) guarded() []route {
 		{"/metrics", gate.NeedRead, gate.NeedRead, h.wholeOnly(promhttp.HandlerFor(h.registry, promhttp.HandlerOpts{}))},
 	}
 	for pattern, handler := range h.rest.Routes() {
-		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedAdminister, h.noted(handler)})
+		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedAdminister, h.noted(h.questions(handler))})
 	}
 	for _, pattern := range h.queries.Patterns() { // where a POST is a long question
-		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedRead, h.noted(h.queries)})
+		routes = append(routes, route{pattern, gate.NeedRead, gate.NeedRead, h.noted(h.questions(h.queries))})
 	}
 	return routes
+}
+
+// questions bounds what an account's questions read.
+func (h *Hub) questions(next http.Handler) http.Handler {
+	return gateway.Questions(next, h.refuser.Error)
 }
 
 // routes is what the HTTP port serves.

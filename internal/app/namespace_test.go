@@ -77,7 +77,7 @@ func text(t testing.TB, c *http.Client, req *http.Request) string {
 }
 
 // mqtt connects an account.
-func (g *guardedHub) mqtt(account string) *wire.Client {
+func (g *guardedHub) device(account string) *wire.Client {
 	g.t.Helper()
 	token := g.tokens[account]
 	return wire.Open(g.t, g.MQTTAddr(), &wire.Connect{ClientID: account, User: &account, Password: &token})
@@ -86,7 +86,7 @@ func (g *guardedHub) mqtt(account string) *wire.Client {
 // Nobody gets out of a namespace, by whatever way a topic is written.
 func TestNamespaceEscapes(t *testing.T) {
 	g := runTenants(t)
-	a, b := g.mqtt("gate-a"), g.mqtt("gate-b")
+	a, b := g.device("gate-a"), g.device("gate-b")
 	b.Subscribe("#", 1)
 	for _, topic := range []string{
 		"bolt/x", "acme/../bolt/x", "/bolt/x", "//acme/x", "ACME/x", "аcme/x", "acme", "acmé/x", "acme//../../bolt/x", "./acme/x", "../bolt/x",
@@ -128,7 +128,7 @@ func TestNamespaceEscapes(t *testing.T) {
 func TestNamespacesSeeThemselves(t *testing.T) {
 	g := runTenants(t)
 	for _, n := range tenants {
-		c := g.mqtt(n.gateway)
+		c := g.device(n.gateway)
 		c.Publish(&wire.Publish{Topic: n.name + "/plug/telemetry", QoS: 1, Payload: `{"temperature":21.5,"secret_` + n.name + `":1}`})
 	}
 	hub := wire.Open(t, g.MQTTAddr(), &wire.Connect{ClientID: "r", User: new("root"), Password: new(g.tokens["root"])})
@@ -269,6 +269,31 @@ func TestNamespaceAdministrators(t *testing.T) {
 	if code := closeCode(ws); code != 4501 {
 		t.Errorf("closed with %d", code)
 	}
+}
+
+// A namespace's limits are of all who live there together, and of nobody else.
+func TestNamespaceLimits(t *testing.T) {
+	g := runTenants(t)
+	limits, err := access.ParseLimits("connections=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := g.device("gate-a")
+	g.edit(func(c *access.Content) { c.Namespaces[0].Limits = limits })
+	open := func(account string) byte {
+		token := g.tokens[account]
+		c := wire.Dial(t, g.MQTTAddr())
+		defer c.Close()
+		return c.TryConnect(&wire.Connect{ClientID: account + "-2", User: &account, Password: &token}).Code
+	}
+	eventually(t, "another account of the namespace is refused", func() bool { return open("amy") == 0x97 })
+	if code := open("gate-b"); code != 0 {
+		t.Errorf("another namespace: 0x%x", code)
+	}
+	if code := open("root"); code != 0 {
+		t.Errorf("the hub's own: 0x%x", code)
+	}
+	first.Publish(&wire.Publish{Topic: "acme/x", QoS: 1, Payload: "who was there before stays"})
 }
 
 func mustJSON(t *testing.T, v any) string {

@@ -12,7 +12,7 @@ import (
 // Who may see a topic, and who did, is told to administrators: by MQTT, on the stream, by questions.
 func TestWhoDidSee(t *testing.T) {
 	g := runGuarded(t)
-	g.mqtt("plug").Subscribe("plug/#", 0)
+	g.device("plug").Subscribe("plug/#", 0)
 	if err := g.stream(g.tokens["hall"]).WriteJSON(map[string]any{"id": 1, "subscribe": map[string]any{"filters": []string{"hall/+"}, "form": "events"}}); err != nil {
 		t.Fatal(err)
 	}

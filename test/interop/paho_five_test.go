@@ -10,6 +10,7 @@ import (
 
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
+
 	"pulso/test/internal/hub"
 )
 

@@ -91,6 +91,10 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 			h.refuser.Error(w, wire.Errorf(wire.CodeForbidden, "%s may not send commands to %.200q", p.Name(), c.Topic))
 			return
 		}
+		if bad := gateway.Allow(p, len(c.Topic)+len(c.Payload)); bad != nil {
+			h.refuser.Error(w, bad)
+			return
+		}
 		c.From = cmp.Or(p.Name(), c.From) // who it is counts more than what is said
 	}
 	c.From = sender(c.From, r.RemoteAddr)

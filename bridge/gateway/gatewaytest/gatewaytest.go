@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"pulso/access/meter"
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
 )
@@ -136,6 +137,7 @@ type somebody struct{}
 func (somebody) Name() string                   { return "somebody" }
 func (somebody) MayPublish(string) bool         { return true }
 func (somebody) MayCommand(string) bool         { return true }
+func (somebody) Meter() *meter.Chain            { return nil }
 func (somebody) While(func(bool)) (free func()) { return func() {} }
 
 // Across cuts clients off in the middle of a stream and resumes them on another transport, to and fro, for each pair.

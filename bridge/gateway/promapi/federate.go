@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"pulso/access/meter"
 )
 
 // federate answers with the present value of each series, as text that Prometheus scrapes
@@ -33,6 +35,8 @@ func (h *Handler) federate(ctx context.Context, r *http.Request, out *encoder) e
 		value  float64
 	}
 	var found []present
+	samples := 0
+	defer func() { meter.Of(ctx).Read(samples) }()
 	err = h.querier(ctx, from, to, func(q storage.Querier) error {
 		set := selectAny(ctx, q, &storage.SelectHints{Start: from, End: to}, matchers)
 		var it chunkenc.Iterator
@@ -42,6 +46,7 @@ func (h *Handler) federate(ctx context.Context, r *http.Request, out *encoder) e
 			p := present{time: -1}
 			for it.Next() == chunkenc.ValFloat {
 				p.time, p.value = it.At()
+				samples++
 			}
 			if err := it.Err(); err != nil {
 				return err

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"pulso/access/meter"
 )
 
 // Bounds of an expression.
@@ -143,11 +146,21 @@ func notBuilt(err error) error {
 func execute(ctx context.Context, q promql.Query, most int, out *encoder) error {
 	defer q.Close()
 	result := q.Exec(ctx)
+	meter.Of(ctx).Read(samplesRead(q))
 	if result.Err != nil {
 		return result.Err
 	}
 	out.warnings, out.infos = result.Warnings.AsStrings(q.String(), maxRemarks, maxRemarks)
 	return out.value(ctx, result.Value, most)
+}
+
+// samplesRead is how many samples the engine has looked at.
+func samplesRead(q promql.Query) int {
+	stats := q.Stats()
+	if stats == nil || stats.Samples == nil {
+		return 0
+	}
+	return int(min(stats.Samples.TotalSamples, math.MaxInt32))
 }
 
 func (h *Handler) formatQuery(_ context.Context, r *http.Request, out *encoder) error {

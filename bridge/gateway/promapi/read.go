@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"pulso/access/meter"
 )
 
 // maxReads bounds the queries of one remote read.
@@ -28,6 +30,7 @@ func (h *Handler) read(ctx context.Context, r *http.Request, out *encoder) error
 	}
 	response := &prompb.ReadResponse{}
 	samples := h.config.MaxSamples
+	defer func() { meter.Of(ctx).Read(h.config.MaxSamples - samples) }()
 	for _, q := range request.Queries {
 		matchers, err := readMatchers(q.Matchers)
 		if err != nil {

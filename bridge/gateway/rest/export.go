@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/gateway/web"
@@ -136,6 +137,7 @@ func (h *Handler) writeEvents(ctx context.Context, out *download, s *history.Sel
 		if err != nil {
 			return err
 		}
+		meter.Of(ctx).Read(len(found))
 		if next == at {
 			break
 		}

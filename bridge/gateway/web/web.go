@@ -3,9 +3,11 @@
 package web
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,6 +32,8 @@ type Problem struct {
 	Retry bool `json:"retry"`
 	// Close is the close code where the session is over, or could not begin.
 	Close wire.CloseCode `json:"close,omitempty"`
+
+	after time.Duration // when to come again; 0: retryAfter
 }
 
 // retryAfter is the Retry-After of requests that may succeed later, in seconds.
@@ -51,7 +55,7 @@ func NewRefuser(reg prometheus.Registerer, name string) *Refuser {
 
 // Error answers with an error.
 func (r *Refuser) Error(w http.ResponseWriter, err *wire.Error) {
-	r.write(w, Problem{Status: status(err), Detail: err.Message, Code: err.Code, Retry: err.Retry})
+	r.write(w, Problem{Status: status(err), Detail: err.Message, Code: err.Code, Retry: err.Retry, after: err.After})
 }
 
 // Codes of problems that only plain requests have.
@@ -100,10 +104,18 @@ func (r *Refuser) write(w http.ResponseWriter, p Problem) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	if p.Retry {
-		h.Set("Retry-After", retryAfter)
+		h.Set("Retry-After", cmp.Or(seconds(p.after), retryAfter))
 	}
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // whether the client hears it is beyond us
+}
+
+// seconds are those of a time, one at least; empty for none.
+func seconds(d time.Duration) string {
+	if d <= 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }
 
 // status is the HTTP status for an error.

@@ -3,6 +3,8 @@ package history
 import (
 	"context"
 	"fmt"
+
+	"pulso/access/meter"
 )
 
 const (
@@ -70,6 +72,7 @@ func (v *View) Range(ctx context.Context, r Request) ([]Series, error) {
 	out := make([]Series, 0, len(all))
 	var c *cursor
 	budget := v.cfg.MaxQuerySamples
+	defer func() { meter.Of(ctx).Read(v.cfg.MaxQuerySamples - budget) }()
 	for _, f := range all {
 		c = f.cursor(c)
 		s := Series{Info: f.Info}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pulso/access/meter"
 )
 
 // walkWindow is how much time Walk reads at once: the storage holds the whereabouts of all samples in it in memory.
@@ -61,7 +63,9 @@ func (v *View) walkWindow(ctx context.Context, s Selection, visit func(Point) er
 		}
 	}
 	heap.Init(&h)
-	for n := 0; len(h) > 0; n++ {
+	n := 0
+	defer func() { meter.Of(ctx).Read(n) }()
+	for ; len(h) > 0; n++ {
 		if n%checkEvery == 0 && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
