@@ -60,6 +60,8 @@ type Content struct {
 	Accounts []Account `json:"accounts"`
 	// Roles are those besides [BuiltIn].
 	Roles []Role `json:"roles,omitempty"`
+	// Ended are outsiders whose sessions were ended.
+	Ended []Ended `json:"ended,omitempty"`
 }
 
 // Errors about accounts.
@@ -140,6 +142,9 @@ func (c *Content) check() (*Policy, error) {
 	}
 	if len(c.Accounts) > maxAccounts {
 		return nil, fmt.Errorf("%w: %d of them, at most %d", ErrAccount, len(c.Accounts), maxAccounts)
+	}
+	if len(c.Ended) > maxEnded {
+		return nil, fmt.Errorf("%w: sessions of %d people were ended, at most %d", ErrAccount, len(c.Ended), maxEnded)
 	}
 	seen := make(map[string]bool, len(c.Accounts))
 	for i := range c.Accounts {

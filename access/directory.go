@@ -34,6 +34,8 @@ type Config struct {
 	// Verify says who comes with a token that another has made, such as a JSON Web Token; nil: nobody does. With it the hub is shut
 	// even without accounts.
 	Verify func(ctx context.Context, token string) (*Outsider, error)
+	// Vouched says that another vouches for people, see [Directory.Vouch]. With it the hub is shut, too.
+	Vouched bool
 	// Every is how often the file is looked at; 0 is 250 ms.
 	Every time.Duration
 	// Logger takes what an operator should know; nil is nowhere.
@@ -59,15 +61,6 @@ type Directory struct {
 	changed chan struct{}       // closed, and made anew, with each change
 }
 
-// An Outsider is somebody without an account, whom another vouches for.
-type Outsider struct {
-	// Name is "issuer:subject", which no account can be called. Subject is what %u and %d stand for.
-	Name, Subject string
-	// Roles are those that this hub has of them.
-	Roles   []string
-	Expires time.Time
-}
-
 // state is what the file says.
 type state struct {
 	content  *Content
@@ -75,6 +68,7 @@ type state struct {
 	accounts map[string]*Account
 	digests  map[string]digest
 	rules    map[string][]string // of the roles
+	ended map[string]time.Time // when the sessions of outsiders were
 	// enabled says that there are accounts, or were.
 	enabled bool
 
@@ -174,6 +168,10 @@ func (d *Directory) take(content *Content, policy *Policy) {
 		content: content, policy: policy, enabled: len(content.Accounts) > 0,
 		accounts: make(map[string]*Account, len(content.Accounts)), digests: make(map[string]digest, len(content.Accounts)),
 	}
+	s.ended = make(map[string]time.Time, len(content.Ended))
+	for _, e := range content.Ended {
+		s.ended[e.Name] = e.Time
+	}
 	s.rules = make(map[string][]string, len(content.Roles))
 	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
 		s.rules[r.Name] = r.Rules
@@ -185,7 +183,7 @@ func (d *Directory) take(content *Content, policy *Policy) {
 	}
 	d.mu.Lock()
 	before := d.state
-	s.enabled = s.enabled || d.cfg.Verify != nil || d.state != nil && d.state.enabled
+	s.enabled = s.enabled || d.cfg.Verify != nil || d.cfg.Vouched || d.state != nil && d.state.enabled
 	d.state = s
 	close(d.changed)
 	d.changed = make(chan struct{})
@@ -233,7 +231,7 @@ func (d *Directory) Changed() <-chan struct{} {
 func (d *Directory) Content() Content {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	return Content{Accounts: slices.Clone(d.state.content.Accounts), Roles: slices.Clone(d.state.content.Roles)}
+	return Content{Accounts: slices.Clone(d.state.content.Accounts), Roles: slices.Clone(d.state.content.Roles), Ended: slices.Clone(d.state.content.Ended)}
 }
 
 // Edit changes the accounts in their file, and here at once.
@@ -326,10 +324,7 @@ func (d *Directory) byVerifying(ctx context.Context, token, client string) (*Gra
 	d.mu.RLock()
 	s := d.state
 	d.mu.RUnlock()
-	return &Grant{
-		Subject: s.policy.Subject(&Who{User: o.Subject, Client: client, Device: o.Subject, Roles: o.Roles}), Account: o.Name, Kind: Service,
-		directory: d, outsider: o, account: s.rolesDigest(o.Roles),
-	}, nil
+	return d.outside(s, o, &Who{User: o.Subject, Client: client, Device: o.Subject, Roles: o.Roles}, Service), nil
 }
 
 // byCertificate lets a device in that has proved its name.

@@ -32,6 +32,8 @@ type accountPage struct {
 	As, Topic     string
 	Decisions     []decision
 	Records       []recorded
+	// Outsiders are those who have logged in by OpenID Connect.
+	Outsiders []string
 }
 
 // A recorded thing is one that somebody did, with its time in words.
@@ -64,7 +66,10 @@ func (g *Gate) account(administer bool, act func(p *accountPage, r *http.Request
 			return
 		}
 		p := &accountPage{
-			Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person, Administrator: grant.MayEverywhere(access.Administer),
+			Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person && grant.Outsider() == nil, Administrator: grant.MayEverywhere(access.Administer),
+		}
+		if o := grant.Outsider(); o != nil {
+			p.MyRoles = o.Roles
 		}
 		if administer && !p.Administrator {
 			p.Problem = p.Words["notYours"]
@@ -101,6 +106,7 @@ func (g *Gate) fill(p *accountPage) {
 	for _, r := range g.records(maxRecorded) {
 		p.Records = append(p.Records, recorded{r, time.UnixMilli(r.Time).UTC().Format("2006-01-02 15:04:05 MST")})
 	}
+	p.Outsiders = g.sessions.outsiders()
 	p.Accounts, p.Roles, p.BuiltIn = content.Accounts, content.Roles, access.BuiltIn()
 	slices.SortFunc(p.Accounts, func(a, b access.Account) int {
 		return strings.Compare(string(a.Kind)+" "+a.ID, string(b.Kind)+" "+b.ID)
@@ -216,6 +222,9 @@ func (g *Gate) revoke(p *accountPage, r *http.Request) error {
 	id, token := r.PostForm.Get("id"), r.PostForm.Get("token")
 	if token == "" && id == p.Me {
 		return errors.New(p.Words["notSelf"])
+	}
+	if token == "" && access.IsOutsider(id) {
+		return g.directory.Edit(func(c *access.Content) error { return c.End(id, g.now().UTC()) })
 	}
 	return g.change(id, func(c *access.Content, a *access.Account) error {
 		if token == "" {
