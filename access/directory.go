@@ -67,8 +67,8 @@ type state struct {
 	policy   *Policy
 	accounts map[string]*Account
 	digests  map[string]digest
-	rules    map[string][]string // of the roles
-	ended map[string]time.Time // when the sessions of outsiders were
+	rules    map[string][]string  // of the roles
+	ended    map[string]time.Time // when the sessions of outsiders were
 	// enabled says that there are accounts, or were.
 	enabled bool
 
@@ -110,7 +110,10 @@ func Open(cfg Config) (*Directory, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	d := &Directory{cfg: cfg, hasher: newHasher(), file: watched.New(cfg.Path, maxFile), live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{}, changed: make(chan struct{})}
+	d := &Directory{
+		cfg: cfg, hasher: newHasher(), file: watched.New(cfg.Path, maxFile), live: map[*Grant]struct{}{}, timed: map[*Grant]struct{}{},
+		changed: make(chan struct{}),
+	}
 	d.metrics = newMetrics(cfg.Metrics, d)
 	if err := d.refresh(); err != nil {
 		return nil, err
@@ -312,19 +315,6 @@ func (d *Directory) login(ctx context.Context, c Credentials, before func() erro
 // isForeign reports whether a token is another's: three parts, and none of ours.
 func isForeign(token string) bool {
 	return strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey") && !strings.HasPrefix(token, tokenPrefix)
-}
-
-// byVerifying makes a grant for who comes with another's token.
-func (d *Directory) byVerifying(ctx context.Context, token, client string) (*Grant, error) {
-	o, err := d.cfg.Verify(ctx, token)
-	if err != nil {
-		d.cfg.Logger.Debug("a token is not good", "error", err)
-		return nil, d.denied()
-	}
-	d.mu.RLock()
-	s := d.state
-	d.mu.RUnlock()
-	return d.outside(s, o, &Who{User: o.Subject, Client: client, Device: o.Subject, Roles: o.Roles}, Service), nil
 }
 
 // byCertificate lets a device in that has proved its name.

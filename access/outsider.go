@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,11 +46,11 @@ func (c *Content) End(name string, now time.Time) error {
 	if !IsOutsider(name) {
 		return fmt.Errorf("%w: %.80q", ErrNoAccount, name)
 	}
-	kept := slices.DeleteFunc(slices.Clone(c.Ended), func(e Ended) bool { return e.Name == name || now.Sub(e.Time) > MaxOutside })
-	if len(kept) >= maxEnded {
-		return fmt.Errorf("%w: sessions of %d people were ended within a day, the most there can be", ErrAccount, len(kept))
+	c.Ended = slices.DeleteFunc(c.Ended, func(e Ended) bool { return e.Name == name || now.Sub(e.Time) > MaxOutside })
+	if len(c.Ended) >= maxEnded {
+		return fmt.Errorf("%w: sessions of %d people were ended within a day, the most there can be", ErrAccount, len(c.Ended))
 	}
-	c.Ended = append(kept, Ended{name, now})
+	c.Ended = append(c.Ended, Ended{name, now})
 	return nil
 }
 
@@ -76,6 +77,19 @@ func (d *Directory) Vouch(o *Outsider, otherwise []string) (*Grant, error) {
 		return nil, ErrDenied
 	}
 	return g, nil
+}
+
+// byVerifying makes a grant for who comes with another's token.
+func (d *Directory) byVerifying(ctx context.Context, token, client string) (*Grant, error) {
+	o, err := d.cfg.Verify(ctx, token)
+	if err != nil {
+		d.cfg.Logger.Debug("a token is not good", "error", err)
+		return nil, d.denied()
+	}
+	d.mu.RLock()
+	s := d.state
+	d.mu.RUnlock()
+	return d.outside(s, o, &Who{User: o.Subject, Client: client, Device: o.Subject, Roles: o.Roles}, Service), nil
 }
 
 // outside makes an outsider's grant.

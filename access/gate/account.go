@@ -66,7 +66,8 @@ func (g *Gate) account(administer bool, act func(p *accountPage, r *http.Request
 			return
 		}
 		p := &accountPage{
-			Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person && grant.Outsider() == nil, Administrator: grant.MayEverywhere(access.Administer),
+			Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person && grant.Outsider() == nil,
+			Administrator: grant.MayEverywhere(access.Administer),
 		}
 		if o := grant.Outsider(); o != nil {
 			p.MyRoles = o.Roles

@@ -83,7 +83,7 @@ func (g *Gate) finishOpenID(w http.ResponseWriter, r *http.Request) {
 	g.sessions.end(cookieOf(r)) // as with a password: nobody can have put the new one there
 	setCookie(w, r, g.sessions.begin(grant))
 	secure(w.Header())
-	http.Redirect(w, r, localPath(person.Next), http.StatusSeeOther) //nolint:gosec // localPath has judged it
+	http.Redirect(w, r, localPath(person.Next), http.StatusSeeOther)
 }
 
 // problemOf is how a login that failed is answered, in words.

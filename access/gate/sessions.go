@@ -51,7 +51,7 @@ type session struct {
 type sessions struct {
 	directory *access.Directory
 	otherwise []string // the roles of outsiders who have none
-	path      string // empty: they are not kept
+	path      string   // empty: they are not kept
 	logger    *slog.Logger
 	now       func() time.Time
 

@@ -45,7 +45,7 @@ func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 		}
 	}
 	if err != nil {
-		panic(err) // as MustRegister does: two programs' metrics in one
+		reg.MustRegister(c) // which says so
 	}
 	return c
 }

@@ -5,7 +5,6 @@
 package oidc
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -127,18 +126,17 @@ const maxSecret = 4096
 
 // secret reads the client's secret: each time, so that another one counts at once.
 func (c *Config) secret() (string, error) {
-	secret := ""
-	if c.SecretEnv != "" {
-		secret = os.Getenv(c.SecretEnv)
-	} else {
+	key, secret := "secret-env", os.Getenv(c.SecretEnv)
+	if c.SecretFile != "" {
+		key = "secret-file"
 		text, err := os.ReadFile(c.SecretFile)
 		if err != nil {
-			return "", &KeyError{"secret-file", err.Error()}
+			return "", &KeyError{key, err.Error()}
 		}
 		secret = strings.TrimRight(string(text), "\r\n")
 	}
 	if secret == "" || len(secret) > maxSecret {
-		return "", &KeyError{cmp.Or(map[bool]string{c.SecretEnv != "": "secret-env"}[true], "secret-file"), "there is no secret, or one that is too long"}
+		return "", &KeyError{key, "there is no secret, or one that is too long"}
 	}
 	return secret, nil
 }

@@ -122,7 +122,7 @@ func (p *Provider) discover(ctx context.Context) (*found, error) {
 }
 
 // known is what is known, and whether it must not be asked for again.
-func (p *Provider) known() (f *found, err error, fresh bool) { //nolint:revive,staticcheck // the error is a part of what is known
+func (p *Provider) known() (f *found, err error, fresh bool) { //nolint:revive // the error is a part of what is known
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	age := p.cfg.Now().Sub(p.tried)

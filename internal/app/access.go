@@ -43,7 +43,8 @@ func (h *Hub) buildAccess() (err error) {
 		return err
 	}
 	h.accounts, err = access.Open(access.Config{
-		Verify: vouched(h.verifier), Vouched: provider != nil, Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged, Logger: h.logger.With("part", "access"), Metrics: h.registry,
+		Verify: vouched(h.verifier), Vouched: provider != nil, Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged,
+		Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	if err != nil {
 		return err

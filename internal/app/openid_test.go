@@ -308,8 +308,10 @@ func TestOpenIDBadTokens(t *testing.T) {
 			return oidctest.Sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c)
 		}),
 		"a public key as a secret": signed(func(c jwt.MapClaims) string { return oidctest.Sign(t, jwt.SigningMethodHS256, secret, c) }),
-		"the client's secret":      signed(func(c jwt.MapClaims) string { return oidctest.Sign(t, jwt.SigningMethodHS256, []byte(oidctest.Secret), c) }),
-		"another key":              signed(func(c jwt.MapClaims) string { return oidctest.Sign(t, jwt.SigningMethodRS256, foreign, c) }),
+		"the client's secret": signed(func(c jwt.MapClaims) string {
+			return oidctest.Sign(t, jwt.SigningMethodHS256, []byte(oidctest.Secret), c)
+		}),
+		"another key": signed(func(c jwt.MapClaims) string { return oidctest.Sign(t, jwt.SigningMethodRS256, foreign, c) }),
 		"another algorithm of the same key": signed(func(c jwt.MapClaims) string {
 			return oidctest.Sign(t, jwt.SigningMethodPS256, p.Key, c)
 		}),
@@ -359,7 +361,8 @@ func TestOpenIDRedirects(t *testing.T) {
 		}
 	}
 	for _, site := range []string{"cross-site", "same-site"} {
-		if status, location, _ := g.browser().visit(g.url+"/login/oidc?next=/x", "Sec-Fetch-Site", site); status != http.StatusSeeOther || location != "/login?next=%2Fx" {
+		status, location, _ := g.browser().visit(g.url+"/login/oidc?next=/x", "Sec-Fetch-Site", site)
+		if status != http.StatusSeeOther || location != "/login?next=%2Fx" {
 			t.Errorf("begun by a page that is %s: %d %s", site, status, location)
 		}
 	}
@@ -487,7 +490,9 @@ func TestOpenIDProviderThatIsNotWell(t *testing.T) {
 	})
 	elsewhere := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusFound) })
 	for what, h := range map[string]http.Handler{"nothing": http.NotFoundHandler(), "too much": huge, "a redirect": elsewhere} {
-		begins(what, func(p *oidctest.Provider) { p.Instead = map[string]http.Handler{"/.well-known/openid-configuration": h} })
+		begins(what, func(p *oidctest.Provider) {
+			p.Instead = map[string]http.Handler{"/.well-known/openid-configuration": h}
+		})
 	}
 
 	p := oidctest.New(t, jwt.SigningMethodES256)
@@ -552,16 +557,16 @@ func TestOpenIDConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"oidc-issuer: only https":                   func(c *Config) { c.OIDCIssuer = "http://id.example.org" },
-		"oidc-issuer: has a query":                  func(c *Config) { c.OIDCIssuer += "?x" },
-		"oidc-client: is missing":                   func(c *Config) { c.OIDCClient = "" },
-		"oidc-secret-file: is missing":              func(c *Config) { c.OIDCSecretFile = "" },
-		"oidc-secret-file: secret-env is set":       func(c *Config) { c.OIDCSecretEnv = "X" },
-		"oidc-name: ":                               func(c *Config) { c.OIDCName = "a:b" },
-		"oidc-scopes: ":                             func(c *Config) { c.OIDCScopes = []string{"a b"} },
-		"oidc-session: ":                            func(c *Config) { c.OIDCSession = 25 * time.Hour },
-		"oidc-client: counts for nothing without":   func(c *Config) { c.OIDCIssuer = "" },
-		"oidc-algorithm: HS256 has a secret key":    func(c *Config) { c.OIDCAlgorithm = "HS256" },
+		"oidc-issuer: only https":                 func(c *Config) { c.OIDCIssuer = "http://id.example.org" },
+		"oidc-issuer: has a query":                func(c *Config) { c.OIDCIssuer += "?x" },
+		"oidc-client: is missing":                 func(c *Config) { c.OIDCClient = "" },
+		"oidc-secret-file: is missing":            func(c *Config) { c.OIDCSecretFile = "" },
+		"oidc-secret-file: secret-env is set":     func(c *Config) { c.OIDCSecretEnv = "X" },
+		"oidc-name: ":                             func(c *Config) { c.OIDCName = "a:b" },
+		"oidc-scopes: ":                           func(c *Config) { c.OIDCScopes = []string{"a b"} },
+		"oidc-session: ":                          func(c *Config) { c.OIDCSession = 25 * time.Hour },
+		"oidc-client: counts for nothing without": func(c *Config) { c.OIDCIssuer = "" },
+		"oidc-algorithm: HS256 has a secret key":  func(c *Config) { c.OIDCAlgorithm = "HS256" },
 	} {
 		cfg := good
 		change(&cfg)
@@ -574,4 +579,3 @@ func TestOpenIDConfiguration(t *testing.T) {
 		t.Errorf("no secret: %v", err)
 	}
 }
-
