@@ -66,6 +66,8 @@ type Content struct {
 	Namespaces []Namespace `json:"namespaces,omitempty"`
 	// Roles are those besides [BuiltIn].
 	Roles []Role `json:"roles,omitempty"`
+	// Ended are outsiders whose sessions were ended.
+	Ended []Ended `json:"ended,omitempty"`
 }
 
 // A Namespace is a tenant: accounts and roles that have a first level of topics to themselves.
@@ -173,6 +175,9 @@ func (c *Content) check() (*Policy, error) {
 	}
 	if err := c.checkNamespaces(); err != nil {
 		return nil, err
+	}
+	if len(c.Ended) > maxEnded {
+		return nil, fmt.Errorf("%w: sessions of %d people were ended, at most %d", ErrAccount, len(c.Ended), maxEnded)
 	}
 	seen := make(map[string]bool, len(c.Accounts))
 	for i := range c.Accounts {

@@ -9,7 +9,7 @@ import (
 
 // A Change is one thing that is other in the file than before. It has no secret.
 type Change struct {
-	// What is "account added", "account changed", "account removed", or the same of a role or a namespace.
+	// What is "account added", "account changed", "account removed", the same of a role or a namespace, or "sessions ended".
 	What string
 	// About is the account or role, and what of it is other.
 	About string
@@ -38,6 +38,11 @@ func changesOf(before, now *Content) []Change {
 		}
 		return ""
 	})
+	for _, e := range now.Ended {
+		if !slices.Contains(before.Ended, e) {
+			list = append(list, Change{"sessions ended", e.Name})
+		}
+	}
 	if len(list) > maxChanges {
 		list = append(list[:maxChanges:maxChanges], Change{"account changed", "and more"})
 	}

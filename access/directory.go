@@ -37,6 +37,8 @@ type Config struct {
 	Verify func(ctx context.Context, token string) (*Outsider, error)
 	// Limits are those of accounts that name none, themselves or by their roles.
 	Limits meter.Limits
+	// Vouched says that another vouches for people, see [Directory.Vouch]. With it the hub is shut, too.
+	Vouched bool
 	// Every is how often the file is looked at; 0 is 250 ms.
 	Every time.Duration
 	// Logger takes what an operator should know; nil is nowhere.
@@ -63,23 +65,15 @@ type Directory struct {
 	changed chan struct{}       // closed, and made anew, with each change
 }
 
-// An Outsider is somebody without an account, whom another vouches for.
-type Outsider struct {
-	// Name is "issuer:subject", which no account can be called. Subject is what %u and %d stand for.
-	Name, Subject string
-	// Roles are those that this hub has of them.
-	Roles   []string
-	Expires time.Time
-}
-
 // state is what the file says.
 type state struct {
 	content  *Content
 	policy   *Policy
 	accounts map[string]*Account
 	digests  map[string]digest
-	rules    map[string][]string // of the roles
-	limits   map[string]Limits   // of the roles that name any
+	rules    map[string][]string  // of the roles
+	limits   map[string]Limits    // of the roles that name any
+	ended    map[string]time.Time // when the sessions of outsiders were
 	// enabled says that there are accounts, or were.
 	enabled bool
 
@@ -184,6 +178,10 @@ func (d *Directory) take(content *Content, policy *Policy) {
 		content: content, policy: policy, enabled: len(content.Accounts) > 0,
 		accounts: make(map[string]*Account, len(content.Accounts)), digests: make(map[string]digest, len(content.Accounts)),
 	}
+	s.ended = make(map[string]time.Time, len(content.Ended))
+	for _, e := range content.Ended {
+		s.ended[e.Name] = e.Time
+	}
 	s.rules = make(map[string][]string, len(content.Roles))
 	for _, r := range slices.Concat(BuiltIn(), content.Roles) {
 		s.rules[r.Name] = append([]string{r.Namespace}, r.Rules...)
@@ -201,7 +199,7 @@ func (d *Directory) take(content *Content, policy *Policy) {
 	}
 	d.mu.Lock()
 	before := d.state
-	s.enabled = s.enabled || d.cfg.Verify != nil || d.state != nil && d.state.enabled
+	s.enabled = s.enabled || d.cfg.Verify != nil || d.cfg.Vouched || d.state != nil && d.state.enabled
 	d.state = s
 	close(d.changed)
 	d.changed = make(chan struct{})
@@ -261,7 +259,9 @@ func (d *Directory) Content() Content {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	c := d.state.content
-	return Content{Accounts: slices.Clone(c.Accounts), Namespaces: slices.Clone(c.Namespaces), Roles: slices.Clone(c.Roles)}
+	return Content{
+		Accounts: slices.Clone(c.Accounts), Namespaces: slices.Clone(c.Namespaces), Roles: slices.Clone(c.Roles), Ended: slices.Clone(c.Ended),
+	}
 }
 
 // Edit changes the accounts in their file, and here at once.
@@ -342,22 +342,6 @@ func (d *Directory) login(ctx context.Context, c Credentials, before func() erro
 // isForeign reports whether a token is another's: three parts, and none of ours.
 func isForeign(token string) bool {
 	return strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey") && !strings.HasPrefix(token, tokenPrefix)
-}
-
-// byVerifying makes a grant for who comes with another's token.
-func (d *Directory) byVerifying(ctx context.Context, token, client string) (*Grant, error) {
-	o, err := d.cfg.Verify(ctx, token)
-	if err != nil {
-		d.cfg.Logger.Debug("a token is not good", "error", err)
-		return nil, d.denied()
-	}
-	d.mu.RLock()
-	s := d.state
-	d.mu.RUnlock()
-	return &Grant{
-		Subject: s.policy.Subject(&Who{User: o.Subject, Client: client, Device: o.Subject, Roles: o.Roles}), Account: o.Name, Kind: Service,
-		directory: d, outsider: o, account: s.rolesDigest(o.Roles),
-	}, nil
 }
 
 // byCertificate lets a device in that has proved its name.

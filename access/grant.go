@@ -60,7 +60,7 @@ func (g *Grant) holds(s *state, now time.Time) bool {
 func (g *Grant) gone(s *state, now time.Time) bool {
 	switch {
 	case g.outsider != nil:
-		return !now.Before(g.outsider.Expires)
+		return g.outsider.over(s, now)
 	case g.Account == "":
 		return s.enabled
 	}

@@ -42,6 +42,8 @@ type accountPage struct {
 	AbleMore bool
 	Readers  []reader
 	Records  []recorded
+	// Outsiders are those who have logged in by OpenID Connect.
+	Outsiders []string
 }
 
 // A recorded thing is one that somebody did, with its time in words.
@@ -73,8 +75,11 @@ func (g *Gate) account(administer bool, act func(p *accountPage, r *http.Request
 			toLogin(w, r)
 			return
 		}
-		p := &accountPage{Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person}
+		p := &accountPage{Words: say(r), Me: grant.Account, Person: grant.Kind == access.Person && grant.Outsider() == nil}
 		p.Namespace, p.Administrator = grant.MayAdminister()
+		if o := grant.Outsider(); o != nil {
+			p.MyRoles = o.Roles
+		}
 		if administer && !p.Administrator {
 			p.Problem = p.Words["notYours"]
 			g.refuser.Count("account")
@@ -120,7 +125,7 @@ func (g *Gate) fill(p *accountPage) {
 	}
 	p.BuiltIn = access.BuiltIn()
 	if p.Namespace == "" {
-		p.Namespaces = content.Namespaces
+		p.Namespaces, p.Outsiders = content.Namespaces, g.sessions.outsiders()
 	}
 	p.Accounts = slices.DeleteFunc(content.Accounts, func(a access.Account) bool { return p.Namespace != "" && a.Namespace != p.Namespace })
 	p.Roles = slices.DeleteFunc(content.Roles, func(r access.Role) bool { return p.Namespace != "" && r.Namespace != p.Namespace })
@@ -313,6 +318,9 @@ func (g *Gate) revoke(p *accountPage, r *http.Request) error {
 	id, token := r.PostForm.Get("id"), r.PostForm.Get("token")
 	if token == "" && id == p.Me {
 		return errors.New(p.Words["notSelf"])
+	}
+	if token == "" && p.Namespace == "" && access.IsOutsider(id) {
+		return g.directory.Edit(func(c *access.Content) error { return c.End(id, g.now().UTC()) })
 	}
 	return g.change(p, id, func(c *access.Content, a *access.Account) error {
 		if token == "" {

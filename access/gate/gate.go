@@ -17,6 +17,7 @@ import (
 
 	"pulso/access"
 	"pulso/access/audit"
+	"pulso/access/oidc"
 	"pulso/bridge/event"
 	"pulso/bridge/gateway"
 	"pulso/bridge/gateway/web"
@@ -26,6 +27,12 @@ import (
 // Config of a Gate.
 type Config struct {
 	Directory *access.Directory
+	// OpenID lets people log in by way of a provider; nil: nobody does.
+	OpenID *oidc.Provider
+	// OpenIDRoles are the roles of those who have none of this hub's; none: they are not let in.
+	OpenIDRoles []string
+	// OpenIDLasts is how long such a login lasts; at most, and where it is 0, [access.MaxOutside].
+	OpenIDLasts time.Duration
 	// Path is the file that sessions are kept in; empty: they end with the process.
 	Path string
 	// Logger takes logins, and what an operator should know; nil is nowhere.
@@ -46,6 +53,9 @@ type Config struct {
 type Gate struct {
 	directory *access.Directory
 	sessions  *sessions
+	openID    *oidc.Provider
+	otherwise []string
+	outside   time.Duration
 	throttle  *throttle
 	setup     setup
 	logger    *slog.Logger
@@ -81,9 +91,15 @@ func New(cfg Config) *Gate {
 	if cfg.Audit == nil {
 		cfg.Audit = func(audit.Record) {}
 	}
+	if cfg.OpenIDLasts <= 0 || cfg.OpenIDLasts > access.MaxOutside {
+		cfg.OpenIDLasts = access.MaxOutside
+	}
+	kept := openSessions(cfg.Directory, cfg.Path, cfg.Logger, cfg.Now)
+	kept.otherwise = cfg.OpenIDRoles
 	return &Gate{
+		openID: cfg.OpenID, otherwise: cfg.OpenIDRoles, outside: cfg.OpenIDLasts,
 		record: cfg.Audit, records: cfg.Records, readers: cfg.Readers, now: cfg.Now,
-		directory: cfg.Directory, sessions: openSessions(cfg.Directory, cfg.Path, cfg.Logger, cfg.Now),
+		directory: cfg.Directory, sessions: kept,
 		throttle: newThrottle(cfg.Now), logger: cfg.Logger,
 		refuser: web.NewRefuser(cfg.Metrics, "pulso_access_refused_total"),
 		foreign: http.NewCrossOriginProtection(), refusals: rate.NewLimiter(refusalsRecorded, refusalsAtOnce),

@@ -47,7 +47,7 @@ func cookieOf(r *http.Request) string {
 // it sent.
 func setCookie(w http.ResponseWriter, r *http.Request, token string) {
 	c := &http.Cookie{ //nolint:gosec // secure where there is TLS: without it a browser would not take the cookie
-		Name: cookieName, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || r.URL.Scheme == "https",
+		Name: cookieName, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: isSecure(r),
 		MaxAge: int(lastsFor / time.Second),
 	}
 	if token == "" {
@@ -61,7 +61,7 @@ func (g *Gate) Routes() map[string]http.Handler {
 	act := func(administer bool, how func(p *accountPage, r *http.Request) error) http.Handler {
 		return g.form(g.account(administer, how).ServeHTTP)
 	}
-	return map[string]http.Handler{
+	routes := map[string]http.Handler{
 		"GET " + AccountPath:              g.account(false, g.look),
 		"POST " + AccountPath + "/mine":   act(false, g.setPassword),
 		"POST " + AccountPath + "/add":    act(true, g.add),
@@ -77,6 +77,10 @@ func (g *Gate) Routes() map[string]http.Handler {
 		"POST " + LogoutPath: g.form(g.logout),
 		"GET " + StylePath:   http.HandlerFunc(style),
 	}
+	if g.openID != nil {
+		routes["GET "+OpenIDPath], routes["GET "+answerPath] = http.HandlerFunc(g.beginOpenID), http.HandlerFunc(g.finishOpenID)
+	}
+	return routes
 }
 
 // form guards a handler of a form: it must come from a page of the hub, and be small.
@@ -102,10 +106,18 @@ type page struct {
 	User          string
 	// Closed leaves the form out.
 	Closed bool
+	// By is where else one can log in; empty: nowhere.
+	By string
 }
+
+// Elsewhere is the address to begin there.
+func (p page) Elsewhere() string { return OpenIDPath + "?next=" + url.QueryEscape(p.Next) }
 
 func (g *Gate) show(w http.ResponseWriter, r *http.Request, status int, p page) {
 	p.Words = say(r)
+	if g.openID != nil {
+		p.By = g.openID.Name()
+	}
 	g.write(w, status, "login.html", p.Words, p)
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,12 +43,15 @@ type session struct {
 	Ends time.Time `json:"ends,omitzero"`
 
 	grant *access.Grant
+	// outsider is who has no account. Such a session is not kept in the file: it ends with the process.
+	outsider *access.Outsider
 }
 
 // sessions are all of them. They are kept in a file, so that a restart logs nobody out.
 type sessions struct {
 	directory *access.Directory
-	path      string // empty: they are not kept
+	otherwise []string // the roles of outsiders who have none
+	path      string   // empty: they are not kept
 	logger    *slog.Logger
 	now       func() time.Time
 
@@ -89,7 +93,9 @@ func (s *sessions) begin(g *access.Grant) string {
 	s.makeRoom(g.Account, now)
 	proof := g.Secret()
 	token := access.NewSecret()
-	s.known[keyOf(token)] = &session{Account: g.Account, Proof: proof[:], Began: now, Rotated: now, Used: now, grant: g}
+	s.known[keyOf(token)] = &session{
+		Account: g.Account, Proof: proof[:], Began: now, Rotated: now, Used: now, grant: g, outsider: g.Outsider(),
+	}
 	s.save(now)
 	return token
 }
@@ -152,6 +158,11 @@ func (s *sessions) renew(one *session) bool {
 	if one.grant != nil && one.grant.Holds() {
 		return true
 	}
+	if one.outsider != nil {
+		g, err := s.directory.Vouch(one.outsider, s.otherwise)
+		one.grant = g
+		return err == nil
+	}
 	if len(one.Proof) != sha256.Size {
 		return false
 	}
@@ -178,6 +189,20 @@ func (s *sessions) rotate(token string) string {
 	return fresh
 }
 
+// outsiders are the names of those without an account who have logged in, in order.
+func (s *sessions) outsiders() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, one := range s.known {
+		if one.outsider != nil && (one.grant == nil || one.grant.Holds()) {
+			names = append(names, one.Account)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // end ends a session.
 func (s *sessions) end(token string) {
 	s.mu.Lock()
@@ -191,7 +216,13 @@ func (s *sessions) save(now time.Time) {
 	if s.path == "" {
 		return
 	}
-	text, err := json.Marshal(s.known)
+	kept := make(map[string]*session, len(s.known))
+	for key, one := range s.known {
+		if one.outsider == nil {
+			kept[key] = one
+		}
+	}
+	text, err := json.Marshal(kept)
 	if err == nil {
 		err = replace.File(s.path, text)
 	}

@@ -53,6 +53,18 @@ func (t *throttle) wait(address, user string) time.Duration {
 	return 0
 }
 
+// begin is how long an address must wait before it may begin a login elsewhere; 0: it may now.
+func (t *throttle) begin(address string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all, now := t.find(networkOf(address)+" elsewhere", addressEvery, addressAtOnce), t.now()
+	if l := all.TokensAt(now); l < 1 {
+		return max(time.Second, time.Duration((1-l)/float64(all.Limit())*float64(time.Second)))
+	}
+	all.AllowN(now, 1)
+	return 0
+}
+
 // forgive forgets the tries of who has logged in.
 func (t *throttle) forgive(address, user string) {
 	t.mu.Lock()

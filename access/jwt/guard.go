@@ -13,16 +13,22 @@ import (
 // maxHeader bounds the header of an answer, in bytes.
 const maxHeader = 16 << 10
 
-// checkURL returns nil for where a key set may be.
-func checkURL(text string) error {
+// CheckURL returns nil for an address that may be asked: by https, or on this machine.
+func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil || u.Host == "" || u.User != nil:
-		return errors.New("jwks: not an address like https://id.example.org/keys")
+		return errors.New("not an address like https://id.example.org/keys")
 	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u):
 		return nil
 	}
-	return errors.New("jwks: keys are fetched by https, or from this machine")
+	return errors.New("only https is asked, or this machine")
+}
+
+// IsOwn reports whether an address is one of this machine.
+func IsOwn(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && isLoopback(u)
 }
 
 func isLoopback(u *url.URL) bool {
@@ -31,6 +37,19 @@ func isLoopback(u *url.URL) bool {
 	}
 	a, err := netip.ParseAddr(u.Hostname())
 	return err == nil && a.IsLoopback()
+}
+
+// NewClient asks an issuer at an address, and goes where its key set may be: to the public network, with allowPrivate to a private one, or
+// to this machine alone where the address is this machine's. It follows no redirect, and has 5 s for each question and its answer.
+func NewClient(address string, allowPrivate bool) *http.Client {
+	return bounded(http.Client{Transport: newTransport(&Issuer{JWKS: address, AllowPrivate: allowPrivate}, nil)})
+}
+
+// bounded gives a client what each has, whatever else it does.
+func bounded(client http.Client) *http.Client {
+	client.Timeout = fetchWithin
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("it leads elsewhere") }
+	return &client
 }
 
 // newTransport fetches an issuer's key set, from where [guard] lets it. It knows no proxy, which would dial in its place.
@@ -45,8 +64,7 @@ func newTransport(i *Issuer, resolver *net.Resolver) *http.Transport {
 // guard keeps requests from addresses that are nobody else's business, whatever name led there (server-side request forgery). It looks at
 // the address that is dialled, which no second answer of a name server can change.
 func guard(i *Issuer) func(network, address string, _ syscall.RawConn) error {
-	u, err := url.Parse(i.JWKS)
-	own := err == nil && isLoopback(u)
+	own := IsOwn(i.JWKS)
 	return func(_, address string, _ syscall.RawConn) error {
 		ap, err := netip.ParseAddrPort(address)
 		if err != nil {

@@ -76,7 +76,9 @@ func (i *Issuer) Check() error {
 	case i.JWKS != "" && i.Algorithm == "HS256":
 		return errors.New("jwks: a key set is public, and HS256 has a secret key: use key-file")
 	case i.JWKS != "":
-		return checkURL(i.JWKS)
+		if err := CheckURL(i.JWKS); err != nil {
+			return fmt.Errorf("jwks: %w", err)
+		}
 	}
 	return nil
 }
@@ -90,6 +92,9 @@ type Claims struct {
 	Expires time.Time
 	// ID is the claim jti, which names the token; empty where it has none.
 	ID string
+	// Nonce is the claim nonce, Party the claim azp; empty where there is none. Audiences is for how many it is (OpenID Connect Core, 2).
+	Nonce, Party string
+	Audiences    int
 }
 
 // Config of a Verifier.
@@ -276,6 +281,14 @@ func (i *issuer) verify(ctx context.Context, raw string) (c Claims, err error) {
 		return Claims{}, fmt.Errorf("%w: an identifier that is none", ErrToken)
 	}
 	c.ID = text
+	if c.Nonce, c.Party, err = partiesOf(said); err != nil {
+		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	audience, err := said.GetAudience()
+	if err != nil {
+		return Claims{}, fmt.Errorf("%w: no audience", ErrToken)
+	}
+	c.Audiences = len(audience)
 	if c.Roles, err = rolesOf(said[i.RolesClaim]); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
@@ -317,6 +330,19 @@ func isText(s string) bool {
 
 // isSubject reports whether a subject may be a name: it stands in topics, and in what people read.
 func isSubject(s string) bool { return s != "" && isText(s) && !strings.ContainsAny(s, "/+#%$") }
+
+// partiesOf reads the claims nonce and azp, which are texts where they are there.
+func partiesOf(said jwt.MapClaims) (nonce, party string, err error) {
+	for name, to := range map[string]*string{"nonce": &nonce, "azp": &party} {
+		claim, has := said[name]
+		text, ok := claim.(string)
+		if has && !ok {
+			return "", "", errOther
+		}
+		*to = text
+	}
+	return nonce, party, nil
+}
 
 // rolesOf reads a claim that is a list of texts, or a text with spaces between them. None is nobody's role.
 func rolesOf(claim any) (roles []string, err error) {

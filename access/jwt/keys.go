@@ -52,9 +52,7 @@ func newKeySet(i *Issuer, cfg *Config, m *metrics) *keySet {
 	if cfg.Client != nil {
 		client = *cfg.Client
 	}
-	client.Timeout = fetchWithin
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return errors.New("it leads elsewhere") }
-	return &keySet{issuer: i, now: cfg.Now, logger: cfg.Logger, counts: m, client: &client, fetching: make(chan struct{}, 1)}
+	return &keySet{issuer: i, now: cfg.Now, logger: cfg.Logger, counts: m, client: bounded(client), fetching: make(chan struct{}, 1)}
 }
 
 // run fetches the set now, and again and again, until ctx ends.

@@ -1,6 +1,10 @@
 package jwt
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // What a token, or reading keys, comes to.
 const (
@@ -27,7 +31,21 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.tokens, m.reads, m.evicted)
+		m.tokens, m.reads, m.evicted = register(reg, m.tokens), register(reg, m.reads), register(reg, m.evicted)
 	}
 	return m
+}
+
+// register registers a metric, or returns the one that another Verifier has registered: its issuers have other names.
+func register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	err := reg.Register(c)
+	if e := (prometheus.AlreadyRegisteredError{}); errors.As(err, &e) {
+		if known, ok := e.ExistingCollector.(C); ok {
+			return known
+		}
+	}
+	if err != nil {
+		reg.MustRegister(c) // which says so
+	}
+	return c
 }

@@ -239,13 +239,16 @@ func (c *tokenCmd) Run(out io.Writer) error {
 type revokeCmd struct {
 	accountsFlags
 
-	Name  string `arg:"" help:"The account."`
+	Name  string `arg:"" help:"The account; PROVIDER:SUBJECT ends the sessions of who logged in by OpenID Connect."`
 	Token string `help:"Only the token of this id; else the account, with all that it has." placeholder:"ID"`
 }
 
 // Run takes a token or an account away. Who uses it is cut off within a second.
 func (c *revokeCmd) Run(out io.Writer) error {
 	err := c.edit(func(content *access.Content) error {
+		if access.IsOutsider(c.Name) && c.Token == "" {
+			return content.End(c.Name, time.Now().UTC())
+		}
 		a := content.Account(c.Name)
 		if a == nil {
 			return fmt.Errorf("%w: %q", access.ErrNoAccount, c.Name)

@@ -40,14 +40,19 @@ func (h *Hub) buildAccess() (err error) {
 	if h.verifier, err = jwt.New(jwt.Config{Issuers: h.cfg.JWT, Logger: h.logger.With("part", "access"), Metrics: h.registry}); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
+	provider, err := h.buildOpenID()
+	if err != nil {
+		return err
+	}
 	h.accounts, err = access.Open(access.Config{
-		Verify: vouched(h.verifier), Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged,
+		Verify: vouched(h.verifier), Vouched: provider != nil, Path: AccessFile(h.cfg.Data), OnChange: h.accountsChanged,
 		Limits: h.cfg.accountLimits(), Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})
 	if err != nil {
 		return err
 	}
 	h.gate = gate.New(gate.Config{
+		OpenID: provider, OpenIDRoles: h.cfg.OIDCRoles, OpenIDLasts: h.cfg.OIDCSession,
 		Directory: h.accounts, Path: h.kept(sessionsFile), Audit: h.recorder.put, Records: h.newestRecords, Readers: h.records.Readers,
 		Logger: h.logger.With("part", "access"), Metrics: h.registry,
 	})

@@ -41,6 +41,18 @@ type Config struct {
 	HTTPSRedirect bool     `group:"tls" name:"https-redirect" env:"PULSO_HTTPS_REDIRECT" help:"Lead who comes by plain HTTP to https."`
 	TrustedProxy  []string `group:"tls" name:"trusted-proxy" env:"PULSO_TRUSTED_PROXY" placeholder:"NETWORK" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."`
 
+	OIDCIssuer       string        `group:"oidc" name:"oidc-issuer" env:"PULSO_OIDC_ISSUER" placeholder:"URL" help:"Provider by which people can log in with OpenID Connect, as it calls itself; https, or this machine."`
+	OIDCClient       string        `group:"oidc" name:"oidc-client" env:"PULSO_OIDC_CLIENT" placeholder:"ID" help:"What the provider calls this hub."`
+	OIDCSecretFile   string        `group:"oidc" name:"oidc-secret-file" env:"PULSO_OIDC_SECRET_FILE" placeholder:"FILE" help:"Where the client's secret is, read at each login."`
+	OIDCSecretEnv    string        `group:"oidc" name:"oidc-secret-env" env:"PULSO_OIDC_SECRET_ENV" placeholder:"NAME" help:"Or the variable of the environment that holds it."`
+	OIDCName         string        `group:"oidc" name:"oidc-name" env:"PULSO_OIDC_NAME" default:"oidc" placeholder:"NAME" help:"What the provider is called here: who logs in by it is NAME:SUBJECT. Letters a to z, digits and -."`
+	OIDCAlgorithm    string        `group:"oidc" name:"oidc-algorithm" env:"PULSO_OIDC_ALGORITHM" default:"RS256" enum:"RS256,ES256,EdDSA" help:"How it signs ID tokens: RS256, ES256 or EdDSA."`
+	OIDCScopes       []string      `group:"oidc" name:"oidc-scopes" env:"PULSO_OIDC_SCOPES" placeholder:"SCOPE" help:"What is asked for besides openid, for the provider to tell roles."`
+	OIDCRolesClaim   string        `group:"oidc" name:"oidc-roles-claim" env:"PULSO_OIDC_ROLES_CLAIM" default:"roles" placeholder:"CLAIM" help:"Claim of ID tokens that names roles of this hub: a list, or a text with spaces."`
+	OIDCRoles        []string      `group:"oidc" name:"oidc-roles" env:"PULSO_OIDC_ROLES" placeholder:"ROLE" help:"Roles of those of whom the provider tells none that this hub has; without, they are not let in."`
+	OIDCSession      time.Duration `group:"oidc" name:"oidc-session" env:"PULSO_OIDC_SESSION" default:"8h" help:"How long such a login lasts: a minute to 24h."`
+	OIDCAllowPrivate bool          `group:"oidc" name:"oidc-allow-private" env:"PULSO_OIDC_ALLOW_PRIVATE" help:"The provider is on a private network."`
+
 	Sync        string        `name:"log-sync" env:"PULSO_LOG_SYNC" default:"fsync" enum:"fsync,os" help:"What an acknowledgement waits for: fsync (survives loss of power) or os (survives the process)."`
 	RetainAge   time.Duration `name:"log-retain-age" env:"PULSO_LOG_RETAIN_AGE" default:"720h" help:"How long events are held."`
 	RetainBytes Bytes         `name:"log-retain-bytes" env:"PULSO_LOG_RETAIN_BYTES" default:"10GiB" help:"How large the log may grow."`
@@ -137,6 +149,7 @@ func (c *Config) Check() error {
 	}
 	c.checkAddresses(bad)
 	c.checkTLS(bad)
+	c.checkOpenID(bad)
 	c.checkSources(bad)
 	c.checkRemoteWrite(bad)
 	if at, err := decode.CheckOverrides(c.Decode); err != nil {
@@ -183,7 +196,7 @@ func (c *Config) checkAddresses(bad func(key, format string, args ...any)) {
 		}
 	}
 	accounts, err := access.Exist(AccessFile(c.Data))
-	accounts = accounts || len(c.JWT) > 0
+	accounts = accounts || len(c.JWT) > 0 || c.OIDCIssuer != ""
 	if err != nil {
 		bad("data", "%v", err)
 	}

@@ -105,6 +105,8 @@ func TestGuards(t *testing.T) {
 func TestMetricsInTheGuideExist(t *testing.T) {
 	cfg := inMemory(t)
 	cfg.Data = t.TempDir()
+	t.Setenv("TEST_SECRET", "x")
+	cfg.OIDCIssuer, cfg.OIDCClient, cfg.OIDCSecretEnv = "https://id.example.org", "pulso", "TEST_SECRET" // nobody asks it before a login
 	h := runHub(t, cfg)
 	seen := map[string]bool{}
 	for _, name := range regexp.MustCompile(`pulso_[a-z_]+`).FindAllString(operations(t), -1) {
