@@ -161,7 +161,7 @@ func TestAccountConnections(t *testing.T) {
 // Messages of all connections of an account are slowed by MQTT, without loss, and refused where nobody can wait; others go on.
 func TestAccountMessages(t *testing.T) {
 	g := runGuarded(t)
-	g.limit("messages=20")
+	g.limit("messages=10")
 	one, err := g.mqtt("root", "one")
 	if err != nil {
 		t.Fatal(err)
@@ -179,11 +179,15 @@ func TestAccountMessages(t *testing.T) {
 	for i := range 30 {
 		tokens = append(tokens, one.Publish(fmt.Sprint("a/", i), 1, false, "x"), two.Publish(fmt.Sprint("b/", i), 1, false, "x"))
 	}
+	var others []paho.Token
 	for i := range 100 {
-		settle(t, other.Publish(fmt.Sprint("hall/", i), 1, false, "x"))
+		others = append(others, other.Publish(fmt.Sprint("hall/", i), 1, false, "x"))
 	}
-	if took := time.Since(began); took > 1500*time.Millisecond {
-		t.Errorf("another account's 100 messages took %v", took)
+	for _, token := range others {
+		settle(t, token)
+	}
+	if tokens[len(tokens)-1].WaitTimeout(0) && tokens[len(tokens)-2].WaitTimeout(0) {
+		t.Errorf("another account's 100 messages took %v: it waited for the first", time.Since(began))
 	}
 	g.refusedLater(http.MethodPost, "/api/v1/publish?topic=a", "x")
 	g.refusedLater(http.MethodPost, "/api/v1/commands", `{"device":"lamp","topic":"lamp/in","payload":1}`)
@@ -197,8 +201,8 @@ func TestAccountMessages(t *testing.T) {
 	for _, token := range tokens { // all are acknowledged
 		settle(t, token)
 	}
-	if took := time.Since(began); took < 1500*time.Millisecond {
-		t.Errorf("60 messages at 20 a second took %v", took)
+	if took := time.Since(began); took < 4*time.Second {
+		t.Errorf("60 messages at 10 a second took %v", took)
 	}
 	g.limit("")
 	if status, _, text := g.answer("root", http.MethodPost, "/api/v1/publish?topic=a", "x"); status != http.StatusOK {

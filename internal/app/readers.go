@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"net/url"
+	"slices"
 
 	"pulso/bridge/gateway"
 	"pulso/bridge/wire"
@@ -44,7 +45,7 @@ func (h *Hub) noted(next http.Handler) http.Handler {
 
 func asked(u *url.URL) []string {
 	q := u.Query()
-	if filters := append(q["topic"], q["filter"]...); len(filters) > 0 {
+	if filters := slices.Concat(q["topic"], q["filter"]); len(filters) > 0 {
 		return filters
 	}
 	return []string{everything}

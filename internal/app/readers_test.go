@@ -13,7 +13,8 @@ import (
 func TestWhoDidSee(t *testing.T) {
 	g := runGuarded(t)
 	g.device("plug").Subscribe("plug/#", 0)
-	if err := g.stream(g.tokens["hall"]).WriteJSON(map[string]any{"id": 1, "subscribe": map[string]any{"filters": []string{"hall/+"}, "form": "events"}}); err != nil {
+	wish := map[string]any{"filters": []string{"hall/+"}, "form": "events"}
+	if err := g.stream(g.tokens["hall"]).WriteJSON(map[string]any{"id": 1, "subscribe": wish}); err != nil {
 		t.Fatal(err)
 	}
 	g.read("ben", "/api/v1/events?filter=hall/lamp")
@@ -45,7 +46,9 @@ func TestWhoDidSee(t *testing.T) {
 	b := g.browser()
 	b.login("root", personPassword, "/")
 	page := b.page(http.MethodGet, "/account?topic=hall/lamp", "")
-	for _, want := range []string{`<th scope="row">hall</th><td>publish,subscribe,history,command</td>`, `<th scope="row">root</th><td>all</td>`, "hall/&#43;"} {
+	for _, want := range []string{
+		`<th scope="row">hall</th><td>publish,subscribe,history,command</td>`, `<th scope="row">root</th><td>all</td>`, "hall/&#43;",
+	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %s", want)
 		}

@@ -40,7 +40,7 @@ func makeAccounts(dir string) error {
 		return err
 	}
 	accountsFile = filepath.Join(dir, "access.json")
-	mqtt.DefaultUser, mqtt.DefaultPassword = "tester", secret
+	mqtt.Default.User, mqtt.Default.Password = "tester", secret
 	http.DefaultTransport = bearer{token, http.DefaultTransport}
 	return nil
 }

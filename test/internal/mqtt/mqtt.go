@@ -86,10 +86,10 @@ func UserProperty(name, value string) []byte {
 	return append(append([]byte{0x26}, String(name)...), String(value)...)
 }
 
-// Connect is what a CONNECT can say. Zero values: MQTT 3.1.1, a clean session, no keep-alive, no will, no user.
-// DefaultUser and DefaultPassword are those of clients that name none; empty: neither is sent. They are set before clients connect.
-var DefaultUser, DefaultPassword string
+// Default is who clients are that name no user; empty: nobody. It is set before clients connect.
+var Default struct{ User, Password string }
 
+// Connect is what a CONNECT can say. Zero values: MQTT 3.1.1, a clean session, no keep-alive, no will, no user.
 type Connect struct {
 	Version    byte // 0 is V311
 	ID         string
@@ -98,7 +98,7 @@ type Connect struct {
 	WillTopic  string // "" is no will
 	Will       string
 	WillQoS    byte
-	User       string // "" is DefaultUser
+	User       string // "" is that of Default
 	Password   string
 	Properties [][]byte // MQTT 5 only
 }
@@ -128,7 +128,7 @@ func (c *Connect) Bytes() []byte {
 	}
 	user, password := c.User, c.Password
 	if user == "" {
-		user, password = DefaultUser, DefaultPassword
+		user, password = Default.User, Default.Password
 	}
 	if user != "" {
 		flags |= 0xc0
