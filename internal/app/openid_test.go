@@ -431,6 +431,17 @@ func TestOpenIDSessionsEnd(t *testing.T) {
 	if !reads() {
 		t.Error("a session that began later is ended, too")
 	}
+	before := b.session()
+	b.finishedWell(t)
+	u, err := url.Parse(g.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := g.browser()
+	old.Jar.SetCookies(u, []*http.Cookie{{Name: "pulso_session", Value: before}})
+	if got := old.do(http.MethodGet, "/api/v1/devices", "").status; got != http.StatusUnauthorized {
+		t.Errorf("the session before the login goes on: %d", got)
+	}
 	p.Set(func(p *oidctest.Provider) { p.Subject, p.Roles = "ada", []string{access.RoleAdministrator} })
 	ada := g.browser()
 	ada.finishedWell(t)
