@@ -304,6 +304,7 @@ func TestOpenIDBadTokens(t *testing.T) {
 		"no subject":                              claim("sub", ""),
 		"a subject that is a wildcard":            claim("sub", "#"),
 		"roles that are none":                     claim("roles", map[string]any{"viewer": true}),
+
 		"no algorithm": signed(func(c jwt.MapClaims) string {
 			return oidctest.Sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c)
 		}),
