@@ -304,6 +304,7 @@ func TestOpenIDBadTokens(t *testing.T) {
 		"no subject":                              claim("sub", ""),
 		"a subject that is a wildcard":            claim("sub", "#"),
 		"roles that are none":                     claim("roles", map[string]any{"viewer": true}),
+
 		"no algorithm": signed(func(c jwt.MapClaims) string {
 			return oidctest.Sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c)
 		}),
@@ -430,6 +431,17 @@ func TestOpenIDSessionsEnd(t *testing.T) {
 	b.finishedWell(t)
 	if !reads() {
 		t.Error("a session that began later is ended, too")
+	}
+	before := b.session()
+	b.finishedWell(t)
+	u, err := url.Parse(g.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := g.browser()
+	old.Jar.SetCookies(u, []*http.Cookie{{Name: "pulso_session", Value: before}})
+	if got := old.do(http.MethodGet, "/api/v1/devices", "").status; got != http.StatusUnauthorized {
+		t.Errorf("the session before the login goes on: %d", got)
 	}
 	p.Set(func(p *oidctest.Provider) { p.Subject, p.Roles = "ada", []string{access.RoleAdministrator} })
 	ada := g.browser()
