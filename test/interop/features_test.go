@@ -13,7 +13,6 @@ import (
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
 	"github.com/eclipse/paho.golang/paho/extensions/topicaliases"
-
 	"pulso/test/internal/hub"
 )
 

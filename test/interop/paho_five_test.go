@@ -10,7 +10,6 @@ import (
 
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
-
 	"pulso/test/internal/hub"
 )
 

@@ -17,7 +17,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
-
 	pulsov1 "pulso/internal/gen/pulso/v1"
 	"pulso/test/internal/hub"
 )

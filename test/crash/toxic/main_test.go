@@ -14,7 +14,6 @@ import (
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
-
 	"pulso/test/internal/hub"
 )
 
