@@ -291,19 +291,19 @@ func TestOpenIDBadTokens(t *testing.T) {
 		return func(p *oidctest.Provider) { p.Sign = how }
 	}
 	for what, change := range map[string]func(*oidctest.Provider){
-		"another login's nonce":                   claim("nonce", "other"),
-		"a nonce that is no text":                 claim("nonce", 1),
-		"no nonce":                                func(p *oidctest.Provider) { p.Claims = func(c jwt.MapClaims) { delete(c, "nonce") } },
-		"another audience":                        claim("aud", "other"),
-		"two audiences and no party":              claim("aud", []string{oidctest.Client, "other"}),
-		"another party":                           claim("azp", "other"),
-		"another issuer":                          claim("iss", "https://other.example"),
-		"expired":                                 claim("exp", time.Now().Add(-time.Hour).Unix()),
-		"expired just now, which clocks may hide": claim("exp", time.Now().Add(-2*time.Second).Unix()),
-		"no expiry":                               func(p *oidctest.Provider) { p.Claims = func(c jwt.MapClaims) { delete(c, "exp") } },
-		"no subject":                              claim("sub", ""),
-		"a subject that is a wildcard":            claim("sub", "#"),
-		"roles that are none":                     claim("roles", map[string]any{"viewer": true}),
+		"another login's nonce":      claim("nonce", "other"),
+		"a nonce that is no text":    claim("nonce", 1),
+		"no nonce":                   func(p *oidctest.Provider) { p.Claims = func(c jwt.MapClaims) { delete(c, "nonce") } },
+		"another audience":           claim("aud", "other"),
+		"two audiences and no party": claim("aud", []string{oidctest.Client, "other"}),
+		"another party":              claim("azp", "other"),
+		"another issuer":             claim("iss", "https://other.example"),
+		"expired":                    claim("exp", time.Now().Add(-time.Hour).Unix()),
+		"expired just now":           claim("exp", time.Now().Add(-2*time.Second).Unix()),
+		"no expiry":                  func(p *oidctest.Provider) { p.Claims = func(c jwt.MapClaims) { delete(c, "exp") } },
+		"no subject":                 claim("sub", ""),
+		"a wildcard for a subject":   claim("sub", "#"),
+		"roles that are none":        claim("roles", map[string]any{"viewer": true}),
 
 		"no algorithm": signed(func(c jwt.MapClaims) string {
 			return oidctest.Sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, c)
