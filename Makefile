@@ -128,6 +128,8 @@ test-interop: programs $(TALLY) $(NODE_MODULES) ## Other people's MQTT clients: 
 .PHONY: test-attack
 test-attack: $(TALLY) ## Attacks on the whole binary: it serves others throughout, its memory stays bounded
 	@$(TALLY) go test-attack go test -json -count=1 ./test/attack
+	@PULSO_TEST_ACCOUNTS=1 $(TALLY) go test-attack-accounts go test -json -count=1 ./test/attack \
+		-run='^Test(SlowReaders|SubscribeFlood|RetainedFlood|TopicAliases|TakeoverStorm|TruncatedPackets|ManyFilters|ForgedAcknowledgements|UnreleasedPublishes)$$'
 
 .PHONY: test-crash
 test-crash: $(TALLY) ## Kill the whole binary, fill its disk and cut its network: nothing acknowledged is lost
