@@ -3,7 +3,7 @@ import { backoff } from "../src/core/backoff";
 import { HubClock } from "../src/core/clock";
 import { CommandError, Connection, type ConnectionConfig } from "../src/core/connection";
 import { Frames } from "../src/core/frame";
-import { closeCodes } from "../src/core/wire/codes.gen";
+import * as closeCodes from "../src/core/wire/codes.gen";
 import { FakeHub } from "./fake-hub";
 
 const events = { filters: ["#"], form: "events" as const, history: 5 };
@@ -160,11 +160,54 @@ describe("Connection", () => {
     expect(connection.state.name).toBe("stale");
     vi.advanceTimersByTime(1_500);
     expect(hub.socket.all("ping")).toHaveLength(1);
-    hub.socket.tell({ id: hub.socket.last("ping").id, pong: { now: Date.now() } });
+    hub.pong();
+    expect(connection.state.name).toBe("stale");
+    hub.pong();
+    hub.pong();
     expect(connection.state.name).toBe("live");
     vi.advanceTimersByTime(9_000);
     expect(connection.state.name).toBe("reconnecting");
     expect(hub.sockets[0].closed).toBe(true);
+    connection.close();
+  });
+
+  it("is not live after a silence before what piled up has come", () => {
+    const { hub, connection } = make();
+    connection.join(events, { frame: () => {} });
+    connection.connect();
+    hub.welcome();
+    hub.joined(7);
+    vi.advanceTimersByTime(2_500);
+    // What was sent during the silence comes before the hub's answer to what is asked after it.
+    for (let i = 0; i < 3; i++) hub.socket.tell({ room: 7, position: `n.${i}` });
+    expect(connection.state).toEqual({ name: "stale", since: 1_000_000 });
+    expect(hub.socket.all("ping")).toHaveLength(1);
+    hub.pong();
+    // And what the hub had ready with that answer, before the next.
+    hub.socket.tell({ room: 7, position: "n.4" });
+    expect(connection.state.name).toBe("stale");
+    hub.pong();
+    expect(connection.live).toBe(true);
+    expect(hub.socket.all("ping")).toHaveLength(2);
+    connection.close();
+  });
+
+  it("begins anew to catch up where the link is lost meanwhile", () => {
+    const { hub, connection } = make();
+    connection.connect();
+    hub.welcome();
+    vi.advanceTimersByTime(2_500);
+    hub.socket.tell({ room: 7, position: "n.1" });
+    hub.socket.drop();
+    vi.advanceTimersByTime(1_000);
+    hub.welcome();
+    expect(connection.live).toBe(true);
+    vi.advanceTimersByTime(2_500);
+    hub.socket.tell({ room: 7, position: "n.2" });
+    expect(hub.socket.all("ping")).toHaveLength(1);
+    hub.pong();
+    hub.pong();
+    expect(connection.live).toBe(true);
     connection.close();
   });
 

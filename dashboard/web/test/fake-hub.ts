@@ -74,4 +74,9 @@ export class FakeHub {
     this.socket.tell({ id, subscribed: { room, position, recovered: true } });
     return id;
   }
+
+  /** pong answers the newest ping. */
+  pong(): void {
+    this.socket.tell({ id: this.socket.last("ping").id, pong: { now: Date.now() } });
+  }
 }

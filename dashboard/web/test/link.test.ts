@@ -5,7 +5,7 @@ import { Frames } from "../src/core/frame";
 import { StreamLink } from "../src/core/link";
 import { PaintMeter } from "../src/core/paint";
 import { LossStore } from "../src/core/state/losses";
-import { closeCodes } from "../src/core/wire/codes.gen";
+import * as closeCodes from "../src/core/wire/codes.gen";
 import type { Message } from "../src/core/wire/types";
 import { FakeHub } from "./fake-hub";
 

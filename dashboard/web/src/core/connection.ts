@@ -4,7 +4,7 @@ import { CommandError, lost, type Pending, type Wish } from "./command";
 import { type Frames, Store } from "./frame";
 import { answers, broken, type Link, type Over, openLink } from "./link";
 import { type Handler, isTelemetry, newestOf, Subscription, type SubscriptionOptions } from "./subscription";
-import { closeCodes } from "./wire/codes.gen";
+import * as closeCodes from "./wire/codes.gen";
 import type { Frame, Hello, Message, Publish, Reply, Subscribe, WireError } from "./wire/types";
 
 export { CommandError } from "./command";
@@ -16,6 +16,8 @@ const staleAfter = 1_750;
 const pingAfter = 3_000;
 const deadAfter = 8_000;
 const watchEvery = 250;
+/** How often the hub must answer after a silence: frames that it had ready when it answered may come behind its answer. */
+const catchUpRounds = 2;
 /** A link that is not there after this long does not come. Milliseconds. */
 const openWithin = 4_000;
 /** WebSockets count as blocked when so many in a row have failed while the hub answered plain requests. */
@@ -33,10 +35,13 @@ const lastFinalCode = 4999;
 /** Close codes from here on are the hub's own. */
 const firstOwnCode = 4000;
 
+/** unheeded is for commands whose reply says nothing new. */
+const unheeded = { done: () => {}, failed: () => {} };
+
 export type ConnectionState =
   | { name: "connecting" }
   | { name: "live" }
-  /** The socket is open and silent since `since` (browser clock). */
+  /** The link is open and was silent from `since` on (browser clock); what piled up meanwhile may not have come yet. */
   | { name: "stale"; since: number }
   /** Lost since `since`; the next attempt comes at `retryAt` (browser clock). */
   | { name: "reconnecting"; since: number; retryAt: number; code: number }
@@ -96,6 +101,8 @@ export class Connection extends Store {
   #liveSince = 0;
   #heardAt = 0;
   #pinged = false;
+  /** catching reports that the hub was heard again after a silence, and that not all of it may have come. */
+  #catching = false;
   #session = 0;
   #bad = 0;
 
@@ -209,7 +216,7 @@ export class Connection extends Store {
 
   /** introduce tells the hub this person's name again after it has changed. */
   introduce(): void {
-    if (this.#ready()) this.#command({ hello: this.#hello() }, { done: () => {}, failed: () => {} });
+    this.#send({ hello: this.#hello() });
   }
 
   /** renew is called by a subscription whose wish has changed. */
@@ -243,6 +250,7 @@ export class Connection extends Store {
     const since = Date.now();
     this.#link = link;
     this.#welcomed = false;
+    this.#catching = false;
     link.onmessage = (message) => this.#received(message);
     link.onclose = ({ code, reason }) => this.#lost(link, code, reason);
     this.#watch = setInterval(() => this.#look(link, since), watchEvery);
@@ -340,7 +348,7 @@ export class Connection extends Store {
   #received(message: Message): void {
     this.#heardAt = Date.now();
     this.#pinged = false;
-    if (this.#state.name === "stale") this.#become({ name: "live" });
+    if (this.#state.name === "stale" && !this.#catching) this.#catchUp(catchUpRounds);
     switch (message.kind) {
       case "reply":
         this.#replied(message.id, message.reply);
@@ -373,6 +381,16 @@ export class Connection extends Store {
     }
   }
 
+  /**
+   * catchUp makes a link that was silent live again when what piled up has come: it comes message by message, and the first of it
+   * is old. Answers come in its order.
+   */
+  #catchUp(rounds: number): void {
+    this.#catching = rounds > 0;
+    if (!this.#catching) this.#become({ name: "live" });
+    else this.#command({ ping: {} }, { done: () => this.#catchUp(rounds - 1), failed: () => (this.#catching = false) });
+  }
+
   /** measure tells of a frame's arrival, unless it had arrived at the hub before this link was there. */
   #measure(frame: Frame, snapshot: boolean): void {
     const newest = newestOf(frame);
@@ -399,7 +417,7 @@ export class Connection extends Store {
       if (silence > staleAfter && this.#state.name === "live") this.#become({ name: "stale", since: this.#heardAt });
       if (silence > pingAfter && !this.#pinged) {
         this.#pinged = true;
-        this.#command({ ping: {} }, { done: () => {}, failed: () => {} });
+        this.#send({ ping: {} });
       }
     }
   }
@@ -499,9 +517,8 @@ export class Connection extends Store {
     return id;
   }
 
-  /** send is for commands whose reply says nothing new. */
   #send(wish: Wish): void {
-    if (this.#ready()) this.#command(wish, { done: () => {}, failed: () => {} });
+    if (this.#ready()) this.#command(wish, unheeded);
   }
 
   #become(state: ConnectionState): void {

@@ -1,4 +1,4 @@
-import { closeCodes } from "../../core/wire/codes.gen";
+import * as closeCodes from "../../core/wire/codes.gen";
 /** What every screen says, and what the first screens say. */
 export const base = {
   product: "Pulso",
@@ -99,6 +99,10 @@ export const base = {
     history_behind: {
       what: "Values are not stored as history at present: charts of the past end here.",
       advice: "See to the disk; what is missing follows from the log by itself.",
+    },
+    certificate: {
+      what: "The hub's certificate ends soon or has ended, or a new one was refused.",
+      advice: "Its log says which; a mended file is taken at once.",
     },
   } as Record<string, { what: string; advice: string }>,
   otherProblem: { what: (text: string) => `The hub is not well: ${text}.`, advice: "Its log says more." },

@@ -1,4 +1,4 @@
-import { closeCodes } from "../../core/wire/codes.gen";
+import * as closeCodes from "../../core/wire/codes.gen";
 import type { Words } from "..";
 
 type Base = typeof import("../en/base").base;
@@ -97,8 +97,12 @@ export const base: { [Name in keyof Base]: Words[Name] } = {
       advice: "Revisa los permisos del hub allí; su dirección /readyz dice qué broker y qué.",
     },
     history_behind: {
-      what: "Ahora mismo no se guardan valores como historial: las gráficas del pasado terminan aquí.",
+      what: "No se guardan valores como historial: las gráficas del pasado terminan aquí.",
       advice: "Revisa el disco; lo que falta se completa por sí solo desde el registro.",
+    },
+    certificate: {
+      what: "El certificado del hub caduca pronto, ha caducado o no se pudo renovar.",
+      advice: "Su registro dice más; un archivo nuevo se toma al instante.",
     },
   },
   otherProblem: { what: (text) => `El hub no está bien: ${text}.`, advice: "Su registro dice más." },
@@ -134,7 +138,7 @@ export const base: { [Name in keyof Base]: Words[Name] } = {
     legsWhy: {
       device: "Desde la hora de envío que dicen los mensajes. Tan buena como los relojes de los dispositivos.",
       hub: "Desde la llegada hasta las tramas para las pantallas, en el último segundo.",
-      screen: "Desde la llegada hasta que una pantalla lo pinta, en los últimos 15 s, según las pantallas.",
+      screen: "Desde la llegada hasta que se pinta, en los últimos 15 s, según las pantallas.",
     },
     attention: "Requiere atención",
     allWell: "Todos los dispositivos informan.",

@@ -28,7 +28,7 @@ export const commands: Words["commands"] = {
   },
   retainTitle: "¿Enviar un comando retenido?",
   retainWhat:
-    "El broker lo guarda y lo entrega a cada dispositivo que se suscriba después al topic, hasta que otro lo reemplace. Un dispositivo que se reinicie lo ejecutará de nuevo.",
+    "El broker lo entrega también a quien se suscriba después, hasta que otro lo reemplace. Un dispositivo que se reinicie lo ejecutará de nuevo.",
   retainDo: "Enviar retenido",
   cancel: "Cancelar",
   list: "Qué fue de ellos",

@@ -3,7 +3,7 @@ import type { Words } from "..";
 export const connection: Words["connection"] = {
   sse: "En vivo · SSE",
   sseWhy:
-    "Algo entre este navegador y el hub bloquea los WebSockets. Todo llega por eventos del servidor (SSE); de vez en cuando se vuelve a probar un WebSocket.",
+    "Algo bloquea los WebSockets entre este navegador y el hub. Todo llega por eventos del servidor (SSE); de vez en cuando se prueba de nuevo.",
   behind: (by) => `El reloj de este navegador va ${by} atrasado; las horas que se muestran son las del hub.`,
   ahead: (by) => `El reloj de este navegador va ${by} adelantado; las horas que se muestran son las del hub.`,
   updated: (from, to) => `El hub se ha actualizado: ${from} → ${to}. Esta página es todavía de la versión anterior.`,

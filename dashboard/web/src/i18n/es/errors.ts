@@ -6,7 +6,7 @@ export const errors: Words["errors"] = {
   none: "Sin errores",
   quiet: (time) => `Nada fue rechazado, descartado ni quedó sin decodificar desde que arrancó el hub, ${time}.`,
   past: "Del pasado se sabe qué dispositivos callaban o no se entendían. Descartes, rechazos y pérdidas de este navegador solo se conocen del presente.",
-  undecodable: "Se guardan como llegaron y no se grafican. El último mensaje de cada dispositivo y qué le pasa:",
+  undecodable: "Se guardan como llegaron, sin gráfica. El último de cada dispositivo y qué le pasa:",
   where: { broker: "Broker", hub: "Hub", browser: "Este navegador" },
   losses: {
     bad: (n) => `mensajes del hub no entendidos: ${n}`,

@@ -18,7 +18,7 @@ export const screens: { [Name in keyof Screens]: Words[Name] } = {
     undecodable: "No decodificables",
     topics: "Topics",
     waiting: "Esperando números…",
-    noNumbers: "No se ha decodificado ningún valor numérico de los mensajes de este dispositivo.",
+    noNumbers: "Los mensajes de este dispositivo no traen números que se entiendan.",
     seeMessages: "Ver los mensajes",
     more: (n) => (n === "1" ? "1 serie más no se muestra" : `${n} series más no se muestran`),
     noHistory: (why) => `No se puede mostrar el pasado: ${why}. Lo que llega en vivo sigue.`,
@@ -113,8 +113,7 @@ export const screens: { [Name in keyof Screens]: Words[Name] } = {
     refusedNone: "Ninguna de momento.",
     simulate: "Iniciar el simulador",
     simulateStop: "Detener el simulador",
-    simulating:
-      "Una docena de dispositivos simulados funciona dentro del hub. Siguen en las listas hasta que los borres.",
+    simulating: "Una docena de dispositivos simulados, dentro del hub. Siguen en las listas hasta que los borres.",
     simulateFailed: (why) => `El simulador no funciona: ${why}`,
     simulateCommand: "O desde una terminal, contra este hub o cualquier otro broker:",
     seconds: "Cópialo, ejecútalo y mira aquí: el primer valor aparece en menos de un segundo.",

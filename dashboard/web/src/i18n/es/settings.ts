@@ -3,7 +3,7 @@ import type { Words } from "..";
 export const settings: Words["settings"] = {
   title: "Ajustes",
   kept: "Todo se aplica al momento y se guarda en este navegador.",
-  denied: "Este navegador no permite guardar nada: lo que elijas dura hasta que cierres la página.",
+  denied: "Este navegador no guarda nada: lo que elijas dura hasta que cierres la página.",
   language: "Idioma",
   asBrowser: (name) => `Como el navegador (${name})`,
   theme: "Tema",
@@ -37,7 +37,7 @@ export const settings: Words["settings"] = {
   http: "Dirección web",
   pastKept: "El pasado",
   pastHint:
-    "Cuánto tiempo se conservan eventos y valores se configura en el hub (log-retain-age, history-retain-age); las gráficas llegan hasta donde hay valores.",
+    "Cuánto se conserva se configura en el hub (log-retain-age, history-retain-age); las gráficas llegan hasta donde hay valores.",
   links: "Más",
   account: "Cuenta",
   metrics: "Métricas",

@@ -8,7 +8,7 @@ export const understood: { [Name in keyof Understood]: Words[Name] } = {
     loading: "Preguntando al hub…",
     failed: (why) => `El hub no lo dice: ${why}`,
     again: "Preguntar otra vez",
-    none: "El hub ya no conserva ningún mensaje de este dispositivo. Con el próximo podrá decir cómo lo ha entendido.",
+    none: "El hub ya no conserva ningún mensaje de este dispositivo. Con el próximo dirá cómo lo entiende.",
     format: "Formato",
     noFormat: "no se entiende",
     why: "Por qué",

@@ -1,1 +1,0 @@
-var e={shutdown:4e3,slow:4001,overloaded:4002,internal:4003,silent:4004,lost:4005,rights:4006,bad_commands:4500,unauthorized:4501,too_large:4502,wrong_form:4503,bad_frame:4504};export{e as t};

@@ -1,0 +1,1 @@
+var e=4002,t=4500,n=4501,r=4502,i=4503;export{i as a,n as i,e as n,r,t};
