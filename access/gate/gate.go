@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
@@ -138,7 +139,7 @@ func (g *Gate) Guard(read, write Need, next http.Handler) http.Handler {
 			if recorded {
 				g.audit(r, grant.Name(), r.Method, r.URL.Path, false)
 			}
-			g.refuse(w, wire.Errorf(wire.CodeForbidden, "%s may not do this: it takes the rights %s", grant.Name(), access.Rights(need)))
+			g.refuse(w, forbidden(grant, need))
 			return
 		}
 		r = r.WithContext(g.within(r.Context(), grant))
@@ -208,11 +209,7 @@ func (g *Gate) grant(r *http.Request) (*access.Grant, *wire.Error) {
 		return g.directory.Open(), nil
 	}
 	if token, ok := bearer(r); ok {
-		grant, err := g.directory.Login(r.Context(), access.Credentials{Token: token}, nil)
-		if err != nil {
-			return nil, wire.Errorf(wire.CodeUnauthorized, "the token is not good, or not any more")
-		}
-		return grant, nil
+		return g.byToken(r.Context(), token)
 	}
 	if token := cookieOf(r); token != "" {
 		if grant := g.sessions.find(token); grant != nil {
@@ -224,6 +221,50 @@ func (g *Gate) grant(r *http.Request) (*access.Grant, *wire.Error) {
 		}
 	}
 	return nil, wire.Errorf(wire.CodeUnauthorized, "log in, or send a token: Authorization: Bearer …")
+}
+
+func (g *Gate) byToken(ctx context.Context, token string) (*access.Grant, *wire.Error) {
+	grant, err := g.directory.Login(ctx, access.Credentials{Token: token}, nil)
+	if err != nil {
+		return nil, wire.Errorf(wire.CodeUnauthorized, "the token is not good, or not any more")
+	}
+	return grant, nil
+}
+
+// Stream is Guard for WebSockets: a handshake without credentials passes, too, whose client then has to introduce itself before anything
+// else (see [gateway.Introduction]). Scripts of pages can send no header with it.
+func (g *Gate) Stream(need Need, next http.Handler) http.Handler {
+	guarded := g.Guard(need, need, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.directory.Enabled() || !websocket.IsWebSocketUpgrade(r) || r.Header.Get("Authorization") != "" || cookieOf(r) != "" {
+			guarded.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(gateway.WithIntroduction(r.Context(), func(ctx context.Context, token string) (context.Context, *wire.Error) {
+			grant, bad := g.introduced(ctx, token, need)
+			if bad != nil {
+				g.refuser.Count(bad.Code)
+				return nil, bad
+			}
+			return g.within(ctx, grant), nil
+		})))
+	})
+}
+
+// introduced is whom a token is of, where that may do what is needed.
+func (g *Gate) introduced(ctx context.Context, token string, need Need) (*access.Grant, *wire.Error) {
+	if token == "" {
+		return nil, wire.Errorf(wire.CodeUnauthorized, "say who you are: hello with a token, before anything else")
+	}
+	grant, bad := g.byToken(ctx, token)
+	if bad == nil && !meets(grant, access.Rights(need)) {
+		return nil, forbidden(grant, need)
+	}
+	return grant, bad
+}
+
+func forbidden(grant *access.Grant, need Need) *wire.Error {
+	return wire.Errorf(wire.CodeForbidden, "%s may not do this: it takes the rights %s", grant.Name(), access.Rights(need))
 }
 
 // ReadsAll reports whether a request comes from somebody who may read everything.

@@ -143,6 +143,9 @@ type Client struct {
 	Scope event.Scope
 }
 
+// CountStranger counts a client that a transport refused before it said who it is, because too many others have not yet.
+func (g *Gateway) CountStranger() { g.metrics.refused.WithLabelValues(refusedStrangers).Inc() }
+
 // Open begins a session.
 func (g *Gateway) Open(t Transport, c Client) (*Session, error) {
 	counted := meterOf(c.Person)

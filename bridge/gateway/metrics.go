@@ -5,8 +5,10 @@ import "github.com/prometheus/client_golang/prometheus"
 // Reasons for which a session is refused.
 const (
 	refusedSessions = "sessions"
-	refusedAdmit    = "memory"
-	refusedAccount  = "account"
+	// refusedStrangers is for clients that would have had to say who they are, where too many others have not yet.
+	refusedStrangers = "strangers"
+	refusedAdmit     = "memory"
+	refusedAccount   = "account"
 )
 
 type metrics struct {
@@ -27,7 +29,8 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "pulso_gateway_sessions_closed_total", Help: "Sessions that ended, by close code; client: the client left.",
 		}, []string{"code"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pulso_gateway_sessions_refused_total", Help: "Sessions refused because there were too many, also of an account, or memory was short.",
+			Name: "pulso_gateway_sessions_refused_total",
+			Help: "Sessions refused because there were too many, of an account or of clients that had not said who they are, too, or memory was short.",
 		}, []string{"reason"}),
 		refusedCommands: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pulso_gateway_commands_refused_total", Help: "Commands answered with an error, by its code.",
@@ -40,7 +43,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 			Name: "pulso_gateway_painted_ignored_total", Help: "Paints that screens reported beyond what a screen can paint, and that were not believed.",
 		}),
 	}
-	for _, reason := range []string{refusedSessions, refusedAdmit, refusedAccount} {
+	for _, reason := range []string{refusedSessions, refusedAdmit, refusedAccount, refusedStrangers} {
 		m.refused.WithLabelValues(reason) // there from the start, as a zero
 	}
 	if reg != nil {

@@ -87,6 +87,23 @@ func PersonOf(ctx context.Context) Person {
 	return p
 }
 
+// An Introduction finds out by a token whom a session is from whose handshake did not say it: who is the handshake's context with the
+// person (see [PersonOf]) and what that may see; bad is what to answer where the token is nobody's, which has been counted.
+type Introduction func(ctx context.Context, token string) (who context.Context, bad *wire.Error)
+
+type introductionKey struct{}
+
+// WithIntroduction says in a handshake's context how its client may say who it is afterwards. It must do so before anything else.
+func WithIntroduction(ctx context.Context, i Introduction) context.Context {
+	return context.WithValue(ctx, introductionKey{}, i)
+}
+
+// IntroductionOf is how a handshake's client may say who it is; nil: the handshake has said it, or need not.
+func IntroductionOf(ctx context.Context) Introduction {
+	i, _ := ctx.Value(introductionKey{}).(Introduction)
+	return i
+}
+
 // MayPublish returns nil where a person may publish to a topic, and what to answer where not.
 func MayPublish(p Person, topic string) *wire.Error {
 	if p == nil || p.MayPublish(topic) {

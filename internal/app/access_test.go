@@ -299,7 +299,13 @@ func TestPublishingIsJudgedByTopic(t *testing.T) {
 
 func (g *guardedHub) stream(token string) *websocket.Conn {
 	g.t.Helper()
-	c, resp, err := websocket.DefaultDialer.DialContext(g.t.Context(), "ws://"+g.HTTPAddr()+"/ws", http.Header{"Authorization": {"Bearer " + token}})
+	return g.streamWith(http.Header{"Authorization": {"Bearer " + token}})
+}
+
+// streamWith opens a stream with what a handshake says.
+func (g *guardedHub) streamWith(header http.Header) *websocket.Conn {
+	g.t.Helper()
+	c, resp, err := websocket.DefaultDialer.DialContext(g.t.Context(), "ws://"+g.HTTPAddr()+"/ws", header)
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -382,6 +388,62 @@ func TestRevocationCutsEveryTransport(t *testing.T) {
 				t.Errorf("another account was cut off, too: %v", err)
 			}
 		})
+	}
+}
+
+// hello opens a stream whose first command says whose it is, and returns the answer.
+func (g *guardedHub) hello(token string) (c *websocket.Conn, answer string) {
+	g.t.Helper()
+	c = g.streamWith(nil)
+	if err := c.WriteJSON(map[string]any{"id": 1, "hello": map[string]any{"token": token}}); err != nil {
+		g.t.Fatal(err)
+	}
+	_, text, err := c.ReadMessage()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return c, string(text)
+}
+
+// A page's script can send no header with a WebSocket's handshake: its first command says who it is, and it may then what its roles say, no
+// longer than they do.
+func TestTokensInHello(t *testing.T) {
+	var log lockedBuffer
+	g := runGuardedLogging(t, slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	for what, token := range map[string]string{"no token": "", "a wrong one": g.tokens["ben"] + "x", "one who may see nothing": g.tokens["plug"]} {
+		c, answer := g.hello(token)
+		if code := closeCode(c); code != 4501 || !strings.Contains(answer, `"error"`) {
+			t.Errorf("%s: closed with %d after %s", what, code, answer)
+		}
+	}
+	metrics := g.read("root", "/metrics")
+	for _, want := range []string{`pulso_access_refused_total{code="unauthorized"} 2`, `pulso_access_refused_total{code="forbidden"} 1`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	c, answer := g.hello(g.tokens["hall"])
+	if !strings.Contains(answer, `"welcome"`) {
+		t.Fatal(answer)
+	}
+	for _, topic := range []string{"cellar/t", "hall/t"} {
+		command := map[string]any{"id": 2, "publish": map[string]any{"topic": topic, "payload": 1, "qos": 1}}
+		if err := c.WriteJSON(command); err != nil {
+			t.Fatal(err)
+		}
+		_, answer, err := c.ReadMessage()
+		if err != nil || strings.Contains(string(answer), `"forbidden"`) != (topic == "cellar/t") {
+			t.Errorf("%s: %s, %v", topic, answer, err)
+		}
+	}
+	g.edit(func(c *access.Content) { c.Remove("hall") })
+	if code := closeCode(c); code != 4501 {
+		t.Errorf("revoked: closed with %d", code)
+	}
+	for _, token := range g.tokens {
+		if strings.Contains(log.String(), token) {
+			t.Error("a token stands in the log")
+		}
 	}
 }
 

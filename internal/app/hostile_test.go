@@ -162,6 +162,8 @@ func TestSecretsAreNowhere(t *testing.T) {
 			tell(http.MethodPost, path, "Authorization", "Basic "+secret, "X-Api-Key", secret)
 			tell(http.MethodGet, path, "User-Agent", secret, "Accept-Language", secret)
 		}
+		_, answer := g.hello(secret)
+		told.WriteString(answer)
 		refused := wire.Dial(t, g.MQTTAddr())
 		refused.Send(&wire.Connect{ClientID: "c", User: new("plug"), Password: new(secret + "x")})
 		refused.ExpectCode(wire.CONNACK, 0x86)

@@ -80,6 +80,7 @@ func (h *Hub) routes() http.Handler {
 		handler := h.gate.Guard(r.read, r.write, r.handler)
 		switch {
 		case r.pattern == "/ws": // which knows itself where pages may come from
+			handler = h.gate.Stream(r.read, r.handler)
 		case strings.HasPrefix(r.pattern, api.PagePath): // which leads people to where they log in, and tells no other page anything
 			handler = h.foreign.Handler(forPeople(h.gate.Pages(handler), handler))
 		default:

@@ -38,6 +38,7 @@ type hub struct {
 	server  *httptest.Server
 	metrics *prometheus.Registry
 	stop    func()
+	handler http.Handler
 
 	appending sync.Mutex
 	mu        sync.Mutex
@@ -62,7 +63,7 @@ func newHub(t testing.TB, cfg ws.Config, gw gateway.Config, rc room.Config) *hub
 	h.gateway = gateway.New(gw)
 	cfg.Gateway = h.gateway
 	handler := ws.New(cfg)
-	h.server = httptest.NewServer(handler)
+	h.handler, h.server = handler, httptest.NewServer(handler)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{h.rooms.Run, handler.Run} {

@@ -51,6 +51,7 @@ type Handler struct {
 	cfg      Config
 	upgrader websocket.Upgrader
 	deflater websocket.Upgrader // for clients that take compressed messages
+	lobby    *lobby
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -70,7 +71,7 @@ func New(cfg Config) *Handler {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &Handler{
-		cfg: cfg, conns: make(map[*conn]struct{}),
+		cfg: cfg, conns: make(map[*conn]struct{}), lobby: newLobby(),
 		upgrader: websocket.Upgrader{
 			ReadBufferSize: readBufferSize, WriteBufferSize: readBufferSize, WriteBufferPool: new(sync.Pool),
 			CheckOrigin: cfg.CheckOrigin,
@@ -91,6 +92,7 @@ func (h *Handler) Run(ctx context.Context) error {
 			h.mu.Lock()
 			h.stopping = true
 			h.mu.Unlock()
+			h.lobby.close()
 			h.wg.Wait()
 			return nil
 		case <-tick.C:
@@ -126,6 +128,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "none of the subprotocols offered is served here: there are "+strings.Join(wire.Subprotocols[:], " and "), http.StatusBadRequest)
 		return
 	}
+	introduce := gateway.IntroductionOf(r.Context())
+	if introduce != nil {
+		leave, ok := h.lobby.enter(r.RemoteAddr)
+		if !ok {
+			h.cfg.Gateway.CountStranger()
+			http.Error(w, strangersFull, http.StatusServiceUnavailable)
+			return
+		}
+		defer leave()
+	}
 	upgrader, deflate := &h.upgrader, offersDeflate(r.Header)
 	if deflate {
 		upgrader = &h.deflater
@@ -136,9 +148,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the upgrader has answered
 	}
 	c := &conn{ws: raw, net: raw.NetConn(), raw: nowait.Writer(raw.NetConn()), timeout: h.cfg.WriteTimeout, deflate: deflate}
-	s, err := h.cfg.Gateway.Open(c, gateway.Client{
+	client := gateway.Client{
 		Transport: "ws", Remote: r.RemoteAddr, Encoding: encoding, Person: gateway.PersonOf(r.Context()), Scope: event.ScopeOf(r.Context()),
-	})
+	}
+	var hello wire.Command
+	if introduce != nil {
+		var code wire.CloseCode
+		if hello, code = h.meet(r.Context(), c, &client, introduce); code != 0 {
+			c.Close(code)
+			c.end()
+			return
+		}
+	}
+	s, err := h.cfg.Gateway.Open(c, client)
 	if err != nil {
 		code := wire.CloseOverloaded
 		if errors.Is(err, gateway.ErrStopping) {
@@ -149,6 +171,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.session = s
+	if hello.Hello != nil {
+		s.Take(hello, nil)
+	}
 	h.mu.Lock()
 	h.conns[c] = struct{}{}
 	h.mu.Unlock()
@@ -198,10 +223,7 @@ func (h *Handler) read(c *conn, e wire.Encoding) {
 	for {
 		c.alive(silence)
 		kind, reader, err := c.ws.NextReader()
-		in := wire.JSON // a text is a command in JSON, in the binary form, too: people can type that
-		if kind == websocket.BinaryMessage {
-			in = wire.Proto
-		}
+		in := encodingOf(kind)
 		if err == nil && in > e {
 			c.session.Close(wire.CloseWrongForm)
 			return
