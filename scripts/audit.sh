@@ -8,14 +8,14 @@ if out=$(GOFLAGS='' go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./... 2>&1);
 elif [[ $out == *"Vulnerability #"* ]]; then
   asked=$((asked + 1)) status=1 && echo "$out"
 else
-  echo "Go: the database could not be asked: ${out##*$'\n'}"
+  echo "Go: the database could not be asked: $(grep -m1 '^govulncheck:' <<<"$out" || tail -n1 <<<"$out")"
 fi
 if out=$(npm --prefix dashboard/web audit --audit-level=low 2>&1); then
   asked=$((asked + 1)) && echo "npm: none known"
 elif [[ $out == *"Severity:"* ]]; then
   asked=$((asked + 1)) status=1 && echo "$out"
 else
-  echo "npm: the registry could not be asked: ${out%%$'\n'*}"
+  echo "npm: the registry could not be asked: $(grep -m1 '^npm warn audit' <<<"$out" || tail -n1 <<<"$out")"
 fi
 [[ $asked -gt 0 ]] || status=2
 exit $status

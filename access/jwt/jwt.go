@@ -51,7 +51,8 @@ type Issuer struct {
 	KeyFile string `yaml:"key-file"`
 	// JWKS is where the issuer publishes its keys: https, or this machine.
 	JWKS string `yaml:"jwks"`
-	// RolesClaim is the claim that names roles of this hub; "roles" where it is empty.
+	// RolesClaim is the claim that names roles of this hub; "roles" where it is empty. Where there is none of that name, it is one
+	// within others, as realm_access.roles.
 	RolesClaim string `yaml:"roles-claim"`
 	// AllowPrivate lets JWKS be on a private network.
 	AllowPrivate bool `yaml:"allow-private"`
@@ -289,7 +290,7 @@ func (i *issuer) verify(ctx context.Context, raw string) (c Claims, err error) {
 		return Claims{}, fmt.Errorf("%w: no audience", ErrToken)
 	}
 	c.Audiences = len(audience)
-	if c.Roles, err = rolesOf(said[i.RolesClaim]); err != nil {
+	if c.Roles, err = rolesOf(claimOf(said, i.RolesClaim)); err != nil {
 		return Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	return c, nil
@@ -345,6 +346,19 @@ func partiesOf(said jwt.MapClaims) (nonce, party string, err error) {
 }
 
 // rolesOf reads a claim that is a list of texts, or a text with spaces between them. None is nobody's role.
+// claimOf is the claim of a name or, where there is none, the one to which the name's parts between dots lead; nil: there is none.
+func claimOf(said map[string]any, name string) any {
+	if claim, has := said[name]; has {
+		return claim
+	}
+	first, rest, more := strings.Cut(name, ".")
+	within, ok := said[first].(map[string]any)
+	if !more || !ok {
+		return nil
+	}
+	return claimOf(within, rest)
+}
+
 func rolesOf(claim any) (roles []string, err error) {
 	switch c := claim.(type) {
 	case nil:

@@ -110,6 +110,36 @@ func verifier(t testing.TB, i Issuer) *Verifier {
 	return v
 }
 
+// The claim that names roles may stand within others, where none has the whole name.
+func TestRolesWithinClaims(t *testing.T) {
+	s := signers(t)["HS256"]
+	v := verifier(t, Issuer{Algorithm: "HS256", KeyFile: s.file(t), RolesClaim: "realm.id.roles"})
+	list := func(role string) map[string]any { return map[string]any{"roles": []string{role}} }
+	for what, c := range map[string]struct {
+		claims jwt.MapClaims
+		want   string
+	}{
+		"within":                   {with("realm", map[string]any{"id": list("hall")}), "hall"},
+		"named so":                 {with("realm.id.roles", "viewer"), "viewer"},
+		"within one that is named": {with("realm", map[string]any{"id.roles": "hall"}), "hall"},
+		"nowhere":                  {with("realm", map[string]any{"other": list("hall")}), ""},
+		"within a text":            {with("realm", "id.roles"), ""},
+	} {
+		got, err := v.Verify(t.Context(), s.token(t, c.claims))
+		if err != nil || strings.Join(got.Roles, " ") != c.want {
+			t.Errorf("%s: %q, %v", what, got.Roles, err)
+		}
+	}
+	both := with("realm", map[string]any{"id": list("administrator")})
+	both["realm.id.roles"] = "viewer"
+	if got, err := v.Verify(t.Context(), s.token(t, both)); err != nil || strings.Join(got.Roles, " ") != "viewer" {
+		t.Errorf("both: %q, %v", got.Roles, err)
+	}
+	if got, err := v.Verify(t.Context(), s.token(t, with("realm", map[string]any{"id": map[string]any{"roles": 7}}))); err == nil {
+		t.Errorf("roles that are none: %q", got.Roles)
+	}
+}
+
 func TestGoodTokens(t *testing.T) {
 	soon, past := time.Now().Add(20*time.Second).Unix(), time.Now().Add(-20*time.Second).Unix()
 	for algorithm, s := range signers(t) {

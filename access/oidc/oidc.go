@@ -62,7 +62,7 @@ type Config struct {
 	Algorithm string
 	// Scopes are asked for besides openid.
 	Scopes []string
-	// RolesClaim is the claim that names roles of this hub; empty is "roles".
+	// RolesClaim is the claim that names roles of this hub, be it within others (a.b); empty is "roles".
 	RolesClaim string
 	// AllowPrivate lets the provider be on a private network.
 	AllowPrivate bool

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/contract"
 )
@@ -87,6 +88,7 @@ func (h *Handler) describeOthers(r *http.Request, d *description, contracts []co
 		var l contract.Learner
 		events, err := h.cfg.Log.Last(t.Name, event.Position{}, maxLearnedFrom)
 		if err == nil {
+			meter.Of(r.Context()).Read(len(events))
 			for i := range events {
 				l.Add(events[i].Payload)
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/wire"
 	"pulso/contract"
@@ -56,6 +57,7 @@ func (h *Handler) past(r *http.Request, filter string, add func(*event.Event)) (
 		if err != nil {
 			return read, fmt.Errorf("read the past of %.80q: %w", topic, err)
 		}
+		meter.Of(ctx).Read(len(events))
 		read.Topics++
 		for i := range events {
 			if events[i].Kind.IsMessage() {

@@ -297,11 +297,12 @@ func TestAccountQuestions(t *testing.T) {
 		return strings.Contains(text, "temperature")
 	})
 	for _, path := range []string{
-		history, "/api/v1/export?device=lamp", "/api/v1/export?what=events&filter=lamp/telemetry",
+		history, "/api/v1/events?topic=lamp/telemetry", "/api/v1/events?filter=lamp/%23", "/asyncapi.json", "/api/v1/schema/learn?filter=lamp/%23",
+		"/api/v1/export?device=lamp", "/api/v1/export?what=events&filter=lamp/telemetry",
 		"/api/v1/query?query=" + "sum_over_time(%7B__name__%3D~%22.%2B%22%7D%5B1h%5D)",
 	} {
 		g.limit("")
-		g.limit("samples=20")
+		g.limit("samples=5")
 		if status, _, text := g.answer("root", http.MethodGet, path, ""); status != http.StatusOK {
 			t.Errorf("%s: %d %s", path, status, text)
 		}
@@ -311,6 +312,16 @@ func TestAccountQuestions(t *testing.T) {
 			t.Errorf("%s, by another: %d %s", path, status, text)
 		}
 	}
+	g.limit("")
+	g.limit("samples=5")
+	past, resp, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+g.HTTPAddr()+fmt.Sprintf("/ws/past?from=%d", time.Now().UnixMilli()),
+		http.Header{"Authorization": {"Bearer " + g.tokens["root"]}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	_ = past.Close()
+	g.refusedLater(http.MethodGet, history, "")
 }
 
 // People see on their page which limits hold for them, administrators everybody's own.

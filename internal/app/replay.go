@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 )
@@ -58,6 +59,7 @@ func (p *replay) warmUp(ctx context.Context, at event.Position) error {
 		if len(events) == 0 {
 			break
 		}
+		meter.Of(ctx).Read(len(events))
 		next = events[len(events)-1].Next()
 		decoded := p.bridge.Decode(events)
 		for len(decoded) > 0 {
@@ -112,6 +114,7 @@ func (p *replay) applyLast(ctx context.Context, before event.Position) error {
 		}
 		last = append(last, found...)
 	}
+	meter.Of(ctx).Read(len(last))
 	slices.SortFunc(last, func(a, b event.Event) int { return cmp.Compare(a.Position.Offset, b.Position.Offset) })
 	for piece := range slices.Chunk(last, pastRead) {
 		p.apply(p.bridge.Decode(piece))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"pulso/access/meter"
 	"pulso/bridge/event"
 	"pulso/bridge/eventlog"
 	"pulso/bridge/gateway/web"
@@ -171,7 +172,7 @@ type page struct {
 // context ends, the page has what was found until then.
 func (p *page) fill(ctx context.Context, log Log, topic string, want func(string) bool) error {
 	if topic != "" {
-		return p.ofTopic(log, topic)
+		return p.ofTopic(ctx, log, topic)
 	}
 	begin := p.end
 	full := false
@@ -204,11 +205,12 @@ func (p *page) fill(ctx context.Context, log Log, topic string, want func(string
 }
 
 // ofTopic finds the events of one topic by the log's index.
-func (p *page) ofTopic(log Log, topic string) error {
+func (p *page) ofTopic(ctx context.Context, log Log, topic string) error {
 	found, err := log.Last(topic, p.end, p.limit)
 	if err != nil {
 		return err
 	}
+	meter.Of(ctx).Read(len(found))
 	old := slices.IndexFunc(found, func(e event.Event) bool { return e.Position.Offset >= p.from.Offset })
 	if old != 0 {
 		p.whole = true
@@ -243,6 +245,7 @@ func (t *tail) read(ctx context.Context, log Log, want func(string) bool, from, 
 		if err != nil {
 			return err
 		}
+		meter.Of(ctx).Read(len(found))
 		for i := range found {
 			if found[i].Position.Offset < end.Offset {
 				t.add(found[i])
