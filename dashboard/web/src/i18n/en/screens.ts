@@ -113,7 +113,7 @@ export const screens = {
     simulateFailed: (why: string) => `The simulator does not run: ${why}`,
     simulateCommand: "Or from a shell, against this hub or any other broker:",
     seconds: "Copy it, run it, and look here: the first value shows within a second.",
-    noCredentials: "No user name or password is needed.",
+    credentials: "A hub with accounts wants a device’s name and secret, too (-u, -P).",
     noBroker: "This hub has no broker of its own: connect devices to the broker that it takes messages from.",
     from: "from",
     kinds: "Ways to publish",

@@ -117,7 +117,7 @@ export const screens: { [Name in keyof Screens]: Words[Name] } = {
     simulateFailed: (why) => `El simulador no funciona: ${why}`,
     simulateCommand: "O desde una terminal, contra este hub o cualquier otro broker:",
     seconds: "Cópialo, ejecútalo y mira aquí: el primer valor aparece en menos de un segundo.",
-    noCredentials: "No hacen falta usuario ni contraseña.",
+    credentials: "Un hub con cuentas pide además nombre y secreto de un dispositivo (-u, -P).",
     noBroker: "Este hub no tiene broker propio: conecta los dispositivos al broker del que toma los mensajes.",
     from: "desde",
     kinds: "Formas de publicar",

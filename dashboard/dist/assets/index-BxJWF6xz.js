@@ -1,1 +1,0 @@
-import{P as e,r as t,st as n}from"./language-CUQgxpQb.js";n(),e(),await t();

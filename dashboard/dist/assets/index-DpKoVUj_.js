@@ -1,0 +1,1 @@
+import{P as e,r as t,st as n}from"./language-DJGnXDhK.js";n(),e(),await t();
