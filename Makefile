@@ -87,7 +87,6 @@ lint: lint-go lint-proto lint-web ## Format, lint and types of everything
 lint-go: tools $(TALLY)
 	@$(TALLY) check lint-go golangci-lint run ./...
 	@cd test/interop && $(TALLY) check lint-interop golangci-lint run ./...
-	@PULSO_TEST_ACCOUNTS=1 $(TALLY) go test-crash-accounts go test -json -count=1 -race -run='^Test(Kill|Offline|Resume|Shared)' ./test/crash
 	@cd test/crash/toxic && $(TALLY) check lint-toxic golangci-lint run ./...
 
 .PHONY: lint-proto
@@ -124,6 +123,7 @@ test-e2e: programs $(TALLY) $(NODE_MODULES) ## Tests of the whole binary, with a
 .PHONY: test-interop
 test-interop: programs $(TALLY) $(NODE_MODULES) ## Other people's MQTT clients: Paho, Mosquitto, MQTT.js
 	@cd test/interop && $(TALLY) go test-interop go test -json -count=1 ./...
+	@cd test/interop && PULSO_TEST_ACCOUNTS=1 $(TALLY) go test-interop-accounts go test -json -count=1 ./...
 
 .PHONY: test-attack
 test-attack: $(TALLY) ## Attacks on the whole binary: it serves others throughout, its memory stays bounded
@@ -134,6 +134,7 @@ test-attack: $(TALLY) ## Attacks on the whole binary: it serves others throughou
 .PHONY: test-crash
 test-crash: $(TALLY) ## Kill the whole binary, fill its disk and cut its network: nothing acknowledged is lost
 	@$(TALLY) go test-crash go test -json -count=1 -race ./test/crash
+	@PULSO_TEST_ACCOUNTS=1 $(TALLY) go test-crash-accounts go test -json -count=1 -race -run='^Test(Kill|Offline|Resume|Shared)' ./test/crash
 	@cd test/crash/toxic && $(TALLY) go test-toxic go test -json -count=1 ./...
 
 .PHONY: crash

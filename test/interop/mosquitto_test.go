@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pulso/test/internal/hub"
+	"pulso/test/internal/mqtt"
 )
 
 // mosquitto is mosquitto_pub and mosquitto_sub.
@@ -127,5 +128,9 @@ func (m *mosquitto) series(t *testing.T, h *hub.Hub, messages []message) {
 
 func (m *mosquitto) args(h *hub.Hub) []string {
 	host, port, _ := net.SplitHostPort(h.MQTT)
-	return []string{"-h", host, "-p", port, "-V", m.version}
+	args := []string{"-h", host, "-p", port, "-V", m.version}
+	if who := mqtt.Default; who.User != "" {
+		args = append(args, "-u", who.User, "-P", who.Password)
+	}
+	return args
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"pulso/test/internal/hub"
+	"pulso/test/internal/mqtt"
 )
 
 // mqttJS is MQTT.js in Node.js, as the dashboard's tests have it installed.
@@ -42,6 +43,9 @@ type jsOptions struct {
 
 func (j *mqttJS) order(h *hub.Hub) *jsOrder {
 	o := &jsOrder{URL: "mqtt://" + h.MQTT, Options: map[string]any{"protocolVersion": j.version, "clean": true}}
+	if who := mqtt.Default; who.User != "" {
+		o.Options["username"], o.Options["password"] = who.User, who.Password
+	}
 	if j.websocket {
 		o.URL = "ws://" + h.HTTP + "/mqtt"
 	}

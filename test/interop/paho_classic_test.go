@@ -12,6 +12,7 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	"pulso/test/internal/hub"
+	"pulso/test/internal/mqtt"
 )
 
 // pahoClassic is github.com/eclipse/paho.mqtt.golang, MQTT 3.1 and 3.1.1.
@@ -25,6 +26,7 @@ func (p *pahoClassic) options(h *hub.Hub, id string) *paho.ClientOptions {
 		id = fmt.Sprint("nameless-", serial.Add(1))
 	}
 	return paho.NewClientOptions().AddBroker("tcp://" + h.MQTT).SetProtocolVersion(p.version).SetClientID(id).
+		SetUsername(mqtt.Default.User).SetPassword(mqtt.Default.Password).
 		SetMaxReconnectInterval(200 * time.Millisecond).SetConnectTimeout(patience).SetWriteTimeout(patience)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/eclipse/paho.golang/autopaho"
 	"github.com/eclipse/paho.golang/paho"
 	"pulso/test/internal/hub"
+	"pulso/test/internal/mqtt"
 )
 
 // pahoFive is github.com/eclipse/paho.golang, MQTT 5: autopaho, with its session in memory.
@@ -75,6 +76,8 @@ func startFive(t *testing.T, h *hub.Hub, configure func(*autopaho.ClientConfig))
 	cfg := autopaho.ClientConfig{
 		ServerUrls:                    []*url.URL{{Scheme: "mqtt", Host: h.MQTT}},
 		KeepAlive:                     30,
+		ConnectUsername:               mqtt.Default.User,
+		ConnectPassword:               []byte(mqtt.Default.Password),
 		CleanStartOnInitialConnection: true,
 		ReconnectBackoff:              autopaho.NewConstantBackoff(100 * time.Millisecond),
 		AttemptConnection: func(context.Context, autopaho.ClientConfig, *url.URL) (net.Conn, error) {

@@ -32,7 +32,7 @@ const (
 // dialGRPC connects gRPC's own client, with a window that holds little.
 func dialGRPC(t *testing.T, h *hub.Hub) *grpc.ClientConn {
 	t.Helper()
-	c, err := grpc.NewClient(h.HTTP, grpc.WithTransportCredentials(insecure.NewCredentials()),
+	c, err := grpc.NewClient(h.HTTP, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithPerRPCCredentials(authorization{}),
 		grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(64<<10), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(32<<20)))
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +40,21 @@ func dialGRPC(t *testing.T, h *hub.Hub) *grpc.ClientConn {
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
+
+// authorization is how gRPC's client says who it is.
+type authorization struct{}
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (authorization) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	metadata := map[string]string{}
+	if hub.Authorization != "" {
+		metadata["authorization"] = hub.Authorization
+	}
+	return metadata, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (authorization) RequireTransportSecurity() bool { return false }
 
 func publishGRPC(ctx context.Context, c *grpc.ClientConn, topic, payload string) error {
 	request := &pulsov1.PublishRequest{Publish: &pulsov1.Publish{Topic: topic, Body: &pulsov1.Publish_PayloadText{PayloadText: payload}}}
@@ -206,7 +221,7 @@ func TestGRPCSession(t *testing.T) {
 // curl publishes in JSON, and reads a stream of JSON in Connect's envelopes.
 func TestCurl(t *testing.T) {
 	curl := hub.Program(t, "curl")
-	h := hub.Start(t)
+	h, who := hub.Start(t), "Authorization: "+hub.Authorization // without a value curl leaves it out
 	request := `{"subscribe":{"filters":["a/#"]}}`
 	file := filepath.Join(t.TempDir(), "request")
 	if err := os.WriteFile(file, append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(request))), request...), 0o600); err != nil {
@@ -214,7 +229,7 @@ func TestCurl(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	listener := exec.CommandContext(ctx, curl, "-sSN", "-H", connectTypeOfJSON, "--data-binary", "@"+file, "http://"+h.HTTP+subscribeProcedure)
+	listener := exec.CommandContext(ctx, curl, "-sSN", "-H", connectTypeOfJSON, "-H", who, "--data-binary", "@"+file, "http://"+h.HTTP+subscribeProcedure)
 	out, err := listener.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -245,7 +260,7 @@ func TestCurl(t *testing.T) {
 		t.Fatalf("first came %v", m)
 	}
 	publish := func(body string) string {
-		publisher := exec.CommandContext(ctx, curl, "-sS", "-H", "Content-Type: application/json", "-d", body, "http://"+h.HTTP+publishProcedure)
+		publisher := exec.CommandContext(ctx, curl, "-sS", "-H", "Content-Type: application/json", "-H", who, "-d", body, "http://"+h.HTTP+publishProcedure)
 		answer, err := publisher.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v", answer, err)

@@ -18,6 +18,9 @@ const accountsEnv = "PULSO_TEST_ACCOUNTS"
 // accountsFile is the file of accounts that each hub begins with; empty: none.
 var accountsFile string
 
+// Authorization is the header by which HTTP clients of other people say who they are; empty: nobody has to. Go's own need not mind.
+var Authorization string
+
 // makeAccounts makes a gateway, which MQTT clients are, and an administrator's token, which HTTP clients bring.
 func makeAccounts(dir string) error {
 	run := func(pattern string, args ...string) (string, error) {
@@ -41,20 +44,18 @@ func makeAccounts(dir string) error {
 	}
 	accountsFile = filepath.Join(dir, "access.json")
 	mqtt.Default.User, mqtt.Default.Password = "tester", secret
-	http.DefaultTransport = bearer{token, http.DefaultTransport}
+	Authorization = "Bearer " + token
+	http.DefaultTransport = bearer{http.DefaultTransport}
 	return nil
 }
 
-// bearer brings a token with each request.
-type bearer struct {
-	token string
-	next  http.RoundTripper
-}
+// bearer brings the token with each request.
+type bearer struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
 func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	r.Header.Set("Authorization", "Bearer "+b.token)
+	r.Header.Set("Authorization", Authorization)
 	return b.next.RoundTrip(r)
 }
 
